@@ -1,0 +1,174 @@
+// Package hook lets modules look at, change or stop packets at named points.
+package hook
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+)
+
+// A Verdict is what a hook function decides about a packet.
+type Verdict uint8
+
+// Verdicts (NF_ACCEPT, NF_DROP, NF_STOLEN).
+const (
+	Accept Verdict = iota // ask the next function; after the last one the packet goes on
+	Drop                  // the point drops the packet for NETFILTER_DROP
+	Stolen                // the function took ownership: it dropped, queued or sent it
+)
+
+// A Func looks at one packet. It does not own it unless it returns Stolen.
+type Func func(pkt *packet.Packet) Verdict
+
+// A BatchFunc looks at a batch. What it leaves in q goes on, in that order; what
+// it takes out it owns.
+type BatchFunc func(q *packet.Queue)
+
+// A Priority orders functions of modules that do not know each other. Smaller
+// runs first; among equals, who came first.
+type Priority int
+
+// Linux's priorities (enum nf_ip_hook_priorities), under the names nft gives them.
+const (
+	First            Priority = math.MinInt32
+	RawBeforeDefrag  Priority = -450
+	ConntrackDefrag  Priority = -400
+	Raw              Priority = -300
+	Conntrack        Priority = -200
+	Mangle           Priority = -150
+	DstNAT           Priority = -100
+	Filter           Priority = 0
+	Security         Priority = 50
+	SrcNAT           Priority = 100
+	ConntrackHelper  Priority = 300
+	ConntrackConfirm Priority = math.MaxInt32
+	Last             Priority = math.MaxInt32
+)
+
+// An Entry is one function at a point: either Func or Batch is set.
+type Entry struct {
+	Owner    string // the module's name
+	Priority Priority
+	Func     Func
+	Batch    BatchFunc
+}
+
+// A Point is one place in the packet's way. The zero Point is empty and ready
+// to use. Run, RunBatch and Empty may be called concurrently with each other
+// and with Add; a removed function may still be running until the grace period
+// after its removal has passed.
+type Point struct {
+	mu    sync.Mutex // serialises Add and remove
+	chain atomic.Pointer[[]*Entry]
+}
+
+// Add puts e into the chain and returns the function that takes it out again.
+func (p *Point) Add(e Entry) (remove func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.load()
+	at := len(old)
+	for at > 0 && old[at-1].Priority > e.Priority {
+		at--
+	}
+	next := slices.Insert(slices.Clone(old), at, &e)
+	p.chain.Store(&next)
+	return func() { p.remove(&e) }
+}
+
+func (p *Point) remove(e *Entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := slices.DeleteFunc(slices.Clone(p.load()), func(x *Entry) bool { return x == e })
+	if len(next) == 0 {
+		p.chain.Store(nil)
+		return
+	}
+	p.chain.Store(&next)
+}
+
+func (p *Point) load() []*Entry {
+	if c := p.chain.Load(); c != nil {
+		return *c
+	}
+	return nil
+}
+
+// Empty reports whether no function is there.
+func (p *Point) Empty() bool { return p.chain.Load() == nil }
+
+// Entries returns the functions in the order in which they run.
+func (p *Point) Entries() []Entry {
+	var out []Entry
+	for _, e := range p.load() {
+		out = append(out, *e)
+	}
+	return out
+}
+
+// Run asks every function about pkt, which the caller owns. It reports whether
+// the caller still owns it.
+func (p *Point) Run(pkt *packet.Packet) (mine bool) {
+	c := p.chain.Load()
+	if c == nil {
+		return true
+	}
+	for _, e := range *c {
+		if e.Func == nil {
+			if !runBatchOfOne(e.Batch, pkt) {
+				return false
+			}
+			continue
+		}
+		switch e.Func(pkt) {
+		case Accept:
+		case Drop:
+			pkt.Drop(stat.NetfilterDrop)
+			return false
+		case Stolen:
+			return false
+		}
+	}
+	return true
+}
+
+func runBatchOfOne(f BatchFunc, pkt *packet.Packet) (mine bool) {
+	var q packet.Queue
+	q.Push(pkt)
+	f(&q)
+	return q.Pop() != nil
+}
+
+// RunBatch asks every function about the packets of q and leaves in q those
+// that go on.
+func (p *Point) RunBatch(q *packet.Queue) {
+	c := p.chain.Load()
+	if c == nil {
+		return
+	}
+	for _, e := range *c {
+		if e.Batch != nil {
+			e.Batch(q)
+			continue
+		}
+		each(e.Func, q)
+	}
+}
+
+func each(f Func, q *packet.Queue) {
+	var out packet.Queue
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		switch f(pkt) {
+		case Accept:
+			out.Push(pkt)
+		case Drop:
+			pkt.Drop(stat.NetfilterDrop)
+		case Stolen:
+		}
+	}
+	*q = out
+}

@@ -1,0 +1,134 @@
+package hook
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+)
+
+func TestOrderIsPriorityThenAge(t *testing.T) {
+	var p Point
+	var got []string
+	add := func(name string, prio Priority) func() {
+		return p.Add(Entry{Owner: name, Priority: prio, Func: func(*packet.Packet) Verdict { got = append(got, name); return Accept }})
+	}
+	add("nat", SrcNAT)
+	add("track", Conntrack)
+	rm := add("deny", Filter)
+	add("deny2", Filter)
+	p.Run(nil)
+	if want := []string{"track", "deny", "deny2", "nat"}; !slices.Equal(got, want) {
+		t.Fatalf("ran %v, want %v", got, want)
+	}
+	rm()
+	got = nil
+	p.Run(nil)
+	if want := []string{"track", "deny2", "nat"}; !slices.Equal(got, want) {
+		t.Fatalf("ran %v, want %v", got, want)
+	}
+}
+
+// TestVerdicts: a batch keeps its order, loses what was dropped or stolen, and
+// the same functions decide the same for one packet and for a batch.
+func TestVerdicts(t *testing.T) {
+	var pool packet.Pool
+	var p Point
+	var stolen packet.Queue
+	p.Add(Entry{Func: func(pkt *packet.Packet) Verdict {
+		switch pkt.Mark % 3 {
+		case 0:
+			return Drop
+		case 1:
+			stolen.Push(pkt)
+			return Stolen
+		}
+		return Accept
+	}})
+	p.Add(Entry{Priority: Last, Batch: func(q *packet.Queue) {
+		for range q.Len() {
+			if pkt := q.Pop(); pkt.Mark == 5 {
+				pkt.Drop(stat.TCIngress)
+			} else {
+				q.Push(pkt)
+			}
+		}
+	}})
+	var q packet.Queue
+	for i := range 9 {
+		pkt := pool.Get()
+		pkt.Mark = uint32(i)
+		q.Push(pkt)
+	}
+	p.RunBatch(&q)
+	var marks []uint32
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		marks = append(marks, pkt.Mark)
+		if !p.Run(pkt) {
+			t.Fatalf("packet %d passed in a batch and not alone", marks[len(marks)-1])
+		}
+		pkt.Consume()
+	}
+	if want := []uint32{2, 8}; !slices.Equal(marks, want) {
+		t.Errorf("passed %v, want %v", marks, want)
+	}
+	five := pool.Get()
+	five.Mark = 5
+	if p.Run(five) {
+		t.Error("packet 5 passed alone although a batch function dropped it")
+	}
+	if n := stolen.Len(); n != 3 {
+		t.Errorf("%d stolen, want 3", n)
+	}
+	stolen.Consume()
+	if n := pool.Drops.Load(stat.NetfilterDrop); n != 3 {
+		t.Errorf("%d counted as NETFILTER_DROP, want 3", n)
+	}
+	if n := pool.Live(); n != 0 {
+		t.Errorf("%d packets left", n)
+	}
+}
+
+func TestAddAndRemoveWhilePacketsPass(t *testing.T) {
+	var p Point
+	var pool packet.Pool
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 2000 {
+				pkt := pool.Get()
+				if p.Run(pkt) {
+					pkt.Consume()
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range 500 {
+			p.Add(Entry{Priority: Priority(i % 7), Func: func(*packet.Packet) Verdict { return Verdict(i % 2) }})()
+		}
+	})
+	wg.Wait()
+	if !p.Empty() || pool.Live() != 0 {
+		t.Errorf("empty = %v, %d packets left", p.Empty(), pool.Live())
+	}
+}
+
+func BenchmarkRun(b *testing.B) {
+	for _, n := range []int{0, 1, 4} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var p Point
+			for range n {
+				p.Add(Entry{Func: func(*packet.Packet) Verdict { return Accept }})
+			}
+			var pool packet.Pool
+			pkt := pool.Get()
+			for b.Loop() {
+				p.Run(pkt)
+			}
+		})
+	}
+}
