@@ -1,0 +1,125 @@
+// Package rcu lets a writer wait until no packet is still inside what it has
+// just unhooked, and holds the read-mostly tables that packets look at.
+//
+// The pattern is Linux's read-copy-update: a packet's walk is bracketed by
+// Period.Enter and Walk.Exit, a writer publishes a new table (Value.Update),
+// waits with Period.Wait, and only then frees what the old table led to.
+package rcu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+const (
+	stripeBits = 6
+	nStripes   = 1 << stripeBits
+
+	// stackShift drops the address bits that differ within one goroutine's
+	// stack: the smallest stack has 2 KiB, so neighbouring goroutines differ
+	// above bit 11.
+	stackShift = 11
+
+	// fibonacci is 2^64 divided by the golden ratio: multiplied by it,
+	// addresses in arithmetic progression spread evenly over the top bits.
+	fibonacci = 0x9E3779B97F4A7C15
+)
+
+// A stripe counts the walks of two generations. It fills two cache lines,
+// because processors fetch lines in pairs.
+type stripe struct {
+	n [2]atomic.Int64
+	_ [112]byte
+}
+
+// A Period counts the walks that are under way, in stripes so that walkers on
+// different processors seldom share a cache line. The zero Period is ready to
+// use. All methods may be called concurrently. It must not be copied.
+type Period struct {
+	gen     atomic.Uint32 // its lowest bit chooses the counter of new walks
+	_       [124]byte     // gen is read by every walk: keep it off the counters' lines
+	stripes [nStripes]stripe
+	waiters sync.Mutex // held by the one Wait that runs
+}
+
+// A Walk is one packet's, or one batch's, way through the kernel. It must end
+// with exactly one Exit; which goroutine calls that does not matter. The zero
+// Walk is not a walk and its Exit panics.
+type Walk struct{ n *atomic.Int64 }
+
+// Enter begins a walk. It never blocks and does not allocate. Walks nest: a
+// walk may begin inside another one of the same goroutine.
+func (p *Period) Enter() Walk {
+	g := p.gen.Load()
+	n := &p.stripes[stripeIndex()].n[g&1]
+	n.Add(1)
+	if p.gen.Load() != g {
+		return p.enterAgain(n)
+	}
+	return Walk{n}
+}
+
+// enterAgain is Enter after a Wait has begun between reading the generation
+// and counting in it: that Wait may have looked at the counter already, so the
+// walk must be counted in the new generation.
+func (p *Period) enterAgain(n *atomic.Int64) Walk {
+	for {
+		n.Add(-1)
+		g := p.gen.Load()
+		n = &p.stripes[stripeIndex()].n[g&1]
+		n.Add(1)
+		if p.gen.Load() == g {
+			return Walk{n}
+		}
+	}
+}
+
+// Exit ends the walk.
+func (w Walk) Exit() { w.n.Add(-1) }
+
+// stripeIndex chooses a stripe by the address of the goroutine's stack, which
+// costs no lock and no call into the scheduler. The address is used as a
+// number only, never to reach memory, so it does not matter that the stack may
+// move; a walk keeps a pointer to its counter and never computes it twice.
+func stripeIndex() uint64 {
+	var here byte
+	addr := uint64(uintptr(unsafe.Pointer(&here)))
+	return (addr >> stackShift) * fibonacci >> (64 - stripeBits)
+}
+
+// Wait returns when every walk that began before the call has ended: a grace
+// period. Walks that begin later are not waited for, so Wait ends under steady
+// traffic. It must never be called inside a walk: it would wait for itself.
+//
+// Callers that come while a Wait runs share the next one.
+func (p *Period) Wait() {
+	seen := p.gen.Load()
+	p.waiters.Lock()
+	defer p.waiters.Unlock()
+	if p.gen.Load() != seen {
+		// A whole period has begun and ended since the call.
+		return
+	}
+	old := (p.gen.Add(1) - 1) & 1
+	for i := range p.stripes {
+		drain(&p.stripes[i].n[old])
+	}
+}
+
+// drain waits until n is zero: first by letting others run, because most walks
+// last microseconds, then with sleeps that grow to a millisecond.
+func drain(n *atomic.Int64) {
+	const spins, longest = 64, time.Millisecond
+	pause := 10 * time.Microsecond
+	for i := 0; n.Load() != 0; i++ {
+		if i < spins {
+			runtime.Gosched()
+			continue
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, longest)
+	}
+}
