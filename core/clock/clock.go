@@ -141,8 +141,8 @@ func (c *Clock) Close() {
 		close(c.closed)
 	}
 	for t := range c.wheel.all() {
+		t.entry.Store(disarmed) // first, so that a Reset either sees it or is undone
 		t.deadline.Store(disarmed)
-		t.entry.Store(disarmed)
 	}
 	c.wheel = wheel{}
 	c.schedule()

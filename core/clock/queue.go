@@ -39,6 +39,7 @@ func (c *Clock) stopWait(t *Timer) {
 		t.deadline.Store(disarmed)
 		if t.entry.Load() != disarmed {
 			c.unlink(t)
+			c.link(t) // in case it was armed again meanwhile
 		}
 		if c.running != t {
 			break
@@ -52,28 +53,31 @@ func (c *Clock) stopWait(t *Timer) {
 
 // link makes an entry for t at its deadline, if it has one. It has no entry.
 func (c *Clock) link(t *Timer) {
-	t.order = t.seq.Load()
-	d := t.deadline.Load()
-	if d == disarmed {
-		return
-	}
-	if c.dead {
-		t.deadline.Store(disarmed)
-		return
-	}
-	now := c.Now()
-	c.wheel.advance(ticks(now))
-	t.entry.Store(d)
-	c.wheel.insert(t)
-	far := Time(d-1).Sub(now) > lazyStop
-	t.far.Store(far)
-	if far && t.deadline.Load() == disarmed {
-		c.unlink(t) // a Stop that did not see far yet
+	for {
+		t.order = t.seq.Load()
+		d := t.deadline.Load()
+		if d == disarmed {
+			return
+		}
+		if c.dead {
+			t.deadline.Store(disarmed)
+			return
+		}
+		now := c.Now()
+		c.wheel.advance(ticks(now))
+		t.entry.Store(d)
+		c.wheel.insert(t)
+		far := Time(d-1).Sub(now) > lazyStop
+		t.far.Store(far)
+		if !far || t.Active() {
+			return
+		}
+		c.unlink(t) // for a Stop that did not see far yet
 	}
 }
 
-// unlink removes the entry of t. What follows must read the deadline again: a
-// Reset may have relied on the entry.
+// unlink removes the entry of t. A link must follow, because a Reset may have
+// relied on the entry.
 func (c *Clock) unlink(t *Timer) {
 	c.wheel.remove(t)
 	t.entry.Store(disarmed)
