@@ -180,3 +180,19 @@ func (p *Packet) Clone() *Packet {
 	c.nfrags, c.fragLen = p.nfrags, p.fragLen
 	return c
 }
+
+// Scrub forgets what one kernel noted on p before another gets it: marks,
+// interfaces, slots, header offsets. What it is for the medium, its checksum and
+// segmentation state, stays.
+func (p *Packet) Scrub() {
+	if p.slots != 0 {
+		clear(p.ext[:])
+		p.slots = 0
+	}
+	m := &p.Meta
+	p.Meta = Meta{
+		CsumStart: m.CsumStart, CsumOffset: m.CsumOffset, Csum: m.Csum,
+		GSO: m.GSO, GSOSize: m.GSOSize, GSOSegs: m.GSOSegs,
+		Proto: m.Proto, Encap: m.Encap,
+	}
+}

@@ -1,0 +1,133 @@
+package link
+
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/knitnet/knit/wire"
+)
+
+// SetUp takes the device up or down. Going up can fail in the driver.
+func (dev *Device) SetUp(up bool) error {
+	changed, err := dev.setUp(up)
+	if err != nil {
+		return fmt.Errorf("device %s: %w", dev.Name(), err)
+	}
+	if changed {
+		kind := WentDown
+		if up {
+			kind = WentUp
+		}
+		dev.layer.notify(Event{kind, dev})
+	}
+	return nil
+}
+
+func (dev *Device) setUp(up bool) (changed bool, err error) {
+	dev.config.Lock()
+	defer dev.config.Unlock()
+	if dev.Up() == up {
+		return false, nil
+	}
+	if !up {
+		dev.clearFlags(Up | Running | LowerUp)
+		dev.driver.Close(dev)
+		return true, nil
+	}
+	if dev.gone {
+		return false, ErrNoDevice
+	}
+	// Up first: a driver may receive from the moment it is open.
+	dev.setFlags(Up | Running | LowerUp)
+	if err := dev.driver.Open(dev); err != nil {
+		dev.clearFlags(Up | Running | LowerUp)
+		return false, err
+	}
+	return true, nil
+}
+
+func (dev *Device) setFlags(f Flags)   { dev.flags.Or(uint32(f)) }
+func (dev *Device) clearFlags(f Flags) { dev.flags.And(^uint32(f)) }
+
+// SetCarrier tells the state of the medium, for drivers.
+func (dev *Device) SetCarrier(on bool) {
+	if on {
+		dev.setFlags(LowerUp | Running)
+	} else {
+		dev.clearFlags(LowerUp | Running)
+	}
+	dev.layer.notify(Event{Changed, dev})
+}
+
+// SetMTU sets the MTU in bytes; EINVAL outside the device's range.
+func (dev *Device) SetMTU(mtu int) error {
+	if lo, hi := dev.MTURange(); mtu < lo || mtu > hi {
+		return fmt.Errorf("mtu %d of %s: %w: want %d to %d", mtu, dev.Name(), syscall.EINVAL, lo, hi)
+	}
+	if s, ok := dev.driver.(MTUSetter); ok {
+		if err := s.SetMTU(dev, mtu); err != nil {
+			return fmt.Errorf("mtu %d of %s: %w", mtu, dev.Name(), err)
+		}
+	}
+	dev.mtu.Store(int32(mtu))
+	dev.layer.notify(Event{Changed, dev})
+	return nil
+}
+
+// SetMAC changes the hardware address of an Ethernet device.
+func (dev *Device) SetMAC(m wire.MAC) error {
+	if dev.Type() != Ether {
+		return fmt.Errorf("address of %s: %w", dev.Name(), syscall.EOPNOTSUPP)
+	}
+	if m.IsZero() || m.IsMulticast() {
+		return fmt.Errorf("address %v of %s: %w: want a unicast address", m, dev.Name(), syscall.EADDRNOTAVAIL)
+	}
+	dev.storeMAC(m)
+	dev.layer.notify(Event{MACChanged, dev})
+	return nil
+}
+
+// SetFeatures switches features the driver has on or off; EINVAL for others.
+func (dev *Device) SetFeatures(f Features) error {
+	if extra := f &^ (dev.info.Features | GRO); extra != 0 {
+		return fmt.Errorf("features %#x of %s: %w", uint32(extra), dev.Name(), syscall.EINVAL)
+	}
+	dev.features.Store(uint32(f))
+	dev.layer.notify(Event{Changed, dev})
+	return nil
+}
+
+// Rename gives the device another name.
+func (dev *Device) Rename(name string) error {
+	l := dev.layer
+	l.mu.Lock()
+	name, err := l.freeName(name)
+	if err == nil {
+		dev.name.Store(&name)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	l.notify(Event{Renamed, dev})
+	return nil
+}
+
+// AddPromisc counts one more (or with a negative n one fewer) who wants to see
+// frames for other hosts.
+func (dev *Device) AddPromisc(n int) { dev.count(&dev.promiscCount, n, Promisc) }
+
+// AddAllMulti counts one more (or one fewer) who wants all multicast.
+func (dev *Device) AddAllMulti(n int) { dev.count(&dev.allMultiCount, n, AllMulti) }
+
+func (dev *Device) count(c *int, n int, f Flags) {
+	dev.config.Lock()
+	*c += n
+	if *c > 0 {
+		dev.setFlags(f)
+	} else {
+		dev.clearFlags(f)
+	}
+	dev.config.Unlock()
+	dev.layer.notify(Event{Changed, dev})
+}

@@ -1,0 +1,73 @@
+package link
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"syscall"
+)
+
+// A Kind makes devices on demand: `ip link add NAME type KIND OPTION VALUE...`.
+type Kind struct {
+	// New makes one device called name (a pattern with %d when the user gave
+	// none). Options not known are an error that names the known ones.
+	New func(name string, options map[string]string) (*Device, error)
+	// Delete removes a device that New made.
+	Delete func(dev *Device) error
+}
+
+// RegisterKind makes a kind of devices known until undo is called.
+func (l *Layer) RegisterKind(name string, k Kind) (undo func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, dup := l.kinds[name]; dup {
+		return nil, fmt.Errorf("device kind %s: %w", name, ErrExists)
+	}
+	l.kinds[name] = k
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.kinds, name)
+	}, nil
+}
+
+// Kinds returns the names of the kinds known now.
+func (l *Layer) Kinds() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.kinds))
+}
+
+// Create makes a device of a kind, loading the module rtnl-link-KIND if the kind
+// is not known yet. An unknown kind is EOPNOTSUPP, as on Linux.
+func (l *Layer) Create(kind, name string, options map[string]string) (*Device, error) {
+	k, ok := l.kind(kind)
+	if !ok {
+		if err := l.request("rtnl-link-" + kind); err != nil {
+			return nil, fmt.Errorf("unknown device type %q: %w", kind, syscall.EOPNOTSUPP)
+		}
+		if k, ok = l.kind(kind); !ok {
+			return nil, fmt.Errorf("unknown device type %q: %w", kind, syscall.EOPNOTSUPP)
+		}
+	}
+	if name == "" {
+		name = kind + "%d"
+	}
+	return k.New(name, options)
+}
+
+// Delete removes a device that Create made; others are EOPNOTSUPP.
+func (l *Layer) Delete(dev *Device) error {
+	k, ok := l.kind(dev.Kind())
+	if !ok || k.Delete == nil {
+		return fmt.Errorf("delete %s: %w", dev.Name(), syscall.EOPNOTSUPP)
+	}
+	return k.Delete(dev)
+}
+
+func (l *Layer) kind(name string) (Kind, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k, ok := l.kinds[name]
+	return k, ok
+}

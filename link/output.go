@@ -1,0 +1,133 @@
+package link
+
+import (
+	"encoding/binary"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/wire"
+)
+
+// PushHeader puts the link header for dst in front of pkt; a device without
+// headers takes none. Meta.Proto must be set.
+func (dev *Device) PushHeader(pkt *packet.Packet, dst wire.MAC) {
+	if dev.info.Type == Ether {
+		wire.PutEthernet(pkt.Push(wire.EthernetLen), dst, dev.MAC(), pkt.Proto)
+		pkt.L2 = uint16(pkt.Offset())
+	}
+}
+
+// Transmit sends a batch, whose packets have their link header and Meta.Proto,
+// and owns it.
+func (dev *Device) Transmit(q *packet.Queue) {
+	w := dev.layer.Walks.Enter()
+	dev.transmit(q)
+	w.Exit()
+}
+
+func (dev *Device) transmit(q *packet.Queue) {
+	if !dev.Up() {
+		dev.tx.Dropped.Add(uint64(q.Len()))
+		q.Drop(stat.DevReady)
+		return
+	}
+	if !dev.layer.Egress.Empty() {
+		for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
+			pkt.Out = dev.index
+		}
+		dev.layer.Egress.RunBatch(q)
+	}
+	if taps := dev.taps.Load(); taps != nil {
+		tapAll(*taps, q, true)
+	}
+	dev.prepare(q)
+	if q.Empty() {
+		return
+	}
+	dev.countBatch(&dev.tx, q)
+	dev.driver.Transmit(dev, q)
+}
+
+// prepare does in software what the driver cannot do.
+func (dev *Device) prepare(q *packet.Queue) {
+	f := dev.Features()
+	if f&AllTx == AllTx {
+		return
+	}
+	var out packet.Queue
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		if pkt.GSO != packet.GSONone && f&gsoFeature(pkt.GSO) == 0 {
+			dev.segment(pkt, &out)
+		} else {
+			out.Push(pkt)
+		}
+	}
+	*q = out
+	if f&TxCsum != 0 {
+		return
+	}
+	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
+		CompleteChecksum(pkt)
+	}
+}
+
+func gsoFeature(t packet.GSOType) Features {
+	switch t {
+	case packet.GSOTCP4:
+		return TSO4
+	case packet.GSOTCP6:
+		return TSO6
+	default:
+		return USO
+	}
+}
+
+func (dev *Device) segment(pkt *packet.Packet, out *packet.Queue) {
+	p := dev.layer.protocol(pkt.Proto)
+	if p == nil || p.Offload == nil {
+		dev.tx.Dropped.Inc()
+		pkt.Drop(stat.SkbGSOSeg)
+		return
+	}
+	p.Offload.Segment(pkt, out)
+}
+
+// CompleteChecksum puts the checksum into a packet that has CsumPartial, so that
+// it can leave the process; others stay as they are. The packet's fragments are
+// only read.
+func CompleteChecksum(pkt *packet.Packet) {
+	if pkt.Csum != packet.CsumPartial {
+		return
+	}
+	at := pkt.At(pkt.CsumStart)
+	field := at[pkt.CsumOffset:][:2]
+	sum := ChecksumFrom(pkt, int(pkt.CsumStart)-pkt.Offset(), 0)
+	binary.BigEndian.PutUint16(field, sum.FinishUDP())
+	pkt.Csum = packet.CsumUnnecessary
+}
+
+// ChecksumFrom returns initial plus the sum of pkt's bytes from offset from (from
+// the start of the data) to the end.
+func ChecksumFrom(pkt *packet.Packet, from int, initial wire.PartialSum) wire.PartialSum {
+	sum := initial
+	done := 0
+	if h := pkt.Head(); from < len(h) {
+		sum = wire.Sum(h[from:], sum)
+		done = len(h) - from
+		from = 0
+	} else {
+		from -= len(h)
+	}
+	for i := range pkt.Frags() {
+		b := pkt.Frag(i)
+		if from >= len(b) {
+			from -= len(b)
+			continue
+		}
+		b = b[from:]
+		from = 0
+		sum = sum.Combine(wire.Sum(b, 0), done)
+		done += len(b)
+	}
+	return sum
+}
