@@ -20,7 +20,7 @@ const (
 	IPv6OptSkip           IPv6OptAction = iota
 	IPv6OptDiscard                      // silently
 	IPv6OptReport                       // discard and report
-	IPv6OptReportIfNotMul               // discard and report, unless the destination is multicast
+	IPv6OptReportUnicast                // discard and report, unless the destination is multicast
 )
 
 // An IPv6Option is one option; IPv6Options makes it.
