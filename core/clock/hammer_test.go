@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,7 @@ import (
 // TestHammer has goroutines arm, postpone and stop the same timers while they
 // fire. Whatever came before, a timer armed last must run, and not early.
 func TestHammer(t *testing.T) {
-	t.Run("real", func(t *testing.T) { hammer(t, clock.NewReal(), func() {}) })
+	t.Run("real", func(t *testing.T) { hammer(t, clock.NewReal(), runtime.Gosched) })
 	t.Run("virtual", func(t *testing.T) {
 		c := clock.NewVirtual()
 		hammer(t, c, func() { c.Advance(ms / 2) })
@@ -84,6 +85,62 @@ func hammer(t *testing.T, c *clock.Clock, step func()) {
 	}
 	if n := c.Pending(); n != 0 {
 		t.Errorf("%d timers left", n)
+	}
+}
+
+// TestRacesLoseNoTimer lets two goroutines and the clock meet at one timer
+// again and again, and looks after each meeting whether the wheel knows of the
+// timer if it is armed, and lets go of it if it is stopped.
+func TestRacesLoseNoTimer(t *testing.T) {
+	c := clock.NewVirtual()
+	var tm clock.Timer
+	tm.Init(c, func(clock.Time) {})
+	rng := rand.New(rand.NewPCG(5, 6))
+	op := func(kind int, at clock.Time) {
+		switch kind {
+		case 0:
+			tm.Stop()
+		case 1:
+			tm.StopWait()
+		case 2:
+			tm.Reset(at + clock.Time(time.Hour))
+		default:
+			tm.Reset(at)
+		}
+	}
+	var turn, done atomic.Int64
+	var kind int
+	var at clock.Time
+	const rounds = 30_000
+	go func() {
+		for i := range int64(rounds) {
+			for turn.Load() <= i {
+				runtime.Gosched()
+			}
+			op(kind, at)
+			done.Add(1)
+		}
+	}()
+	for i := range int64(rounds) {
+		now := c.Now()
+		op(1+rng.IntN(3), now+5) // no entry, or one near or far, for the others to fight about
+		kind, at = rng.IntN(4), now+clock.Time(rng.IntN(10))
+		mine, at := rng.IntN(6), now+clock.Time(rng.IntN(10))
+		turn.Add(1)
+		for range rng.IntN(60) {
+			turn.Load() // a few nanoseconds, to vary where they meet
+		}
+		if mine < 4 {
+			op(mine, at)
+		} else {
+			c.AdvanceTo(now + 5)
+		}
+		for done.Load() <= i {
+			runtime.Gosched()
+		}
+		if !tm.Known() {
+			t.Fatalf("round %d: after %d on one side and %d on the other the timer is armed and will never run, or stopped and kept", i, kind, mine)
+		}
 	}
 }
 

@@ -76,8 +76,9 @@ func (c *Clock) link(t *Timer) {
 	}
 }
 
-// unlink removes the entry of t. A link must follow, because a Reset may have
-// relied on the entry.
+// unlink removes the entry of t. A Reset may have relied on the entry, so the
+// deadline must be read again: a link has to follow, or a CompareAndSwap that
+// disarms t.
 func (c *Clock) unlink(t *Timer) {
 	c.wheel.remove(t)
 	t.entry.Store(disarmed)
@@ -110,11 +111,10 @@ func (c *Clock) take(limit Time) (t *Timer, at Time) {
 		}
 		d := t.entry.Load()
 		c.unlink(t)
-		due := t.deadline.CompareAndSwap(d, disarmed)
-		c.link(t) // if it was armed again meanwhile
-		if due {
+		if t.deadline.CompareAndSwap(d, disarmed) {
 			return t, Time(d - 1)
 		}
+		c.link(t) // it was stopped or armed again meanwhile
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,70 @@ func TestRealHasNoGoroutine(t *testing.T) {
 	if after := runtime.NumGoroutine(); after > before {
 		t.Errorf("%d goroutines for 1000 timers, want 0", after-before)
 	}
+}
+
+// A clock without timers has no runtime timer and holds on to nothing; after
+// Stop of a timer that was near, within two seconds.
+func TestIdleClockIsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.NewReal()
+		idle := func(when string) {
+			t.Helper()
+			if n := c.Entries(); n != 0 || c.AlarmSet() {
+				t.Errorf("%s: %d timers in the wheel, alarm set: %v", when, n, c.AlarmSet())
+			}
+		}
+		idle("new clock")
+		var tm clock.Timer
+		tm.Init(c, func(clock.Time) {})
+		for _, d := range []time.Duration{10 * time.Second, 5 * time.Minute, 200 * time.Hour} {
+			tm.ResetAfter(d)
+			if !c.AlarmSet() {
+				t.Error("a timer is armed and the alarm is not set")
+			}
+			tm.Stop()
+			idle("far timer stopped")
+		}
+		tm.ResetAfter(time.Second)
+		tm.StopWait()
+		idle("near timer stopped for good")
+		tm.ResetAfter(2 * time.Second)
+		tm.Stop()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		idle("two seconds after a near timer was stopped")
+		tm.ResetAfter(time.Hour)
+		time.Sleep(2 * time.Hour)
+		idle("timer ran")
+		for range 100 {
+			c.AfterFunc(70*ms, func(clock.Time) {})
+			c.AfterFunc(time.Hour, func(clock.Time) {}).Stop()
+		}
+		time.Sleep(time.Second)
+		idle("a slot was emptied in part by Stop")
+		tm.ResetAfter(time.Hour)
+		c.Close()
+		idle("closed")
+	})
+}
+
+// A ticker whose function takes too long keeps its beat and leaves out ticks.
+func TestTickerLeavesOutTicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.NewReal()
+		var at []time.Duration
+		k := c.Every(10*time.Second, func(now clock.Time) {
+			if at = append(at, now.Sub(0)); len(at) == 1 {
+				time.Sleep(35 * time.Second)
+			}
+		})
+		time.Sleep(65 * time.Second)
+		k.StopWait()
+		want := []time.Duration{10 * time.Second, 45 * time.Second, 50 * time.Second, 60 * time.Second}
+		if !slices.Equal(at, want) {
+			t.Errorf("ticks at %v, want %v", at, want)
+		}
+	})
 }
 
 func TestStopWaitWaits(t *testing.T) {

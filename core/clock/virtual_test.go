@@ -3,6 +3,7 @@ package clock_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -233,7 +234,7 @@ func TestClose(t *testing.T) {
 		slept := make(chan error)
 		go func() { slept <- c.Sleep(context.Background(), time.Hour) }()
 		for c.Pending() != 3 {
-			// until the sleeper lies down
+			runtime.Gosched() // until the sleeper lies down
 		}
 		c.Close()
 		c.Close()
@@ -260,7 +261,7 @@ func TestSleepVirtual(t *testing.T) {
 	sleep := func() {
 		go func() { slept <- c.Sleep(ctx, time.Hour) }()
 		for c.Pending() == 0 {
-			// until the sleeper lies down
+			runtime.Gosched() // until the sleeper lies down
 		}
 	}
 	sleep()
