@@ -18,9 +18,13 @@ type PartialSum uint64
 
 // Sum returns initial plus the words of b, which lies at an even offset of
 // the data that is summed. A last odd byte counts as padded with zero.
+//
+// Every chain of additions starts without a carry, so that one which ends with
+// a carry is at most 2^64-2 and takes it back without another. Long data has
+// two chains, which the processor runs side by side.
 func Sum(b []byte, initial PartialSum) PartialSum {
 	s := uint64(initial)
-	var c uint64
+	var t, c, d uint64
 	for len(b) >= 128 {
 		p := (*[128]byte)(b)
 		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[0:]), 0)
@@ -31,23 +35,20 @@ func Sum(b []byte, initial PartialSum) PartialSum {
 		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[40:]), c)
 		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[48:]), c)
 		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[56:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[64:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[72:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[80:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[88:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[96:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[104:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[112:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[120:]), c)
-		s += c // cannot wrap: a sum that carried is at most 2^64-2
+		s += c
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[64:]), 0)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[72:]), d)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[80:]), d)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[88:]), d)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[96:]), d)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[104:]), d)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[112:]), d)
+		t, d = bits.Add64(t, binary.LittleEndian.Uint64(p[120:]), d)
+		t += d
 		b = b[128:]
 	}
-	return PartialSum(sumTail(b, s))
-}
-
-// sumTail adds fewer than 128 bytes to s.
-func sumTail(b []byte, s uint64) uint64 {
-	var c uint64
+	s, c = bits.Add64(s, t, 0)
+	s += c
 	for len(b) >= 32 {
 		p := (*[32]byte)(b)
 		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[0:]), 0)
@@ -62,19 +63,19 @@ func sumTail(b []byte, s uint64) uint64 {
 		s += c
 		b = b[8:]
 	}
-	if len(b) == 0 {
-		return s
+	if len(b) > 0 {
+		s, c = bits.Add64(s, sumTail(b), 0)
+		s += c
 	}
-	var last uint64
+	return PartialSum(s)
+}
+
+// sumTail loads the at most seven bytes of b as if zeros followed.
+func sumTail(b []byte) uint64 {
 	if len(b) >= 4 {
-		last = uint64(binary.LittleEndian.Uint32(b))
-		b = b[4:]
-		last |= lastBytes(b) << 32
-	} else {
-		last = lastBytes(b)
+		return uint64(binary.LittleEndian.Uint32(b)) | lastBytes(b[4:])<<32
 	}
-	s, c = bits.Add64(s, last, 0)
-	return s + c
+	return lastBytes(b)
 }
 
 // lastBytes loads the at most three bytes of b as if zeros followed.
@@ -122,13 +123,15 @@ func (s PartialSum) Uint32(v uint32) PartialSum {
 
 // Fold returns the sum as one word in host order, not complemented. It is
 // what a checksum field holds when a device completes it (VNetNeedsCsum).
-func (s PartialSum) Fold() uint16 {
-	v := uint64(s)
+func (s PartialSum) Fold() uint16 { return bits.ReverseBytes16(fold(uint64(s))) }
+
+// fold adds up the four words of v, in v's own byte order.
+func fold(v uint64) uint16 {
 	v = v>>32 + v&0xffffffff
 	v = v>>32 + v&0xffffffff
 	v = v>>16 + v&0xffff
 	v = v>>16 + v&0xffff
-	return bits.ReverseBytes16(uint16(v))
+	return uint16(v)
 }
 
 // Finish returns the checksum: the complement of the folded sum, in host

@@ -79,7 +79,15 @@ func (h IPv4) Protocol() uint8 { return h.b[9] }
 func (h IPv4) Checksum() uint16 { return be.Uint16(h.b[10:12]) }
 
 // ChecksumOK reports whether the header checksum is right.
-func (h IPv4) ChecksumOK() bool { return Sum(h.b[:h.HeaderLen()], 0).Valid() }
+func (h IPv4) ChecksumOK() bool {
+	if h.b[0] == 4<<4|IPv4Len/4 {
+		p := (*[IPv4Len]byte)(h.b)
+		s := uint64(be.Uint32(p[0:4])) + uint64(be.Uint32(p[4:8])) + uint64(be.Uint32(p[8:12])) +
+			uint64(be.Uint32(p[12:16])) + uint64(be.Uint32(p[16:20]))
+		return fold(s) == 0xffff
+	}
+	return Sum(h.Header(), 0).Valid()
+}
 
 // Src returns the source address.
 func (h IPv4) Src() netip.Addr { return netip.AddrFrom4([4]byte(h.b[12:16])) }
@@ -128,33 +136,38 @@ func (f *IPv4Fields) HeaderLen() int { return IPv4Len + (len(f.Options)+3)&^3 }
 // of them panic.
 func PutIPv4(b []byte, f *IPv4Fields) int {
 	n := IPv4Len
+	var opts uint16
 	if len(f.Options) != 0 {
-		n = putIPv4Options(b, f)
+		n, opts = putIPv4Options(b, f)
 	}
-	p := (*[IPv4Len]byte)(b)
-	frag := f.FragOffset >> 3
+	frag := uint64(f.FragOffset >> 3)
 	if f.DF {
 		frag |= 0x4000
 	}
 	if f.MF {
 		frag |= 0x2000
 	}
-	be.PutUint64(p[0:8], uint64(4<<4|n/4)<<56|uint64(f.TOS)<<48|uint64(f.TotalLen)<<32|uint64(f.ID)<<16|uint64(frag))
-	be.PutUint32(p[8:12], uint32(f.TTL)<<24|uint32(f.Protocol)<<16)
+	first := uint64(4<<4|n/4)<<56 | uint64(f.TOS)<<48 | uint64(f.TotalLen)<<32 | uint64(f.ID)<<16 | frag
+	second := uint32(f.TTL)<<24 | uint32(f.Protocol)<<16
+	// Summed from registers: loads that span several stores would wait.
+	sum := fold(first>>32 + first&0xffffffff + uint64(second) + uint64(opts) +
+		uint64(be.Uint32(f.Src[:])) + uint64(be.Uint32(f.Dst[:])))
+	p := (*[IPv4Len]byte)(b)
+	be.PutUint64(p[0:8], first)
+	be.PutUint32(p[8:12], second|uint32(^sum))
 	*(*[4]byte)(p[12:16]) = f.Src
 	*(*[4]byte)(p[16:20]) = f.Dst
-	be.PutUint16(p[10:12], Checksum(b[:n]))
 	return n
 }
 
 // putIPv4Options writes the options with padding and returns the header's
-// length.
-func putIPv4Options(b []byte, f *IPv4Fields) int {
-	n := f.HeaderLen()
+// length and the options' folded sum.
+func putIPv4Options(b []byte, f *IPv4Fields) (n int, sum uint16) {
+	n = f.HeaderLen()
 	if n > IPv4MaxLen {
 		panic("wire: IPv4 options longer than 40 bytes")
 	}
 	opts := b[IPv4Len:n]
 	clear(opts[copy(opts, f.Options):])
-	return n
+	return n, Sum(opts, 0).Fold()
 }

@@ -17,10 +17,10 @@ type IPv6OptAction uint8
 
 // The actions. A report is ICMP6BadOption with the type's offset as pointer.
 const (
-	IPv6OptSkip           IPv6OptAction = iota
-	IPv6OptDiscard                      // silently
-	IPv6OptReport                       // discard and report
-	IPv6OptReportUnicast                // discard and report, unless the destination is multicast
+	IPv6OptSkip          IPv6OptAction = iota
+	IPv6OptDiscard                     // silently
+	IPv6OptReport                      // discard and report
+	IPv6OptReportUnicast               // discard and report, unless the destination is multicast
 )
 
 // An IPv6Option is one option; IPv6Options makes it.

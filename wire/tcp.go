@@ -116,9 +116,9 @@ func (h TCP) SetDstPort(p uint16) { be.PutUint16(h.b[2:4], p) }
 // themselves are PutTCPOptions' to write.
 func PutTCP(b []byte, f *TCPFields, optLen int) {
 	p := (*[TCPLen]byte)(b)
-	be.PutUint32(p[0:4], uint32(f.SrcPort)<<16|uint32(f.DstPort))
-	be.PutUint32(p[4:8], f.Seq)
-	be.PutUint32(p[8:12], f.Ack)
-	be.PutUint32(p[12:16], uint32(TCPLen+optLen)>>2<<28|uint32(f.Flags&0x1ff)<<16|uint32(f.Window))
+	// Whole words, so that Sum can load what the stores have not yet written.
+	be.PutUint64(p[0:8], uint64(f.SrcPort)<<48|uint64(f.DstPort)<<32|uint64(f.Seq))
+	be.PutUint64(p[8:16], uint64(f.Ack)<<32|uint64(TCPLen+optLen)>>2<<28|
+		uint64(f.Flags&0x1ff)<<16|uint64(f.Window))
 	be.PutUint32(p[16:20], uint32(f.Checksum)<<16|uint32(f.Urgent))
 }

@@ -145,8 +145,7 @@ func (o *TCPOptions) Put(b []byte) int {
 	if o.Present == TCPHasTimestamps && o.NumSACK == 0 {
 		p := (*[TCPTimestampsLen]byte)(b)
 		be.PutUint32(p[0:4], timestampsWord)
-		be.PutUint32(p[4:8], o.TSVal)
-		be.PutUint32(p[8:12], o.TSEcr)
+		be.PutUint64(p[4:12], uint64(o.TSVal)<<32|uint64(o.TSEcr))
 		return TCPTimestampsLen
 	}
 	return o.putAny(b)
