@@ -1,0 +1,96 @@
+package module
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/knitnet/knit/core/klog"
+)
+
+const klogErr = klog.Err
+
+// start runs Init and makes the module live, or undoes it.
+func (r *Registry) start(ctx context.Context, m *loaded) error {
+	err := m.runInit(ctx)
+	if err == nil {
+		err = r.goLive(m)
+	}
+	if err == nil {
+		return nil
+	}
+	r.cfg.Log.Printk(klogErr, m.spec.Name, "init failed: %v", err)
+	r.mu.Lock()
+	m.setState(Unloading)
+	r.mu.Unlock()
+	m.uses.refuse()
+	_ = r.takeDown(m) // the reason for the failure matters more
+	return &LoadError{m.spec.Name, err}
+}
+
+// runInit calls Init on a goroutine of its own, so that one that panics or
+// calls runtime.Goexit does not take the caller along.
+func (m *loaded) runInit(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, m.cancel)
+	defer stop()
+	result := make(chan error, 1)
+	go func() {
+		err := fmt.Errorf("%w: Init ended its goroutine", ErrPanic)
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%w: %v", ErrPanic, p)
+				m.log().Err("BUG: panic in Init: %v\n%s", p, stack())
+			}
+			result <- err
+		}()
+		err = m.spec.Init(&Context{m})
+	}()
+	err := <-result
+	if err == nil && !stop() {
+		err = ctx.Err() // Init has not noticed that its context ended
+	}
+	return err
+}
+
+// goLive makes a module whose Init has succeeded live, if it has kept its
+// promises.
+func (r *Registry) goLive(m *loaded) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range m.spec.Exports {
+		if s, ok := r.symbols[name]; !ok || s.owner != m {
+			return fmt.Errorf("declares symbol %s but does not export it", name)
+		}
+	}
+	m.setState(Live)
+	return nil
+}
+
+// log returns the module's voice.
+func (m *loaded) log() *klog.Logger { return m.r.cfg.Log.Module(m.spec.Name) }
+
+// contain runs f, a function of the module, and logs a panic instead of
+// letting it end the process.
+func (m *loaded) contain(what string, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log().Err("BUG: panic in %s: %v\n%s", what, p, stack())
+		}
+	}()
+	f()
+}
+
+// stack returns where a recovered panic came from, without the frames of the
+// recovery, in few enough lines for the log.
+func stack() string {
+	const skip, keep = 7, 12
+	lines := strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "panic(") }); i >= 0 {
+		lines = lines[min(i+2, len(lines)):]
+	} else {
+		lines = lines[min(skip, len(lines)):]
+	}
+	return strings.Join(lines[:min(keep, len(lines))], "\n")
+}
