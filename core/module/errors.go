@@ -26,7 +26,7 @@ var (
 	ErrPanic = errors.New("panic")
 	// ErrUnknownSymbol is in the chain of the error for a dependency that is
 	// not there; so is ENOENT.
-	ErrUnknownSymbol = errors.New("Unknown symbol in module")
+	ErrUnknownSymbol = errors.New("unknown symbol in module")
 )
 
 // A NotFoundError says that no module has this name or alias. It is
@@ -73,7 +73,7 @@ type UserCount struct {
 func (u UserCount) String() string { return count(u.N, u.Kind) }
 
 // An InUseError says who holds a module that was to be unloaded. It is
-// ErrInUse and EBUSY (rmmod itself prints EWOULDBLOCK's reason the same way).
+// ErrInUse and EBUSY.
 type InUseError struct {
 	Module  string
 	Holders []string    // loaded modules that depend on it, sorted
@@ -115,14 +115,16 @@ type ParamError struct {
 	Value  string
 	Want   string // what would be right
 	Errno  syscall.Errno
-	msg    string // in Linux's words
+	msg    string // in Linux's words, without the module
 }
 
+// Error has the words of Linux, and what was expected.
 func (e *ParamError) Error() string {
-	if e.Want == "" {
-		return e.msg
+	s := e.Module + ": " + e.msg
+	if e.Want != "" {
+		s += ": want " + e.Want
 	}
-	return e.msg + ": want " + e.Want
+	return s
 }
 
 // Unwrap returns the errno.
@@ -166,7 +168,8 @@ func (e *LoadError) Unwrap() error { return e.Err }
 // symbolError is a symbol, or a module, that a load needs and does not find.
 type symbolError struct{ name string }
 
-func (e *symbolError) Error() string { return ErrUnknownSymbol.Error() + ": " + e.name }
+// Error has the words of insmod.
+func (e *symbolError) Error() string { return "Unknown symbol in module: " + e.name }
 
 func (e *symbolError) Is(target error) bool {
 	return target == ErrUnknownSymbol || target == syscall.ENOENT

@@ -2,9 +2,11 @@ package module
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"syscall"
+
+	"github.com/knitnet/knit/core/klog"
 )
 
 // Load loads one module, as insmod: its dependencies must be live, or it fails
@@ -142,7 +144,7 @@ func (o *op) pinLive(key string) bool {
 	o.r.mu.Lock()
 	defer o.r.mu.Unlock()
 	m := o.r.live[key]
-	if m == nil || m.state != Live {
+	if m == nil || m.state != Live || m.draining {
 		return false
 	}
 	o.pin(m)
@@ -168,7 +170,7 @@ func (o *op) ensure(key string, args []string) (fresh bool, err error) {
 	if err := o.r.start(o.ctx, m); err != nil {
 		return false, err
 	}
-	o.loaded = append(o.loaded, m)
+	o.loaded = append(append(o.loaded, o.r.takeRequested(m)...), m)
 	return true, nil
 }
 
@@ -183,6 +185,8 @@ func (o *op) claim(key string, args []string) (*loaded, error) {
 		switch {
 		case m == nil:
 			return o.beginNew(key, args)
+		case m.draining:
+			return nil, &LoadError{key, m.busy()}
 		case m.state == Live:
 			o.pin(m)
 			return nil, nil
@@ -212,7 +216,7 @@ func (o *op) beginNew(key string, args []string) (*loaded, error) {
 	}
 	vs, err := newValues(r.specs[key], slices.Concat(r.options[key], args))
 	if err != nil {
-		r.logParam(err)
+		r.logParam(key, err)
 		return nil, &LoadError{key, err}
 	}
 	return r.begin(r.specs[key], vs, o.frame, o.flow)
@@ -228,6 +232,24 @@ func (o *op) end(err error) {
 	for m := range o.pinned {
 		o.unpin(m)
 	}
+	if o.frame != nil && o.frame.m.state == Loading {
+		o.frame.m.requested = append(o.frame.m.requested, o.loaded...)
+	}
+}
+
+// takeRequested hands over what m's Init has loaded to the call that loaded
+// m, which undoes both if it fails later.
+func (r *Registry) takeRequested(m *loaded) []*loaded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := m.requested
+	m.requested = nil
+	return list
+}
+
+// undoRequested unloads what the failed Init of m has loaded.
+func (r *Registry) undoRequested(m *loaded) {
+	r.undoAll(r.takeRequested(m))
 }
 
 // unpin takes pin back. r.mu is held.
@@ -242,24 +264,32 @@ func (o *op) unpin(m *loaded) {
 // undo unloads what this call has loaded since mark, last first, except what
 // others have begun to use.
 func (o *op) undo(mark int) {
-	for i := len(o.loaded) - 1; i >= mark; i-- {
-		m := o.loaded[i]
-		o.r.mu.Lock()
+	late := o.loaded[mark:]
+	o.loaded = o.loaded[:mark:mark]
+	o.r.mu.Lock()
+	for _, m := range late {
 		o.unpin(m)
+	}
+	o.r.mu.Unlock()
+	o.r.undoAll(late)
+}
+
+// undoAll unloads those of the modules that are unused, last first.
+func (r *Registry) undoAll(list []*loaded) {
+	for _, m := range slices.Backward(list) {
+		r.mu.Lock()
 		err := m.retire()
-		o.r.mu.Unlock()
+		r.mu.Unlock()
 		if err == nil {
-			_ = o.r.takeDown(m) // a stuck goroutine is in dmesg
+			_ = r.takeDown(m) // a stuck goroutine is in dmesg
 		}
 	}
-	o.loaded = o.loaded[:mark]
 }
 
 // logParam puts a parameter error into dmesg, in Linux's words.
-func (r *Registry) logParam(err error) {
-	if e, ok := err.(*ParamError); ok {
-		r.cfg.Log.Printk(klogErr, "", "%s", e.msg)
-		return
+func (r *Registry) logParam(module string, err error) {
+	var e *ParamError
+	if errors.As(err, &e) {
+		r.cfg.Log.Printk(klog.Err, module, "%s", e.msg)
 	}
-	r.cfg.Log.Printk(klogErr, "", "%s", fmt.Sprint(err))
 }

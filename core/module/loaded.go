@@ -22,8 +22,13 @@ type loaded struct {
 	holders  map[*loaded]struct{} // modules that hold this one
 	pins     int                  // loads under way that need this one to stay
 	flow     *flow                // the call that loads it
-	ready    chan struct{}        // closed when it is no longer Loading
-	done     chan struct{}        // closed when it is gone
+
+	// requested are the modules that its Init has loaded by name or alias.
+	// Only loads made by that Init append, and only before it has ended.
+	requested []*loaded
+
+	ready chan struct{} // closed when it is no longer Loading
+	done  chan struct{} // closed when it is gone
 }
 
 // begin puts a module into the table as Loading. Its dependencies must be

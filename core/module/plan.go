@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/knitnet/knit/core/klog"
 )
 
 // plan lists key and all that it needs, each after its own dependencies: an
@@ -56,8 +58,7 @@ func (r *Registry) plan(key string) ([]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return plan(key, func(key string) ([]string, error) {
-		spec := r.specs[key]
-		return r.depsOf(spec)
+		return r.depsOf(r.specs[key])
 	})
 }
 
@@ -111,7 +112,7 @@ func (r *Registry) exporter(name string) (key string, ok bool) {
 
 // unknownSymbol logs, as Linux does, what is missing and returns the error.
 func (r *Registry) unknownSymbol(module, symbol string) error {
-	r.cfg.Log.Printk(klogErr, module, "Unknown symbol %s (err %d)", symbol, -int(syscall.ENOENT))
+	r.cfg.Log.Printk(klog.Err, module, "Unknown symbol %s (err %d)", symbol, -int(syscall.ENOENT))
 	return &LoadError{module, &symbolError{symbol}}
 }
 
@@ -124,6 +125,9 @@ func (r *Registry) liveDeps(spec *Spec) ([]*loaded, error) {
 	var deps []*loaded
 	for _, key := range keys {
 		d := r.live[key]
+		if d != nil && d.draining {
+			return nil, &LoadError{spec.Name, d.busy()}
+		}
 		if d == nil || d.state != Live {
 			return nil, r.unknownSymbol(spec.Name, key)
 		}

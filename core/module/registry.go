@@ -187,13 +187,28 @@ func hasAlias(s *Spec, name string) bool {
 }
 
 // SetParam changes a writable parameter of a loaded module and calls its
-// OnParam functions. It fails with a *NotLoadedError or a *ParamError.
+// OnParam functions. It fails with a *NotLoadedError, a *ParamError, or EBUSY
+// while the module is being loaded or unloaded.
 func (r *Registry) SetParam(module, name, text string) error {
-	r.mu.Lock()
-	m := r.live[canonical(module)]
-	r.mu.Unlock()
-	if m == nil {
-		return &NotLoadedError{canonical(module)}
+	m, release, err := r.hold(canonical(module), "parameter change")
+	if err != nil {
+		return err
 	}
+	defer release()
 	return m.values.change(name, text)
+}
+
+// hold counts one more user of a live module.
+func (r *Registry) hold(key, kind string) (m *loaded, release func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m = r.live[key]
+	if m == nil {
+		return nil, nil, &NotLoadedError{key}
+	}
+	u := m.uses.kind(kind)
+	if m.state != Live || !u.Get() {
+		return nil, nil, m.busy()
+	}
+	return m, u.Put, nil
 }

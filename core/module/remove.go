@@ -52,6 +52,9 @@ func (r *Registry) removeOne(ctx context.Context, key string, opt RemoveOptions)
 	if m == nil {
 		return &NotLoadedError{key}
 	}
+	if err := r.blocked(m); err != nil && opt.Wait <= 0 {
+		return err
+	}
 	r.removeSoft(ctx, m.spec.Softdep.Post, opt)
 	if err := r.removeModule(ctx, key, opt.Wait); err != nil {
 		return err
@@ -60,6 +63,25 @@ func (r *Registry) removeOne(ctx context.Context, key string, opt RemoveOptions)
 		r.removeUnused(ctx, m.deps)
 	}
 	r.removeSoft(ctx, m.spec.Softdep.Pre, opt)
+	return nil
+}
+
+// blocked returns why m could not be removed even without the softdeps behind
+// it, so that a refusal leaves those alone too.
+func (r *Registry) blocked(m *loaded) error {
+	soft := map[string]bool{}
+	for _, name := range m.spec.Softdep.Post {
+		keys, _ := r.Resolve(name) // one that is not there blocks nothing
+		for _, key := range keys {
+			soft[key] = true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	others := slices.ContainsFunc(m.holderNames(), func(h string) bool { return !soft[h] })
+	if others || m.uses.count() > 0 {
+		return m.inUse()
+	}
 	return nil
 }
 
@@ -115,7 +137,8 @@ func (r *Registry) Shutdown(ctx context.Context) error {
 		}
 		if wait != nil {
 			if err := waitFor(ctx, wait, r.cfg.StopTimeout+r.cfg.LoadTimeout); err != nil {
-				return errors.Join(append(errs, err)...)
+				stuck[m] = true
+				errs = append(errs, m.busy())
 			}
 			continue
 		}

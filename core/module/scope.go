@@ -51,6 +51,13 @@ func (s *scope) drain() {
 	}
 }
 
+// skipDrain makes drain do nothing: a module that was never live has no work.
+func (s *scope) skipDrain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drained = true
+}
+
 // resume tells the module that drain was given up.
 func (s *scope) resume() {
 	s.mu.Lock()

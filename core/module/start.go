@@ -10,8 +10,6 @@ import (
 	"github.com/knitnet/knit/core/klog"
 )
 
-const klogErr = klog.Err
-
 // start runs Init and makes the module live, or undoes it.
 func (r *Registry) start(ctx context.Context, m *loaded) error {
 	err := m.runInit(ctx)
@@ -21,12 +19,14 @@ func (r *Registry) start(ctx context.Context, m *loaded) error {
 	if err == nil {
 		return nil
 	}
-	r.cfg.Log.Printk(klogErr, m.spec.Name, "init failed: %v", err)
+	r.cfg.Log.Printk(klog.Err, m.spec.Name, "init failed: %v", err)
 	r.mu.Lock()
 	m.setState(Unloading)
 	r.mu.Unlock()
+	m.scope.skipDrain()
 	m.uses.refuse()
 	_ = r.takeDown(m) // the reason for the failure matters more
+	r.undoRequested(m)
 	return &LoadError{m.spec.Name, err}
 }
 

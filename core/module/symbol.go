@@ -2,6 +2,7 @@ package module
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -58,7 +59,7 @@ func Export[T any](c *Context, name string, v T) error {
 // Import returns the symbol name. Its owner must be the kernel or a declared
 // dependency of the module, by Depends or Imports, so that no symbol outlives
 // its owner. It fails with ErrUnknownSymbol if nobody exports it, and with an
-// error of its own if the type is another one.
+// ENOEXEC if the type is another one.
 func Import[T any](c *Context, name string) (T, error) {
 	var zero T
 	s, err := c.m.r.lookupSymbol(c.m, name)
@@ -67,7 +68,7 @@ func Import[T any](c *Context, name string) (T, error) {
 	}
 	v, ok := s.value.(T)
 	if !ok {
-		return zero, fmt.Errorf("import %s: %w: it is a %T, not a %T", name, syscall.ENOEXEC, s.value, zero)
+		return zero, fmt.Errorf("import %s: %w: it is a %T, not a %v", name, syscall.ENOEXEC, s.value, reflect.TypeFor[T]())
 	}
 	return v, nil
 }

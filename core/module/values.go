@@ -64,7 +64,7 @@ func (vs *values) assign(arg string) error {
 	} else if !hasValue {
 		return &ParamError{
 			Module: vs.module, Param: v.name, Want: v.name + "=VALUE", Errno: syscall.EINVAL,
-			msg: fmt.Sprintf("%s: '' invalid for parameter '%s'", vs.module, v.name),
+			msg: fmt.Sprintf("'' invalid for parameter '%s'", v.name),
 		}
 	}
 	return vs.set(v, text)
@@ -75,7 +75,7 @@ func (vs *values) set(v *value, text string) error {
 	if err != nil {
 		return &ParamError{
 			Module: vs.module, Param: v.name, Value: text, Want: v.want(), Errno: syscall.EINVAL,
-			msg: fmt.Sprintf("%s: '%s' invalid for parameter '%s'", vs.module, text, v.name),
+			msg: fmt.Sprintf("'%s' invalid for parameter '%s'", text, v.name),
 		}
 	}
 	v.v.Store(&parsed)
@@ -94,7 +94,7 @@ func (vs *values) unknown(name string, errno syscall.Errno) error {
 	}
 	return &ParamError{
 		Module: vs.module, Param: name, Want: want, Errno: errno,
-		msg: fmt.Sprintf("%s: unknown parameter '%s'", vs.module, name),
+		msg: fmt.Sprintf("unknown parameter '%s'", name),
 	}
 }
 
@@ -107,7 +107,7 @@ func (vs *values) change(name, text string) error {
 	if !v.writable {
 		return &ParamError{
 			Module: vs.module, Param: v.name, Value: text, Errno: syscall.EACCES,
-			msg: fmt.Sprintf("%s: parameter '%s' is read-only", vs.module, v.name),
+			msg: fmt.Sprintf("parameter '%s' is read-only", v.name),
 		}
 	}
 	vs.setting.Lock()
@@ -170,8 +170,9 @@ func (c *Context) Prefix(name string) netip.Prefix { return get[netip.Prefix](c,
 func (c *Context) List(name string) []string { return get[[]string](c, name) }
 
 // OnParam calls f after each change of a writable parameter at run time, with
-// the new value in place. One change runs at a time. It panics if the
-// parameter is not declared.
+// the new value in place. One change runs at a time. It panics if the parameter is
+// not declared. The module cannot be unloaded while f runs; f must not change a
+// parameter of the same module.
 func (c *Context) OnParam(name string, f func()) {
 	v := c.param(name)
 	v.mu.Lock()
