@@ -190,14 +190,12 @@ func (h dueHeap) Swap(i, j int) {
 	h[i].place, h[j].place = inDue+i, inDue+j
 }
 
-// Push implements heap.Interface.
 func (h *dueHeap) Push(x any) {
 	t := x.(*Timer)
 	t.place = inDue + len(*h)
 	*h = append(*h, t)
 }
 
-// Pop implements heap.Interface.
 func (h *dueHeap) Pop() any {
 	last := len(*h) - 1
 	t := (*h)[last]
