@@ -1,0 +1,185 @@
+package tcb
+
+import (
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+)
+
+// segSize returns how much payload a full-sized segment has now, beside the
+// SACK blocks that it would carry.
+func (t *TCB) segSize() int {
+	if t.rx == nil || !t.has(flagSACK) {
+		return int(t.mss)
+	}
+	return int(t.mss) - t.rx.reportBytes(t.sackRoom())
+}
+
+// burst returns the most that one Output may carry: whole segments of size.
+func (t *TCB) burst(size int) int {
+	return max(int(t.MaxSegment)/size, 1) * size
+}
+
+// allowed returns how much new data may go out in the next segment, and
+// whether the FIN goes with it. ok is false when nothing may.
+//
+// It is the sender's silly window avoidance (RFC 9293 §3.8.6.2.1) and Nagle's
+// algorithm (§3.7.4) in one: full segments always go; a small one when it is
+// all there is and no small one is unacknowledged, or when it is half of the
+// largest window the peer ever offered.
+func (t *TCB) allowed() (n int, fin, ok bool) {
+	size := t.segSize()
+	avail := t.end.Sub(t.nxt)
+	wnd := t.una.Sub(t.nxt) + int(t.sndWnd)
+	room := int(t.win.Cwnd) - int(t.pipe())
+	n = min(avail, t.burst(size), wnd)
+	t.setFlag(flagCwndLimited, n > room && room < wnd)
+	n = min(n, room)
+	fin = t.has(flagFin) && n == avail && wnd > n && room >= n
+	switch {
+	case n < avail && n >= size:
+		n -= n % size
+		return n, false, !t.worthWaiting(n)
+	case n == avail:
+		if tail := n % size; tail == 0 || fin || t.has(flagForce) || t.smallMayGo() {
+			return n, fin, n > 0 || fin
+		} else if n > size {
+			return n - tail, false, true
+		}
+	}
+	if n > 0 && n == min(avail, wnd) && (t.has(flagForce) || n >= int(t.maxWnd)/2) && !t.has(flagCork) {
+		return n, false, true
+	}
+	return 0, false, false
+}
+
+// smallMayGo is Nagle's algorithm in Minshall's form: a small segment waits
+// only for an earlier small one, so that a large write does not wait for its
+// own first part.
+func (t *TCB) smallMayGo() bool {
+	if t.has(flagPush) {
+		if !t.pushEnd.Before(t.end) {
+			return true
+		}
+		t.flags &^= flagPush
+	}
+	if t.has(flagCork) {
+		return false
+	}
+	return t.una == t.nxt || t.has(flagNoDelay) || !t.has(flagSmall) || !t.smallEnd.After(t.una)
+}
+
+// worthWaiting reports whether a burst of n, which is less than what is queued,
+// should wait until the next acknowledgement makes it larger: many small bursts
+// cost as much as many segments. Two thirds of the window are in flight then,
+// so the acknowledgement is certain to come.
+func (t *TCB) worthWaiting(n int) bool {
+	return t.phase == open && n < int(t.MaxSegment)-int(t.mss) && n < int(min(t.win.Cwnd, t.sndWnd)/3) &&
+		t.una != t.nxt
+}
+
+// restart puts the congestion window down to the restart window when nothing
+// was sent for longer than a retransmission timeout (RFC 5681 §4.1).
+func (t *TCB) restart(now clock.Time) {
+	idle := now.Sub(t.lastSend)
+	if idle <= t.rto {
+		return
+	}
+	t.win.Cwnd = min(t.win.Cwnd, t.win.Initial)
+	t.control().OnIdle(now, &t.win, idle)
+	t.lastSend = now
+}
+
+// advertise returns the window field and remembers its right edge, which never
+// moves to the left. It moves only by a full segment or half the buffer, which
+// is the receiver's silly window avoidance (RFC 9293 §3.8.6.2.2).
+func (t *TCB) advertise() uint16 {
+	w := t.rcvAdv.Sub(t.rcvNxt)
+	if free := t.freeSpace(); free-w >= min(int(t.rcvBuf)/2, int(t.ourMSS)) {
+		// Whole units of the scale only: the peer cannot see the rest.
+		w = min(free, 65535<<t.rcvShift) >> t.rcvShift << t.rcvShift
+		t.rcvAdv = maxSeq(t.rcvAdv, t.rcvNxt.Add(w))
+	}
+	return uint16(min(max(w, 0)>>t.rcvShift, 65535))
+}
+
+func (t *TCB) freeSpace() int {
+	return min(max(int(t.rcvBuf)-int(t.unread), 0), t.cfg.WindowClamp)
+}
+
+// synWindow is the window of a SYN, which is not scaled.
+func (t *TCB) synWindow() int { return min(t.freeSpace(), 65535) }
+
+// windowWorthTelling reports whether an acknowledgement for the window alone is
+// due after the application has read: when it at least doubles what the peer
+// knows of, by no less than a segment.
+func (t *TCB) windowWorthTelling() bool {
+	w := t.rcvAdv.Sub(t.rcvNxt)
+	gain := t.freeSpace() - w
+	return gain >= w && gain >= min(int(t.rcvBuf)/2, int(t.ourMSS))
+}
+
+// armPersist starts the persist timer: something is queued, nothing is in
+// flight, and the window is closed or too small to use (RFC 9293 §3.8.6.1).
+func (t *TCB) armPersist(now clock.Time) {
+	d := t.rto << min(t.backoff, 16)
+	t.rtoAt = now.Add(min(d, t.cfg.MaxRTO))
+	if t.opt != nil {
+		t.capByUserTimeout()
+	}
+	if !t.has(flagPersist) {
+		t.flags |= flagPersist
+		t.progress = now
+	}
+}
+
+// A drs measures how much the application reads in a round trip, for a receive
+// buffer of the right size (dynamic right-sizing).
+type drs struct {
+	at     clock.Time // when copied began
+	copied uint32
+	space  uint32 // the most that was read in one round trip
+	rttSeq Seq    // RCV.NXT at which a window has passed
+	rttAt  clock.Time
+	rtt    time.Duration
+}
+
+// measureRcv estimates the round trip at a receiver that sends nothing: the
+// time in which one window passes is at least that.
+func (t *TCB) measureRcv(now clock.Time) {
+	d := &t.tune
+	if d.rttAt != 0 {
+		r := max(now.Sub(d.rttAt), 1)
+		if d.rtt == 0 || r < d.rtt {
+			d.rtt = r
+		} else {
+			d.rtt += (r - d.rtt) / 8
+		}
+	}
+	d.rttAt = now
+	d.rttSeq = maxSeq(t.rcvAdv, t.rcvNxt+1)
+}
+
+// tuneRcv grows the receive buffer to twice what the application read in a
+// round trip, and more while that grows: a sender in slow start doubles.
+func (t *TCB) tuneRcv(now clock.Time, n int) {
+	d := &t.tune
+	d.copied += uint32(n)
+	rtt := d.rtt
+	if rtt == 0 {
+		rtt = t.win.SRTT
+	}
+	if rtt == 0 || now.Sub(d.at) < rtt {
+		return
+	}
+	if d.copied > d.space && !t.has(flagRcvBufFixed) {
+		want := 2*uint64(d.copied) + 16*uint64(t.ourMSS)
+		if d.space > 0 {
+			want += want * uint64(d.copied-d.space) / uint64(d.space)
+		}
+		d.space = d.copied
+		t.rcvBuf = max(t.rcvBuf, uint32(min(want, uint64(t.cfg.RcvBuf.Max))))
+	}
+	d.copied = 0
+	d.at = now
+}
