@@ -13,13 +13,17 @@ func (dev *Device) SetUp(up bool) error {
 	if err != nil {
 		return fmt.Errorf("device %s: %w", dev.Name(), err)
 	}
-	if changed {
-		kind := WentDown
-		if up {
-			kind = WentUp
-		}
-		dev.layer.notify(Event{kind, dev})
+	if !changed {
+		return nil
 	}
+	if f, ok := dev.driver.(StateFollower); ok {
+		f.StateChanged(dev)
+	}
+	kind := WentDown
+	if up {
+		kind = WentUp
+	}
+	dev.layer.notify(Event{kind, dev})
 	return nil
 }
 
@@ -30,7 +34,7 @@ func (dev *Device) setUp(up bool) (changed bool, err error) {
 		return false, nil
 	}
 	if !up {
-		dev.clearFlags(Up | Running | LowerUp)
+		dev.changeFlags(0, Up)
 		dev.driver.Close(dev)
 		return true, nil
 	}
@@ -38,25 +42,47 @@ func (dev *Device) setUp(up bool) (changed bool, err error) {
 		return false, ErrNoDevice
 	}
 	// Up first: a driver may receive from the moment it is open.
-	dev.setFlags(Up | Running | LowerUp)
+	dev.changeFlags(Up, 0)
 	if err := dev.driver.Open(dev); err != nil {
-		dev.clearFlags(Up | Running | LowerUp)
+		dev.changeFlags(0, Up)
 		return false, err
 	}
 	return true, nil
 }
 
-func (dev *Device) setFlags(f Flags)   { dev.flags.Or(uint32(f)) }
-func (dev *Device) clearFlags(f Flags) { dev.flags.And(^uint32(f)) }
-
-// SetCarrier tells the state of the medium, for drivers.
-func (dev *Device) SetCarrier(on bool) {
-	if on {
-		dev.setFlags(LowerUp | Running)
-	} else {
-		dev.clearFlags(LowerUp | Running)
+// changeFlags sets and clears flags. Running and LowerUp follow from the others:
+// a device that is up and whose medium carries has them.
+func (dev *Device) changeFlags(set, unset Flags) (changed bool) {
+	for {
+		old := dev.flags.Load()
+		f := Flags(old)&^unset | set
+		if f&Up != 0 && f&noCarrier == 0 {
+			f |= Running | LowerUp
+		} else {
+			f &^= Running | LowerUp
+		}
+		if uint32(f) == old {
+			return false
+		}
+		if dev.flags.CompareAndSwap(old, uint32(f)) {
+			return true
+		}
 	}
-	dev.layer.notify(Event{Changed, dev})
+}
+
+// SetCarrier tells the state of the medium, for drivers. A new device has a
+// carrier. It must not be called from Open or Close: watchers hear of it in the
+// same goroutine, and may change the device.
+func (dev *Device) SetCarrier(on bool) {
+	changed := false
+	if on {
+		changed = dev.changeFlags(0, noCarrier)
+	} else {
+		changed = dev.changeFlags(noCarrier, 0)
+	}
+	if changed && dev.Up() {
+		dev.layer.notify(Event{Changed, dev})
+	}
 }
 
 // SetMTU sets the MTU in bytes; EINVAL outside the device's range.
@@ -124,9 +150,9 @@ func (dev *Device) count(c *int, n int, f Flags) {
 	dev.config.Lock()
 	*c += n
 	if *c > 0 {
-		dev.setFlags(f)
+		dev.changeFlags(f, 0)
 	} else {
-		dev.clearFlags(f)
+		dev.changeFlags(0, f)
 	}
 	dev.config.Unlock()
 	dev.layer.notify(Event{Changed, dev})

@@ -51,6 +51,10 @@ const (
 	AllMulti     Flags = 1 << 9
 	MulticastDev Flags = 1 << 12
 	LowerUp      Flags = 1 << 16
+
+	// noCarrier is set while the medium is cut. Users see it by the absence of
+	// LowerUp.
+	noCarrier Flags = 1 << 31
 )
 
 // Features are what a driver can do so that link need not (NETIF_F_*).
@@ -83,6 +87,19 @@ type Driver interface {
 // An MTUSetter is a Driver that has a say in the MTU.
 type MTUSetter interface {
 	SetMTU(dev *Device, mtu int) error
+}
+
+// A StateFollower is a Driver that acts when its device has gone up or down,
+// after Open or Close and with no lock held: there it may set the carrier of
+// another device.
+type StateFollower interface {
+	StateChanged(dev *Device)
+}
+
+// A Paired driver joins its device to another one, as veth does: `ip link` shows
+// v0@v1. Peer returns nil when the other one is gone.
+type Paired interface {
+	Peer(dev *Device) *Device
 }
 
 // Info describes a new device.
@@ -274,7 +291,7 @@ func (dev *Device) MTU() int { return int(dev.mtu.Load()) }
 func (dev *Device) MTURange() (lo, hi int) { return dev.info.MinMTU, dev.info.MaxMTU }
 
 // Flags returns the flags of now.
-func (dev *Device) Flags() Flags { return Flags(dev.flags.Load()) }
+func (dev *Device) Flags() Flags { return Flags(dev.flags.Load()) &^ noCarrier }
 
 // Up reports whether the device is administratively up.
 func (dev *Device) Up() bool { return dev.Flags()&Up != 0 }

@@ -65,6 +65,15 @@ func (l *Layer) Delete(dev *Device) error {
 	return k.Delete(dev)
 }
 
+// DetachKind detaches all devices of a kind, for a module that is being unloaded.
+func (l *Layer) DetachKind(kind string) {
+	for _, d := range l.Devices() {
+		if d.Kind() == kind {
+			d.Detach()
+		}
+	}
+}
+
 func (l *Layer) kind(name string) (Kind, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

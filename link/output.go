@@ -37,12 +37,12 @@ func (dev *Device) transmit(q *packet.Queue) {
 		}
 		dev.layer.Egress.RunBatch(q)
 	}
-	if taps := dev.taps.Load(); taps != nil {
-		tapAll(*taps, q, true)
-	}
 	dev.prepare(q)
 	if q.Empty() {
 		return
+	}
+	if taps := dev.taps.Load(); taps != nil {
+		tapAll(*taps, q, true)
 	}
 	dev.countBatch(&dev.tx, q)
 	dev.driver.Transmit(dev, q)
@@ -62,12 +62,17 @@ func (dev *Device) prepare(q *packet.Queue) {
 			out.Push(pkt)
 		}
 	}
-	*q = out
 	if f&TxCsum != 0 {
+		*q = out
 		return
 	}
-	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
-		CompleteChecksum(pkt)
+	for pkt := out.Pop(); pkt != nil; pkt = out.Pop() {
+		if !CompleteChecksum(pkt) {
+			dev.tx.Dropped.Inc()
+			pkt.Drop(stat.SkbCsum)
+			continue
+		}
+		q.Push(pkt)
 	}
 }
 
@@ -94,16 +99,21 @@ func (dev *Device) segment(pkt *packet.Packet, out *packet.Queue) {
 
 // CompleteChecksum puts the checksum into a packet that has CsumPartial, so that
 // it can leave the process; others stay as they are. The packet's fragments are
-// only read.
-func CompleteChecksum(pkt *packet.Packet) {
+// only read. It reports false when the checksum's place is no longer in the head,
+// as when a packet from outside was cut to the length its IP header gives.
+func CompleteChecksum(pkt *packet.Packet) bool {
 	if pkt.Csum != packet.CsumPartial {
-		return
+		return true
 	}
-	at := pkt.At(pkt.CsumStart)
-	field := at[pkt.CsumOffset:][:2]
-	sum := ChecksumFrom(pkt, int(pkt.CsumStart)-pkt.Offset(), 0)
-	binary.BigEndian.PutUint16(field, sum.FinishUDP())
+	from := int(pkt.CsumStart) - pkt.Offset()
+	field := from + int(pkt.CsumOffset)
+	if from < 0 || field+2 > pkt.HeadLen() {
+		return false
+	}
+	sum := ChecksumFrom(pkt, from, 0)
+	binary.BigEndian.PutUint16(pkt.Head()[field:], sum.FinishUDP())
 	pkt.Csum = packet.CsumUnnecessary
+	return true
 }
 
 // ChecksumFrom returns initial plus the sum of pkt's bytes from offset from (from
