@@ -1,6 +1,7 @@
 package knit_test
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -27,11 +29,20 @@ type source struct {
 	fset *token.FileSet
 }
 
-// loadHouse parses all Go files of this module, except testdata, files that
+// loadHouse returns all Go files of this module, except testdata, files that
 // are never built, and folders that are modules of their own to the go command.
 func loadHouse(t *testing.T) house {
 	t.Helper()
+	h, err := parseHouse()
+	if err != nil {
+		t.Error(err) // and go on: what could be parsed has its rules too
+	}
+	return h
+}
+
+var parseHouse = sync.OnceValues(func() (house, error) {
 	h := make(house)
+	var broken []error
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -53,7 +64,7 @@ func loadHouse(t *testing.T) house {
 		}
 		f, err := parseSource(p, text)
 		if err != nil {
-			t.Error(err) // and go on: the others have their rules too
+			broken = append(broken, err)
 			return nil
 		}
 		if !f.ignored() {
@@ -61,11 +72,8 @@ func loadHouse(t *testing.T) house {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
+	return h, errors.Join(append(broken, err)...)
+})
 
 func exists(name string) bool { _, err := os.Stat(name); return err == nil }
 

@@ -102,8 +102,13 @@ var thirdParty = map[string][]string{
 // inTests are libraries that every test may import besides.
 var inTests = []string{xsys, bart, xnet, netlink, netns, dns, gopacket, testscript, rapid}
 
-// withTesting are the folders that help tests and so may import testing.
-var withTesting = []string{"internal", "lab", "wasm/tck"}
+// forTests are folders that help tests, beside those whose name ends in test:
+// the rules of tests hold in them, and only tests and each other import them.
+var forTests = []string{"internal/leak", "internal/script", "lab", "wasm/tck", "e2e"}
+
+func helpsTests(folder string) bool {
+	return under(folder, forTests...) || strings.HasSuffix(folder, "test")
+}
 
 // inside turns an import path into a folder of this module.
 func inside(imp string) (folder string, ok bool) {
@@ -194,9 +199,10 @@ func (h house) checkImport(folder string, test bool, imp string) (complaints []s
 		}
 	}
 	to, in := inside(imp)
+	test = test || helpsTests(folder)
 	switch {
-	case imp == "testing" && !test && !under(folder, withTesting...):
-		complain(imp, fmt.Errorf("only tests and the folders %v may", withTesting))
+	case !test && (imp == "testing" || in && helpsTests(to)):
+		complain(imp, fmt.Errorf("only tests may, and the folders %v and those named ...test", forTests))
 	case in && !test: // tests import what they need to set a scene
 		complain(imp, mayImport(folder, to, h.isModule(to)))
 	case !in && strings.Contains(top(imp), "."):
@@ -333,6 +339,28 @@ func TestPolicy(t *testing.T) {
 	} {
 		if err := mayUse(c.folder, c.imp, c.test); (err == nil) != c.want {
 			t.Errorf("%s (test: %v) uses %s: %v, want allowed: %v", c.folder, c.test, c.imp, err, c.want)
+		}
+	}
+}
+
+// TestHelpersStayInTests tests the rule for folders that help tests.
+func TestHelpersStayInTests(t *testing.T) {
+	for _, c := range []struct {
+		folder, imp string
+		test, want  bool
+	}{
+		{"link", "testing", false, false},
+		{"link", "testing", true, true},
+		{"link", modulePath + "/internal/leak", false, false},
+		{"link", modulePath + "/internal/leak", true, true},
+		{"link", modulePath + "/link/linktest", false, false},
+		{"link/linktest", "testing", false, true},
+		{"link/linktest", modulePath + "/internal/leak", false, true},
+		{"link/linktest", rapid, false, true},
+		{"internal/tunfd", "testing", false, false},
+	} {
+		if got := (house{}).checkImport(c.folder, c.test, c.imp); (len(got) == 0) != c.want {
+			t.Errorf("%s (test: %v) imports %s: %q, want allowed: %v", c.folder, c.test, c.imp, got, c.want)
 		}
 	}
 }
