@@ -35,7 +35,7 @@ func (t *TCB) inputAck(now clock.Time, seg *Segment) (stat.Reason, bool) {
 	if t.wl1.Before(seg.Seq) || t.wl1 == seg.Seq && !seg.Ack.Before(t.wl2) {
 		t.setWindow(seg)
 	}
-	news := t.takeSACK(seg)
+	news := t.takeSACK(now, seg)
 	acked := seg.Ack.Sub(t.una)
 	if acked > 0 {
 		if t.phase != open || t.has(flagUndo) {

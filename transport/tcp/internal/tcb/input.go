@@ -125,8 +125,7 @@ func (t *TCB) inputSynSent(now clock.Time, seg *Segment, pkt *packet.Packet) {
 // connection.
 func (t *TCB) synAcked(now clock.Time, seg *Segment) {
 	if t.has(flagTiming) {
-		t.flags &^= flagTiming
-		t.sample(now.Sub(t.rttAt))
+		t.timed(now)
 	}
 	t.una = t.iss + 1
 	t.highRxt, t.lostTo = t.una, t.una

@@ -131,7 +131,7 @@ func (t *TCB) outputNew(now clock.Time, seg *Segment) bool {
 	if fin {
 		f |= FIN
 	}
-	if !t.has(flagTiming) && t.phase == open {
+	if !t.has(flagTiming) && (t.phase == open || t.has(flagSACK)) {
 		t.flags |= flagTiming
 		t.rttAt, t.rttSeq = now, t.nxt.Add(n)
 	}

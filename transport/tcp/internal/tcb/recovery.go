@@ -132,7 +132,7 @@ func (t *TCB) enterRecovery(now clock.Time, lostTo Seq) {
 	t.control().OnCongestion(now, &t.win, uint32(t.nxt.Sub(t.una)))
 	t.phase = recovery
 	t.recover = t.nxt
-	t.flags &^= flagTiming | flagRescue
+	t.flags &^= flagRescue
 	t.flags |= flagFirstRexmit
 	t.highRxt = t.una
 	t.lostTo = maxSeq(lostTo, t.firstSegment())
@@ -218,7 +218,7 @@ func (t *TCB) reneged() bool { return len(t.sb.runs) > 0 && t.sb.runs[0].Left ==
 // sendAnew declares all that is in flight and not SACKed lost.
 func (t *TCB) sendAnew() {
 	t.phase = loss
-	t.flags &^= flagTiming | flagFirstRexmit
+	t.flags &^= flagFirstRexmit
 	t.recover, t.lostTo, t.highRxt = t.nxt, t.nxt, t.una
 	t.dupAcks = 0
 	if !t.has(flagSACK) {
@@ -319,10 +319,12 @@ func (t *TCB) resend(now clock.Time, seg *Segment, left Seq, n int) {
 	if left.Add(n) == t.end {
 		f |= PSH
 	}
-	if t.has(flagTiming) && left.Before(t.rttSeq) {
-		t.flags &^= flagTiming // Karn
-	}
 	t.make(now, seg, left, n, f)
+	if t.has(flagTiming) && (!t.has(flagSACK) || left.Before(t.rttSeq) && !seg.End().Before(t.rttSeq)) {
+		// Karn: what was sent twice measures nothing. Without SACK neither does
+		// what is behind it, as it is acknowledged only together with it.
+		t.flags &^= flagTiming
+	}
 	seg.Rexmit = true
 	t.stat.rexmits += uint32(seg.count())
 	t.stat.bytesRexmit += uint64(n)

@@ -18,16 +18,10 @@ func (t *TCB) tsNow(now clock.Time) uint32 { return uint32(now/clock.Time(tick))
 // nothing to time, the timestamp that the peer echoes tells (RFC 7323 §4.1):
 // its value is that of the very transmission that is acknowledged.
 func (t *TCB) ackRTT(now clock.Time, seg *Segment) time.Duration {
-	if t.has(flagTiming) {
-		if t.una.Before(t.rttSeq) {
-			return 0
-		}
-		t.flags &^= flagTiming
-		d := max(now.Sub(t.rttAt), 1)
-		t.sample(d)
-		return d
+	if t.has(flagTiming) && !t.una.Before(t.rttSeq) {
+		return t.timed(now)
 	}
-	if !t.has(flagTimestamps) || t.phase == open || seg.TSEcr == 0 {
+	if t.phase == open || !t.has(flagTimestamps) || seg.TSEcr == 0 {
 		return 0
 	}
 	d := time.Duration(t.tsNow(now)-seg.TSEcr) * tick
@@ -36,6 +30,14 @@ func (t *TCB) ackRTT(now clock.Time, seg *Segment) time.Duration {
 	}
 	// A tick may have just begun or nearly ended, so add one half.
 	d += tick / 2
+	t.sample(d)
+	return d
+}
+
+// timed ends the timing of a segment that has arrived.
+func (t *TCB) timed(now clock.Time) time.Duration {
+	t.flags &^= flagTiming
+	d := max(now.Sub(t.rttAt), 1)
 	t.sample(d)
 	return d
 }

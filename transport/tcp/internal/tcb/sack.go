@@ -1,6 +1,10 @@
 package tcb
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/knitnet/knit/core/clock"
+)
 
 // dupThresh is how much must have arrived behind a segment until it counts as
 // lost (RFC 6675 §2).
@@ -127,7 +131,7 @@ func (s *scoreboard) lostTo(una Seq, mss uint32) Seq {
 
 // takeSACK notes the SACK blocks of a segment and returns how many octets they
 // newly report.
-func (t *TCB) takeSACK(seg *Segment) (news uint32) {
+func (t *TCB) takeSACK(now clock.Time, seg *Segment) (news uint32) {
 	if seg.SACKs == 0 || !t.has(flagSACK) {
 		return 0
 	}
@@ -143,6 +147,9 @@ func (t *TCB) takeSACK(seg *Segment) (news uint32) {
 			t.sb = new(scoreboard)
 		}
 		news += t.sb.add(b)
+		if t.has(flagTiming) && b.Left.Before(t.rttSeq) && !b.Right.Before(t.rttSeq) {
+			t.timed(now) // it has arrived, whatever is missing before it
+		}
 	}
 	t.sacked += news
 	t.stat.delivered += uint64(news)
