@@ -81,6 +81,11 @@ func TestEthernetAndVLANAgainstGopacket(t *testing.T) {
 		t.Errorf("gopacket reads %+v", v)
 	}
 	h, _ := ParseEthernet(b)
+	h.SetDst(src)
+	h.SetSrc(dst)
+	if h.Dst() != src || h.Src() != dst || h.EtherType() != EtherTypeVLAN {
+		t.Errorf("after swapping: % x", b)
+	}
 	tag, ok := ParseVLAN(h.Payload())
 	if !ok || tag.ID() != 0xabc || tag.Priority() != 5 || !tag.DropEligible() || tag.EtherType() != 0x88b5 || len(tag.Payload()) != 2 {
 		t.Errorf("tag %v %v %v %#x", tag.ID(), tag.Priority(), tag.DropEligible(), tag.EtherType())

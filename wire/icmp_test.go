@@ -51,7 +51,7 @@ func TestICMP6EchoAgainstGopacket(t *testing.T) {
 		t.Errorf("% x\nwant % x", b, want.Bytes())
 	}
 	m, ok := ParseICMP6(b)
-	if !ok || !m.ChecksumOK(src, dst) || m.ChecksumOK(dst, dst) || m.ID() != 7 || m.Seq() != 9 {
+	if !ok || m.Type() != ICMP6Echo || m.Code() != 0 || !m.ChecksumOK(src, dst) || m.ChecksumOK(dst, dst) || m.ID() != 7 || m.Seq() != 9 {
 		t.Errorf("ok %v checksum %v", ok, m.ChecksumOK(src, dst))
 	}
 	m.SetID(8)
@@ -172,7 +172,8 @@ func TestMessagesWithoutLengthFieldQuoteAll(t *testing.T) {
 func FuzzICMP(f *testing.F) {
 	f.Add(append(unhex("0b00 0000 0020 0000"), make([]byte, 140)...))
 	f.Add(append(unhex("0100 0000 1000 0000"), make([]byte, 140)...))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, input []byte) {
+		b := bytes.Clone(input)
 		m, ok := ParseICMP4(b)
 		m6, ok6 := ParseICMP6(b)
 		if ok != ok6 || ok != (len(b) >= ICMPLen) {
@@ -413,6 +414,9 @@ func TestNDPRedirect(t *testing.T) {
 func FuzzNDP(f *testing.F) {
 	f.Add(unhex("8600 0000 4000 0708 00000000 00000000 0502 0000 00000578 0000000000000000"))
 	f.Add(unhex("8700 0000 00000000 fe800000000000000000000000000001 0101 020000000001"))
+	f.Add(unhex("8800 0000 e0000000 fe800000000000000000000000000001 0201 020000000001"))
+	f.Add(unhex("8900 0000 00000000 fe800000000000000000000000000009 20010db8000000000000000000000009 0402 000000000000 4500000000000000"))
+	f.Add(unhex("8600 0000 40d8 0708 00000000 00000000"))
 	f.Add(unhex("8500 0000 00000000 1903 0000 00000000 20010db8000000000000000000000001"))
 	f.Add(unhex("8500 0000 00000000 1802 4000 00000000 20010db800000000"))
 	f.Fuzz(func(t *testing.T, b []byte) {

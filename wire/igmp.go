@@ -112,7 +112,7 @@ func (m IGMPQueryMsg) NumSources() int {
 	return int(be.Uint16(m.b[10:12]))
 }
 
-// Source returns the i-th source.
+// Source returns the i-th source, 0 <= i < NumSources.
 func (m IGMPQueryMsg) Source(i int) netip.Addr {
 	at := IGMPv3QueryLen + igmpv3SourceSize*i
 	return netip.AddrFrom4([4]byte(m.b[at : at+4]))
@@ -169,7 +169,10 @@ func ParseIGMPv3Report(b []byte) (IGMPv3Groups, bool) {
 		return IGMPv3Groups{}, false
 	}
 	n := int(be.Uint16(b[6:8]))
-	return IGMPv3Groups{b[IGMPLen:], n}, groupsOK(b[IGMPLen:], n, igmpv3SourceSize)
+	if !groupsOK(b[IGMPLen:], n, igmpv3SourceSize) {
+		return IGMPv3Groups{}, false
+	}
+	return IGMPv3Groups{b[IGMPLen:], n}, true
 }
 
 // Next returns the next record; it is not ok at the end.
@@ -200,7 +203,7 @@ func (r IGMPv3Record) Group() netip.Addr { return netip.AddrFrom4([4]byte(r.b[4:
 // NumSources returns the number of sources.
 func (r IGMPv3Record) NumSources() int { return int(be.Uint16(r.b[2:4])) }
 
-// Source returns the i-th source.
+// Source returns the i-th source, 0 <= i < NumSources.
 func (r IGMPv3Record) Source(i int) netip.Addr {
 	at := IGMPv3RecordLen + igmpv3SourceSize*i
 	return netip.AddrFrom4([4]byte(r.b[at : at+4]))

@@ -105,7 +105,7 @@ func (m MLDQueryMsg) NumSources() int {
 	return int(be.Uint16(m.b[26:28]))
 }
 
-// Source returns the i-th source.
+// Source returns the i-th source, 0 <= i < NumSources.
 func (m MLDQueryMsg) Source(i int) netip.Addr {
 	at := MLDv2QueryLen + mldv2SourceSize*i
 	return netip.AddrFrom16([16]byte(m.b[at : at+16]))
@@ -151,7 +151,10 @@ func ParseMLDv2Report(b []byte) (MLDv2Groups, bool) {
 		return MLDv2Groups{}, false
 	}
 	n := int(be.Uint16(b[6:8]))
-	return MLDv2Groups{b[MLDv2ReportLen:], n}, groupsOK(b[MLDv2ReportLen:], n, mldv2SourceSize)
+	if !groupsOK(b[MLDv2ReportLen:], n, mldv2SourceSize) {
+		return MLDv2Groups{}, false
+	}
+	return MLDv2Groups{b[MLDv2ReportLen:], n}, true
 }
 
 // Next returns the next record; it is not ok at the end.
@@ -182,7 +185,7 @@ func (r MLDv2Record) Group() netip.Addr { return netip.AddrFrom16([16]byte(r.b[4
 // NumSources returns the number of sources.
 func (r MLDv2Record) NumSources() int { return int(be.Uint16(r.b[2:4])) }
 
-// Source returns the i-th source.
+// Source returns the i-th source, 0 <= i < NumSources.
 func (r MLDv2Record) Source(i int) netip.Addr {
 	at := MLDv2RecordLen + mldv2SourceSize*i
 	return netip.AddrFrom16([16]byte(r.b[at : at+16]))

@@ -159,7 +159,7 @@ func (s NDPServers) Lifetime() uint32 { return be.Uint32(s.b[4:8]) }
 // Len returns the number of servers.
 func (s NDPServers) Len() int { return len(s.b) / 16 }
 
-// At returns the i-th server.
+// At returns the i-th server, 0 <= i < Len.
 func (s NDPServers) At(i int) netip.Addr {
 	return netip.AddrFrom16([16]byte(s.b[NDPRDNSSLen+16*i:]))
 }
