@@ -94,34 +94,44 @@ func (dev *Device) readEthernet(pkt *packet.Packet, own wire.MAC, promisc bool) 
 }
 
 // deliver gives runs of packets with the same EtherType to their handler.
+//
+// The handlers get q itself and only the rest of a mixed batch waits in a variable:
+// what is passed to an interface is allocated.
 func (dev *Device) deliver(q *packet.Queue) {
 	for !q.Empty() {
-		proto := q.Front().Proto
-		run := takeRun(q, proto)
-		p := dev.layer.protocol(proto)
-		if p == nil || p.Handler == nil {
-			dev.rx.Dropped.Add(uint64(run.Len()))
-			run.Drop(stat.UnhandledProto)
-			continue
-		}
-		if p.Offload != nil && run.Len() > 1 && dev.Features()&GRO != 0 {
-			p.Offload.Merge(&run)
-		}
-		p.Handler.Input(dev, &run)
+		rest := cutRun(q)
+		dev.deliverRun(q)
+		*q = rest
 	}
 }
 
-func takeRun(q *packet.Queue, proto uint16) (run packet.Queue) {
-	same := true
-	for pkt := q.Front(); pkt != nil && same; pkt = pkt.Next() {
-		same = pkt.Proto == proto
+func (dev *Device) deliverRun(q *packet.Queue) {
+	p := dev.layer.protocol(q.Front().Proto)
+	if p == nil || p.Handler == nil {
+		dev.rx.Dropped.Add(uint64(q.Len()))
+		q.Drop(stat.UnhandledProto)
+		return
 	}
-	if same {
-		run.Append(q)
-		return run
+	if p.Offload != nil && q.Len() > 1 && dev.Features()&GRO != 0 {
+		p.Offload.Merge(q)
 	}
-	for !q.Empty() && q.Front().Proto == proto {
-		run.Push(q.Pop())
+	p.Handler.Input(dev, q)
+}
+
+// cutRun leaves in q the packets from the front that have the same EtherType, and
+// returns the others.
+func cutRun(q *packet.Queue) (rest packet.Queue) {
+	proto := q.Front().Proto
+	n := 0
+	for pkt := q.Front(); pkt != nil && pkt.Proto == proto; pkt = pkt.Next() {
+		n++
 	}
-	return run
+	if n == q.Len() {
+		return rest
+	}
+	rest, *q = *q, packet.Queue{}
+	for range n {
+		q.Push(rest.Pop())
+	}
+	return rest
 }

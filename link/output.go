@@ -54,19 +54,26 @@ func (dev *Device) prepare(q *packet.Queue) {
 	if f&AllTx == AllTx {
 		return
 	}
-	var out packet.Queue
-	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+	// q itself takes what comes out, because what is passed to an Offload is
+	// allocated.
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
 		if pkt.GSO != packet.GSONone && f&gsoFeature(pkt.GSO) == 0 {
-			dev.segment(pkt, &out)
+			dev.segment(pkt, q)
 		} else {
-			out.Push(pkt)
+			q.Push(pkt)
 		}
 	}
-	if f&TxCsum != 0 {
-		*q = out
-		return
+	if f&TxCsum == 0 {
+		dev.completeChecksums(q)
 	}
-	for pkt := out.Pop(); pkt != nil; pkt = out.Pop() {
+}
+
+func (dev *Device) completeChecksums(q *packet.Queue) {
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
 		if !CompleteChecksum(pkt) {
 			dev.tx.Dropped.Inc()
 			pkt.Drop(stat.SkbCsum)

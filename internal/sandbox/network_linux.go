@@ -101,7 +101,7 @@ func (c Config) setUp(link netlink.Link) error {
 func (c Config) linkLocal() (own netip.Prefix, ok bool) {
 	for _, p := range c.Addrs {
 		a := p.Addr()
-		if a.Is4() || a.Is4In6() {
+		if a.Is4() {
 			continue
 		}
 		if a.IsLinkLocalUnicast() {

@@ -189,8 +189,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("device kind %q: want tun, tap or packet", c.Require)
 	}
 	for _, a := range c.Addrs {
-		if !a.IsValid() {
-			return c, errors.New("invalid address prefix")
+		if !a.IsValid() || a.Addr().Is4In6() {
+			return c, fmt.Errorf("address %v: want an IPv4 or IPv6 address with its prefix length", a)
 		}
 	}
 	return c, c.checkText()

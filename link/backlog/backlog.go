@@ -42,13 +42,10 @@ type Backlog struct{ lanes [nLanes]lane }
 // every call: before it returns, or in the goroutine that is at it already. Past
 // 1,000 waiting packets it drops them for CPU_BACKLOG.
 func (b *Backlog) Receive(dev *link.Device, q *packet.Queue) {
-	if q.Front() == q.Back() && !q.Empty() {
-		b.lanes[laneOf(dev, q.Front())].receive(dev, q)
-		return
-	}
 	for !q.Empty() {
-		n, run := takeRun(dev, q)
-		b.lanes[n].receive(dev, &run)
+		n, rest := cutLane(dev, q)
+		b.lanes[n].receive(dev, q)
+		*q = rest
 	}
 }
 
@@ -56,22 +53,22 @@ func laneOf(dev *link.Device, pkt *packet.Packet) uint32 {
 	return flow.Hash(pkt, dev.HeaderLen()) >> (32 - laneBits)
 }
 
-// takeRun takes the packets from the front of q that share a lane.
-func takeRun(dev *link.Device, q *packet.Queue) (n uint32, run packet.Queue) {
+// cutLane leaves in q the packets from the front that share lane n, and returns
+// the others.
+func cutLane(dev *link.Device, q *packet.Queue) (n uint32, rest packet.Queue) {
 	n = laneOf(dev, q.Front())
-	same := q.Front()
-	for next := same.Next(); next != nil && laneOf(dev, next) == n; next = next.Next() {
-		same = next
+	same := 1
+	for pkt := q.Front().Next(); pkt != nil && laneOf(dev, pkt) == n; pkt = pkt.Next() {
+		same++
 	}
-	if same == q.Back() {
-		run.Append(q)
-		return n, run
+	if same == q.Len() {
+		return n, rest
 	}
-	for last := (*packet.Packet)(nil); last != same; {
-		last = q.Pop()
-		run.Push(last)
+	rest, *q = *q, packet.Queue{}
+	for range same {
+		q.Push(rest.Pop())
 	}
-	return n, run
+	return n, rest
 }
 
 // States of a lane.

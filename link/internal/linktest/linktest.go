@@ -166,3 +166,14 @@ func ChecksumOK(b []byte) bool {
 	seg := h.Payload()
 	return wire.Sum(seg, h.PseudoSum(len(seg))).Valid()
 }
+
+// Allocs makes t fail if one allocates.
+func Allocs(t *testing.T, one func()) {
+	t.Helper()
+	if Race {
+		t.Skip("the race detector makes sync.Pool forget")
+	}
+	if n := testing.AllocsPerRun(1000, one); n != 0 {
+		t.Errorf("%v allocations per packet, want 0", n)
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"github.com/knitnet/knit/bench/metric"
+	"github.com/knitnet/knit/bench/report"
+	"github.com/knitnet/knit/bench/system"
+	"github.com/knitnet/knit/bench/system/bare"
+	"github.com/knitnet/knit/bench/system/gvisor"
+	"github.com/knitnet/knit/bench/system/linux"
+)
+
+// A contender is one line of a table: a stack, on a network of its kind.
+type contender struct {
+	label   string
+	system  system.System
+	options system.Options
+}
+
+// A contest is one table: a metric, measured on every contender. The first is the
+// one that the others are compared with.
+type contest struct {
+	report.Heading
+	metric     metric.Metric
+	contenders []contender
+}
+
+// The networks of the contests.
+var (
+	link     = system.Options{}
+	offload  = system.Options{Offload: true}
+	large    = system.Options{MTU: 65535}
+	loopback = system.Options{Topology: system.Loopback}
+	routed   = system.Options{Topology: system.Routed}
+)
+
+// plan returns the contests in the order in which they are run and printed.
+func plan() []contest {
+	var (
+		ceiling = bare.Ceiling{}
+		pipe    = gvisor.System{}
+		veth    = gvisor.System{Driver: gvisor.Veth}
+		vnet    = gvisor.System{VNet: true}
+		kernel  = linux.System{}
+	)
+	return []contest{
+		enter(metric.Stream(), "Stream1500", "link of MTU 1500 without segmentation offload", 1000, []contender{
+			{"gvisor-pipe", pipe, link}, {"gvisor-veth", veth, link}, {"linux-veth", kernel, link}, {"ceiling", ceiling, link},
+		}),
+		enter(metric.Stream(), "StreamOffload", "link of MTU 1500 with segmentation offload", 3000, []contender{
+			{"gvisor-pipe", pipe, offload}, {"linux-veth", kernel, offload}, {"ceiling", ceiling, offload},
+		}),
+		enter(metric.Stream(), "StreamLoopback", "loopback device, and a link of MTU 65535", 0, []contender{
+			{"gvisor-loopback", pipe, loopback}, {"gvisor-pipe-65535", pipe, large},
+			{"linux-loopback", kernel, loopback}, {"linux-veth-65535", kernel, large},
+		}),
+		enter(metric.RoundTrip(), "RoundTrip", "", 6, []contender{
+			{"gvisor-pipe", pipe, link}, {"gvisor-veth", veth, link}, {"gvisor-loopback", pipe, loopback},
+			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
+			{"net.Pipe", bare.Pipe{}, link}, {"ceiling", ceiling, link},
+		}),
+		enter(metric.Connect(), "Connect", "", 30, []contender{
+			{"gvisor-pipe", pipe, link}, {"gvisor-loopback", pipe, loopback},
+			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
+		}),
+		enter(metric.Datagram(), "Datagram", "", 2, []contender{
+			{"gvisor-pipe", pipe, link}, {"gvisor-loopback", pipe, loopback},
+			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
+		}),
+		enter(metric.Forward(), "Forward", "from device to device", 0, []contender{
+			{"gvisor", pipe, link}, {"linux-veth", kernel, link},
+		}),
+		enter(metric.Datagram(), "ForwardUDP", "through a router, from socket to socket", 0, []contender{
+			{"gvisor-pipe", pipe, routed}, {"linux-veth", kernel, routed},
+		}),
+		enter(metric.Idle(), "Idle", "", 3000, []contender{
+			{"gvisor-pipe", pipe, link}, {"linux-loopback", kernel, loopback},
+		}),
+		enter(metric.IperfIn(), "IperfIn", "", 0, []contender{
+			{"gvisor-tap", pipe, link}, {"gvisor-vnet", vnet, offload}, {"linux-veth", kernel, offload},
+		}),
+		enter(metric.IperfOut(), "IperfOut", "", 0, []contender{
+			{"gvisor-tap", pipe, link}, {"gvisor-vnet", vnet, offload}, {"linux-veth", kernel, offload},
+		}),
+	}
+}
+
+// enter makes a contest. A goal of zero means that none is set.
+func enter(m metric.Metric, name, where string, goal float64, c []contender) contest {
+	title := m.Title
+	if where != "" {
+		title += "; " + where
+	}
+	return contest{
+		Heading:    report.Heading{Name: name, Title: title, Unit: m.Unit, Higher: m.Higher, Goal: goal},
+		metric:     m,
+		contenders: c,
+	}
+}

@@ -1,0 +1,114 @@
+// Package system is the contract between the benchmarks and the network stacks
+// that they measure: what a stack must offer to stand in the table.
+//
+// Each stack has a package below this one. The benchmarks themselves are in
+// package metric and know no stack.
+package system
+
+import (
+	"net"
+	"net/netip"
+)
+
+// A Topology says which hosts a network has and how they are joined.
+type Topology int
+
+const (
+	// Link is two hosts, A and Z, joined by one link.
+	Link Topology = iota
+	// Loopback is one host that talks to itself; A and Z are that host.
+	Loopback
+	// Routed is two hosts, A and Z, with a router between them.
+	Routed
+)
+
+// DefaultMTU is the MTU of a link in bytes when Options does not name one.
+const DefaultMTU = 1500
+
+// Options describes the network that a benchmark asks for. The zero value is
+// one Ethernet-sized link without offload.
+type Options struct {
+	Topology Topology
+
+	// MTU is that of every link in bytes. Zero means DefaultMTU, or for
+	// Loopback whatever the stack's loopback device has.
+	MTU int
+
+	// Offload lets a link carry segments larger than its MTU, as devices with
+	// segmentation offload do. Without it no packet on any link is larger than
+	// the MTU. Checksums are outside of this: no in-process link needs them,
+	// and a stack may leave them out in both cases.
+	Offload bool
+}
+
+// LinkMTU returns the MTU in bytes, or DefaultMTU if none was named.
+func (o Options) LinkMTU() int {
+	if o.MTU == 0 {
+		return DefaultMTU
+	}
+	return o.MTU
+}
+
+// A System is one network stack under measurement, in one configuration.
+type System interface {
+	// Net builds a fresh network that shares no state with an earlier one.
+	// It fails with ErrUnsupported, wrapped with the reason, if the stack
+	// or this machine has no such network.
+	Net(Options) (*Net, error)
+}
+
+// A Net is a network that stands until Close.
+type Net struct {
+	// A opens connections, Z accepts them.
+	A, Z Host
+
+	// Outside reports the bytes of memory that the stack holds outside the Go
+	// heap, such as a kernel's socket buffers. Nil means none.
+	Outside func() uint64
+
+	// Close takes the network down; the caller closes its sockets first.
+	Close func()
+}
+
+// A Host is one end of a network. Its methods may be called concurrently and
+// mean what they mean in package net.
+type Host interface {
+	Addr() netip.Addr
+
+	// Dial connects to an address on another host; network is "tcp" or "udp".
+	Dial(network string, to netip.AddrPort) (net.Conn, error)
+	// Listen accepts TCP connections on a port.
+	Listen(port uint16) (net.Listener, error)
+	// ListenPacket receives UDP datagrams on a port.
+	ListenPacket(port uint16) (net.PacketConn, error)
+}
+
+// A Forwarder is a System that can be measured as a bare router, without
+// sockets: packets go into one device and come out of another.
+type Forwarder interface {
+	Router(Options) (*Router, error)
+}
+
+// A Router forwards packets of one flow from its first device to its second.
+type Router struct {
+	// Inject hands n packets of PacketSize bytes to the first device, as one
+	// batch if the device takes batches. One goroutine at a time may call it.
+	Inject func(n int) error
+
+	// Delivered reports how many packets have left through the second device.
+	Delivered func() uint64
+
+	Close func()
+}
+
+// PacketSize is the size of a forwarded packet in bytes, IP header included and
+// link header excluded.
+const PacketSize = 64
+
+// A TAPper is a System that can stand behind a TAP device, or what it uses in
+// its place, of this process's network namespace.
+type TAPper interface {
+	// TAP returns a network whose A is nil: programs that run in this
+	// process's network namespace take its place and reach Z by its address.
+	TAP(Options) (*Net, error)
+}

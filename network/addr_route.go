@@ -1,0 +1,143 @@
+package network
+
+import (
+	"net/netip"
+
+	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network/route"
+)
+
+// kernelMetric is the metric of prefix routes: IPv6's is 256, IPv4's 0, as on Linux.
+func kernelMetric(a *Addr) uint32 {
+	switch {
+	case a.Metric != 0:
+		return a.Metric
+	case a.IP().Is6():
+		return 256
+	}
+	return 0
+}
+
+// addLocalRoutes makes the address, and its broadcast addresses, ours.
+func (l *Layer) addLocalRoutes(dev *link.Device, a *Addr) {
+	ip := a.IP()
+	add := func(p netip.Prefix, t route.Type, s route.Scope) {
+		r := route.Route{
+			Dst: p, Type: t, Scope: s, Proto: route.ProtoKernel, Src: ip,
+			NextHops: []route.NextHop{{Index: dev.Index()}},
+		}
+		l.Local.Add(r, route.Create) // of several addresses that want it the first has it
+	}
+	add(netip.PrefixFrom(ip, ip.BitLen()), route.Local, route.Host)
+	if ip.Is4() {
+		if ip.IsLoopback() {
+			add(a.Prefix.Masked(), route.Local, route.Host)
+		}
+		for _, b := range broadcasts(a) {
+			add(netip.PrefixFrom(b, 32), route.Broadcast, route.LinkScope)
+		}
+	}
+}
+
+// broadcasts returns the all-ones address of a's subnet and its configured one.
+func broadcasts(a *Addr) (out []netip.Addr) {
+	if a.Broadcast.IsValid() {
+		out = append(out, a.Broadcast)
+	}
+	if bits := a.Prefix.Bits(); bits < 31 && !a.IP().IsLoopback() {
+		if b := lastAddr(a.Prefix); b != a.Broadcast {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// lastAddr returns the address of an IPv4 prefix whose host bits are ones.
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+// addPrefixRoute makes the subnet of an address reachable by its device.
+func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
+	if a.Flags&(NoPrefixRoute|Secondary) != 0 && a.IP().Is4() || a.Flags&NoPrefixRoute != 0 || a.IP().IsLoopback() && a.IP().Is4() {
+		return
+	}
+	dst := a.Prefix.Masked()
+	if a.Peer.IsValid() {
+		dst = netip.PrefixFrom(a.Peer, a.Prefix.Bits()).Masked()
+	} else if a.Prefix.IsSingleIP() && a.IP().Is4() {
+		return // the local route says it all
+	}
+	r := route.Route{
+		Dst: dst, Scope: route.LinkScope, Proto: route.ProtoKernel, Metric: kernelMetric(a),
+		NextHops: []route.NextHop{{Index: dev.Index()}},
+	}
+	if a.IP().Is4() {
+		r.Src = a.IP()
+	} else {
+		r.Scope = route.Universe
+	}
+	if l.Main.Add(r, route.Create) == nil {
+		l.notify(Event{Kind: RouteAdded, Route: l.Main.Lookup(dst.Addr())})
+	}
+}
+
+// dropAddrRoutes removes what follows from an address, and routes that prefer
+// it as source.
+func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
+	ip := a.IP()
+	l.Local.DeleteFunc(func(r *route.Route) bool { return r.Src == ip })
+	dst := a.Prefix.Masked()
+	if a.Peer.IsValid() {
+		dst = netip.PrefixFrom(a.Peer, a.Prefix.Bits()).Masked()
+	}
+	l.dropRoutes(func(r *route.Route) bool {
+		return r.Src == ip || ip.Is6() && r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
+	})
+}
+
+// usesOnly reports whether all next hops leave by a device.
+func usesOnly(r *route.Route, index int32) bool {
+	for i := range r.NextHops {
+		if r.NextHops[i].Index != index {
+			return false
+		}
+	}
+	return len(r.NextHops) > 0
+}
+
+func (l *Layer) dropRoutes(del func(*route.Route) bool) {
+	for _, r := range l.Main.DeleteFunc(del) {
+		l.notify(Event{Kind: RouteRemoved, Route: r})
+	}
+	l.changed()
+}
+
+func (l *Layer) deviceUp(dev *link.Device) {
+	for _, a := range l.Addrs(dev.Index()) {
+		l.addPrefixRoute(dev, a)
+	}
+}
+
+// deviceDown removes the routes through the device; its addresses stay.
+func (l *Layer) deviceDown(dev *link.Device) {
+	l.dropRoutes(func(r *route.Route) bool {
+		for i := range r.NextHops {
+			if r.NextHops[i].Index == dev.Index() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (l *Layer) deviceRemoved(dev *link.Device) {
+	for _, a := range l.Addrs(dev.Index()) {
+		l.DelAddr(dev, a.Prefix)
+	}
+	l.deviceDown(dev)
+}

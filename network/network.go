@@ -1,0 +1,222 @@
+// Package network is layer 3: addresses, routes, the five netfilter hook points,
+// and the contracts between IP versions (Family), transports above (Handler) and
+// what sends and understands ICMP errors. It holds no protocol.
+//
+// In: a Family takes packets from link, runs Prerouting, looks the destination
+// up, and either runs Input and gives the packet to the Handler of its protocol,
+// or forwards it. Out: a transport resolves a Path and calls Send, which asks
+// the Family for a header, runs Output and Postrouting, and transmits.
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/hook"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/rcu"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network/neigh"
+	"github.com/knitnet/knit/network/route"
+)
+
+// Symbol is the kernel symbol under which modules find the Layer.
+const Symbol = "network"
+
+// A Version is an IP version as an index into tables: V4 or V6.
+type Version uint8
+
+// IP versions.
+const (
+	V4 Version = iota
+	V6
+)
+
+// String returns "IPv4" or "IPv6".
+func (v Version) String() string {
+	if v == V4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// VersionOf returns the version of a. IPv4-mapped addresses count as V6; callers
+// Unmap first.
+func VersionOf(a netip.Addr) Version {
+	if a.Is4() {
+		return V4
+	}
+	return V6
+}
+
+// Hooks are the netfilter hook points of one IP version.
+type Hooks struct {
+	Prerouting, Input, Forward, Output, Postrouting hook.Point
+}
+
+// A Handler is a transport protocol: it takes packets of one IP protocol number.
+type Handler interface {
+	// Input takes a batch, all of one protocol and one IP version, and owns it.
+	// The transport header is at the start of the data and at Meta.L4, the IP
+	// header at Meta.L3. The length is that of the IP packet, fragments are put
+	// together, the transport header need not lie in the head yet.
+	Input(q *packet.Queue)
+	// Error tells of an ICMP error about a packet that this host sent.
+	Error(e *Error)
+}
+
+// A Family is an IP version.
+type Family interface {
+	// Output puts an IP header in front of each packet, which begins with its
+	// transport header, and sends them along s.Path. It owns q.
+	Output(s *Send, q *packet.Queue)
+	// SelectSource chooses the source address for dst, leaving by dev.
+	SelectSource(dst netip.Addr, dev *link.Device) (netip.Addr, bool)
+	// MinMTU is the smallest path MTU in bytes that is believed.
+	MinMTU() int
+}
+
+// A Layer is a kernel's network layer. All methods are safe for concurrent use.
+type Layer struct {
+	// Hooks are the hook points by Version.
+	Hooks [2]Hooks
+
+	// Local holds the addresses of this host and broadcast addresses, Main
+	// everything else. Change them through the layer's methods, so that Paths
+	// become invalid.
+	Local, Main route.Table
+
+	// Link, Pool, Clock and Walks are the kernel's own, for modules.
+	Link  *link.Layer
+	Pool  *packet.Pool
+	Clock *clock.Clock
+	Walks *rcu.Period
+	// Stats is the table of statistics groups.
+	Stats *stat.Set
+
+	generation atomic.Uint64 // of routes, addresses and MTUs; see Path.Valid
+	families   [2]atomic.Pointer[family]
+	handlers   [2][256]atomic.Pointer[handler]
+	errors     [2]atomic.Pointer[errorSender]
+	neighbours [2]atomic.Pointer[neigh.Table]
+	loopback   atomic.Pointer[link.Device]
+	request    func(alias string) error
+
+	pmtu pmtuTable
+
+	addrs  addrTable
+	groups groupTable
+
+	watch struct {
+		sync.Mutex
+		list []*watcher
+	}
+}
+
+type (
+	family      struct{ Family }
+	handler     struct{ Handler }
+	errorSender struct{ ErrorSender }
+)
+
+// Config is what a kernel gives its network layer.
+type Config struct {
+	Link  *link.Layer
+	Stats *stat.Set
+	// Request loads the module with an alias such as "net-pf-2". Nil means that
+	// nothing can be loaded.
+	Request func(alias string) error
+}
+
+// New returns a layer without families, addresses and routes.
+func New(cfg Config) *Layer {
+	l := &Layer{
+		Link: cfg.Link, Pool: cfg.Link.Pool, Clock: cfg.Link.Clock, Walks: cfg.Link.Walks,
+		Stats: cfg.Stats, request: cfg.Request,
+	}
+	if l.request == nil {
+		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
+	}
+	l.addrs.init()
+	l.Link.Watch(l.deviceChanged)
+	return l
+}
+
+// AddFamily makes f the IP version v until undo is called.
+func (l *Layer) AddFamily(v Version, f Family) (undo func(), err error) {
+	if !l.families[v].CompareAndSwap(nil, &family{f}) {
+		return nil, fmt.Errorf("%v: taken", v)
+	}
+	l.changed()
+	return func() { l.families[v].Store(nil); l.changed() }, nil
+}
+
+// Family returns the IP version v, or nil when its module is not loaded.
+func (l *Layer) Family(v Version) Family {
+	if f := l.families[v].Load(); f != nil {
+		return f.Family
+	}
+	return nil
+}
+
+// Handle gives packets of an IP protocol in version v to h until undo is called.
+func (l *Layer) Handle(v Version, proto uint8, h Handler) (undo func(), err error) {
+	if !l.handlers[v][proto].CompareAndSwap(nil, &handler{h}) {
+		return nil, fmt.Errorf("%v protocol %d: taken", v, proto)
+	}
+	return func() { l.handlers[v][proto].Store(nil) }, nil
+}
+
+// Handler returns the handler of an IP protocol, or nil.
+func (l *Layer) Handler(v Version, proto uint8) Handler {
+	if h := l.handlers[v][proto].Load(); h != nil {
+		return h.Handler
+	}
+	return nil
+}
+
+// SetNeighbours makes t the neighbour table of version v (ARP's or NDP's) until
+// undo is called.
+func (l *Layer) SetNeighbours(v Version, t *neigh.Table) (undo func(), err error) {
+	if !l.neighbours[v].CompareAndSwap(nil, t) {
+		return nil, fmt.Errorf("%v neighbour table: taken", v)
+	}
+	l.changed()
+	return func() { l.neighbours[v].Store(nil); l.changed() }, nil
+}
+
+// Neighbours returns the neighbour table of version v, or nil.
+func (l *Layer) Neighbours(v Version) *neigh.Table { return l.neighbours[v].Load() }
+
+// Loopback returns the loopback device when there is one and it is up.
+func (l *Layer) Loopback() *link.Device { return l.loopback.Load() }
+
+// Request asks for a module by alias, as Linux's request_module does.
+func (l *Layer) Request(alias string) error { return l.request(alias) }
+
+// changed makes all Paths invalid.
+func (l *Layer) changed() { l.generation.Add(1) }
+
+func (l *Layer) deviceChanged(e link.Event) {
+	dev := e.Device
+	if dev.Type() == link.Loopback {
+		if dev.Up() {
+			l.loopback.CompareAndSwap(nil, dev)
+		} else {
+			l.loopback.CompareAndSwap(dev, nil)
+		}
+	}
+	switch e.Kind {
+	case link.WentUp:
+		l.deviceUp(dev)
+	case link.WentDown:
+		l.deviceDown(dev)
+	case link.Removed:
+		l.deviceRemoved(dev)
+	}
+	l.changed()
+}

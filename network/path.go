@@ -1,0 +1,206 @@
+package network
+
+import (
+	"net/netip"
+	"syscall"
+
+	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network/neigh"
+	"github.com/knitnet/knit/network/route"
+	"github.com/knitnet/knit/wire"
+)
+
+// A Flow is what decides a packet's way.
+type Flow struct {
+	Dst netip.Addr
+	Src netip.Addr // zero: to be chosen
+	// Index is the interface the packet must leave by; 0: any.
+	Index int32
+	// Hash spreads flows over next hops.
+	Hash uint32
+	Mark uint32
+}
+
+// A Path is the resolved way to a destination. It is immutable, may be shared,
+// and is good until Valid says no.
+type Path struct {
+	Dst, Src netip.Addr
+	// Device is the one the packet leaves by.
+	Device *link.Device
+	// NextHop is the address on Device's link the packet goes to.
+	NextHop netip.Addr
+	// Type is Unicast, Local, Broadcast or Multicast.
+	Type route.Type
+	// Route is the table's entry, nil for multicast without a route.
+	Route *route.Route
+
+	neigh *neigh.Entry // nil: none needed, or mac says it
+	mac   wire.MAC     // of groups and broadcasts
+	mtu   int
+	layer *Layer
+	gen   uint64
+}
+
+// Valid reports whether routes, addresses and MTUs are still those the path was
+// resolved with.
+func (p *Path) Valid() bool { return p.gen == p.layer.generation.Load() }
+
+// MTU returns the path MTU in bytes (RFC 1191, RFC 8201).
+func (p *Path) MTU() int { return p.mtu }
+
+// Confirm tells that the next hop is alive, for upper layers that made progress
+// (RFC 4861 §7.3.1).
+func (p *Path) Confirm() {
+	if p.neigh != nil {
+		p.neigh.Confirm()
+	}
+}
+
+// Resolve finds the way for f. Errors are Linux's errno: ENETUNREACH without a
+// route, EHOSTUNREACH, EACCES and EINVAL for unreachable, prohibit and
+// blackhole routes, EADDRNOTAVAIL without a source address, EAFNOSUPPORT
+// without the IP version.
+func (l *Layer) Resolve(f Flow) (*Path, error) {
+	gen := l.generation.Load() // before reading any table
+	fam := l.Family(VersionOf(f.Dst))
+	if fam == nil {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	p := &Path{Dst: f.Dst, Src: f.Src, layer: l, gen: gen}
+	if err := l.lookup(p, f); err != nil {
+		return nil, err
+	}
+	if err := l.choose(p, fam); err != nil {
+		return nil, err
+	}
+	return p, l.neighbour(p)
+}
+
+// lookup finds the type, the device and the next hop of p.
+func (l *Layer) lookup(p *Path, f Flow) error {
+	if r := l.Local.Lookup(f.Dst); r != nil {
+		p.Route, p.Type, p.NextHop = r, r.Type, f.Dst
+		p.Device = l.Link.Device(r.NextHops[0].Index)
+		if r.Type == route.Local {
+			p.Device = l.Loopback()
+		}
+		if p.Device == nil || r.Type == route.Broadcast && f.Index != 0 && f.Index != p.Device.Index() {
+			return syscall.ENETUNREACH
+		}
+		return nil
+	}
+	p.Type = groupType(f.Dst)
+	r := l.Main.Lookup(f.Dst)
+	if f.Index != 0 && (r == nil || r.Hop(f.Hash).Index != f.Index) {
+		r = l.Main.LookupIndex(f.Dst, f.Index)
+	}
+	if r == nil {
+		return l.onLink(p, f.Index)
+	}
+	switch r.Type {
+	case route.Blackhole:
+		return syscall.EINVAL
+	case route.Unreachable:
+		return syscall.EHOSTUNREACH
+	case route.Prohibit:
+		return syscall.EACCES
+	}
+	hop := r.Hop(f.Hash)
+	if f.Index != 0 && hop.Index != f.Index {
+		hop = hopBy(r, f.Index)
+	}
+	p.Route, p.Device, p.NextHop = r, l.Link.Device(hop.Index), hop.Gateway
+	if !p.NextHop.IsValid() || p.Type != route.Unicast {
+		p.NextHop = f.Dst
+	}
+	if p.Device == nil {
+		return syscall.ENETUNREACH
+	}
+	return nil
+}
+
+func hopBy(r *route.Route, index int32) *route.NextHop {
+	for i := range r.NextHops {
+		if r.NextHops[i].Index == index {
+			return &r.NextHops[i]
+		}
+	}
+	return &r.NextHops[0]
+}
+
+func groupType(a netip.Addr) route.Type {
+	switch {
+	case a.IsMulticast():
+		return route.Multicast
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return route.Broadcast
+	}
+	return route.Unicast
+}
+
+// onLink is the way without a route: by the named device, where the destination
+// must then be a neighbour.
+func (l *Layer) onLink(p *Path, index int32) error {
+	if index == 0 {
+		return syscall.ENETUNREACH
+	}
+	if p.Device = l.Link.Device(index); p.Device == nil {
+		return syscall.ENODEV
+	}
+	if p.Type == route.Unicast && p.Dst.Is6() && !p.Dst.IsLinkLocalUnicast() {
+		return syscall.ENETUNREACH
+	}
+	p.NextHop = p.Dst
+	return nil
+}
+
+// choose sets the source address and the MTU.
+func (l *Layer) choose(p *Path, fam Family) error {
+	if !p.Src.IsValid() {
+		switch {
+		case p.Type == route.Local:
+			p.Src = p.Dst
+		case p.Route != nil && p.Route.Src.IsValid():
+			p.Src = p.Route.Src
+		default:
+			src, ok := fam.SelectSource(p.NextHop, p.Device)
+			if p.NextHop != p.Dst && p.Dst.Is6() {
+				src, ok = fam.SelectSource(p.Dst, p.Device)
+			}
+			if !ok {
+				return syscall.EADDRNOTAVAIL
+			}
+			p.Src = src
+		}
+	}
+	p.mtu = p.Device.MTU()
+	if p.Route != nil && p.Route.MTU != 0 {
+		p.mtu = min(p.mtu, p.Route.MTU)
+	}
+	if m, ok := l.pmtu.lookup(p.Dst, l.Clock.Now()); ok {
+		p.mtu = min(p.mtu, m)
+	}
+	return nil
+}
+
+// neighbour finds the hardware address, or who will find it.
+func (l *Layer) neighbour(p *Path) error {
+	if !p.Device.NeedsNeighbour() {
+		return nil
+	}
+	switch p.Type {
+	case route.Broadcast:
+		p.mac = wire.BroadcastMAC()
+		return nil
+	case route.Multicast:
+		p.mac = wire.MulticastMAC(p.Dst)
+		return nil
+	}
+	t := l.Neighbours(VersionOf(p.NextHop))
+	if t == nil {
+		return syscall.EHOSTUNREACH
+	}
+	e, err := t.Lookup(p.Device, p.NextHop)
+	p.neigh = e
+	return err
+}

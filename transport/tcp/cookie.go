@@ -1,0 +1,141 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport/tcp/internal/tcb"
+	"github.com/knitnet/knit/wire"
+)
+
+// SYN cookies: the SYN-ACK's sequence number remembers the handshake, so that a
+// flood of SYNs costs no memory. It holds, from the top, a 24-bit keyed hash and 8
+// bits of state: a minute counter (2), the MSS (3), and the peer's SACK (1). With
+// timestamps the window scale travels in the low bits of the timestamp.
+const (
+	cookieLife = 2 // minutes that a cookie is believed, as in Linux
+	// cookieWindow is how long after the last overflow cookies are believed.
+	cookieWindow = 2 * time.Minute
+	noScale      = 15
+)
+
+// cookieMSS are the segment sizes that a cookie can express.
+var cookieMSS = [8]uint16{216, 536, 1220, 1300, 1400, 1440, 1460, 8960}
+
+func mssIndex(mss uint16) uint32 {
+	i := len(cookieMSS) - 1
+	for i > 0 && cookieMSS[i] > mss {
+		i--
+	}
+	return uint32(i)
+}
+
+// sendCookie answers a SYN without keeping anything. It owns pkt.
+func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
+	var seg tcb.Segment
+	readSegment(pkt, h, &seg)
+	pkt.Consume()
+	p, err := l.t.net.Resolve(network.Flow{Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: max(k.index, l.opts.Index)})
+	if err != nil {
+		return
+	}
+	cfg := l.t.settings.tcb.Load()
+	overhead := 40
+	if k.version == network.V6 {
+		overhead = 60
+	}
+	mss := uint16(536)
+	if seg.Has&tcb.HasMSS != 0 {
+		mss = seg.MSS
+	}
+	bits := l.t.minute()&3<<6 | mssIndex(mss)<<3
+	if seg.Has&tcb.HasSACKPermitted != 0 && !cfg.NoSACK {
+		bits |= 4
+	}
+	out := tcb.Segment{
+		Seq: l.t.cookieSeq(k, seg.Seq, bits), Ack: seg.Seq + 1, Flags: tcb.SYN | tcb.ACK,
+		Window: uint16(min(cfg.RcvBuf.Default, 65535)),
+	}
+	out.Has, out.MSS = tcb.HasMSS, uint16(min(p.MTU()-overhead, 65535))
+	if seg.Has&tcb.HasTimestamps != 0 && !cfg.NoTimestamps {
+		out.Has |= tcb.HasTimestamps | seg.Has&tcb.HasSACKPermitted
+		scale := uint32(noScale)
+		if seg.Has&tcb.HasWScale != 0 && !cfg.NoWindowScale {
+			scale = uint32(min(seg.WScale, 14))
+			out.Has |= tcb.HasWScale
+			out.WScale = cookieScale
+		}
+		out.TSEcr = seg.TSVal
+		out.TSVal = l.t.timestamp(k)&^15 | scale
+	} else if bits&4 != 0 {
+		out.Has |= tcb.HasSACKPermitted
+	}
+	l.t.mib.cookiesSent.Inc()
+	l.t.transmit(k, &network.Send{Path: p, Proto: wire.ProtoTCP}, &out)
+}
+
+// cookieScale is the window scale that SYN-ACKs with a cookie announce.
+const cookieScale = 7
+
+func (t *tcp) minute() uint32 { return uint32(time.Duration(t.clock.Now()) / time.Minute) }
+
+// timestamp is the clock that connections use in TSVal: milliseconds.
+func (t *tcp) timestamp(k *tuple) uint32 {
+	return uint32(time.Duration(t.clock.Now())/time.Millisecond) + t.secret.timestampOffset(k)
+}
+
+// cookieSeq returns a sequence number that holds 8 bits and authenticates them,
+// the tuple and the peer's number.
+func (t *tcp) cookieSeq(k *tuple, peer tcb.Seq, bits uint32) tcb.Seq {
+	mac := uint32(t.secret.hash(forCookie, k, uint64(peer)<<32|uint64(bits))) & 0xffffff
+	return tcb.Seq(mac<<8 | bits)
+}
+
+// cookie takes the final ACK of a handshake that was answered with a cookie. It
+// reports false, and leaves pkt alone, when it is none that we sent.
+func (l *listener) cookie(pkt *packet.Packet, h wire.TCP, k *tuple) bool {
+	last := l.overflow.Load()
+	if last == 0 || time.Duration(int64(l.t.clock.Now())-last) > cookieWindow {
+		return false
+	}
+	iss, irs := tcb.Seq(h.Ack()-1), tcb.Seq(h.Seq()-1)
+	bits := uint32(iss) & 0xff
+	age := (l.t.minute() - bits>>6) & 3
+	if age >= cookieLife || l.t.cookieSeq(k, irs, bits) != iss {
+		l.t.mib.cookiesFailed.Inc()
+		return false
+	}
+	l.t.mib.cookiesRecv.Inc()
+	c, now, err := l.newConn(pkt, k)
+	if err != nil {
+		return false
+	}
+	defer c.kick(0)
+	defer c.mu.Unlock()
+	if !l.adopt(c) {
+		c.gone = true
+		return false
+	}
+	var seg tcb.Segment
+	readSegment(pkt, h, &seg)
+	ck := tcb.Cookie{ISS: iss, IRS: irs, Window: seg.Window, OurWScale: cookieScale}
+	ck.Has, ck.MSS = tcb.HasMSS, cookieMSS[bits>>3&7]
+	if bits&4 != 0 {
+		ck.Has |= tcb.HasSACKPermitted
+	}
+	if seg.Has&tcb.HasTimestamps != 0 {
+		ck.Has |= tcb.HasTimestamps
+		ck.TSVal, ck.TSEcr = seg.TSVal, seg.TSEcr
+		if scale := (seg.TSEcr) & 15; scale != noScale {
+			ck.Has |= tcb.HasWScale
+			ck.WScale = uint8(scale)
+		}
+	}
+	l.t.mib.passiveOpens.Inc()
+	c.tcb.AcceptCookie(now, l.t.settings.tcb.Load(), c.start(now), &ck)
+	c.tcb.Input(now, &seg, pkt)
+	c.applyOptions(now, &l.opts)
+	c.after(now)
+	return true
+}

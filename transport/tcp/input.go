@@ -1,0 +1,110 @@
+package tcp
+
+import (
+	"syscall"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport/tcp/internal/tcb"
+	"github.com/knitnet/knit/wire"
+)
+
+// Input implements network.Handler. Runs of packets of one connection are given
+// to it together.
+func (t *tcp) Input(q *packet.Queue) {
+	var run packet.Queue
+	var c *conn
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		t.mib.inSegs.Add(uint64(max(pkt.GSOSegs, 1)))
+		h, ok := t.checkSegment(pkt)
+		if !ok {
+			continue
+		}
+		k := tupleOf(pkt, h)
+		if c == nil || c.key != k {
+			if c != nil {
+				c.inputBatch(&run)
+			}
+			c = t.conns.lookup(&k)
+		}
+		if c == nil {
+			t.stray(pkt, h, 0)
+			continue
+		}
+		run.Push(pkt)
+	}
+	if c != nil {
+		c.inputBatch(&run)
+	}
+}
+
+// stray takes a segment that belongs to no connection: for a listener, or for
+// nobody. minISS is where the sequence numbers of a connection in TIME-WAIT
+// ended that it replaces.
+func (t *tcp) stray(pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
+	k := tupleOf(pkt, h)
+	if l := t.listeners.lookup(&k, pkt.In); l != nil {
+		l.input(pkt, h, &k, minISS)
+		return
+	}
+	t.reset(pkt, h)
+	pkt.Drop(stat.NoSocket)
+}
+
+// Error implements network.Handler: an ICMP error about a segment of ours is
+// left in the connection's inbox. A busy connection must not be waited for: its
+// holder may be the sender of the packet that led to this error.
+func (t *tcp) Error(e *network.Error) {
+	src, dst, _, ok := quotedPorts(e.Payload)
+	if !ok {
+		return
+	}
+	k := tuple{version: network.VersionOf(e.Dst), local: bytes16(e.Src), remote: bytes16(e.Dst), localPort: src, remotePort: dst}
+	if e.Dst.Is6() && e.Dst.IsLinkLocalUnicast() {
+		k.index = e.Index
+	}
+	c := t.conns.lookup(&k)
+	if c == nil {
+		return
+	}
+	kept := *e
+	kept.Payload = append([]byte(nil), e.Payload[:8]...)
+	c.inbox.Lock()
+	c.inbox.icmp = &kept
+	c.inbox.Unlock()
+	c.kick(workICMP)
+}
+
+// takeICMP acts on an error (RFC 9293 §3.9.2.2), if it quotes a segment that is
+// in flight (RFC 5927 §4.1).
+func (c *conn) takeICMP(now clock.Time) {
+	c.inbox.Lock()
+	e := c.inbox.icmp
+	c.inbox.icmp = nil
+	c.inbox.Unlock()
+	if e == nil || c.gone {
+		return
+	}
+	_, _, seq, _ := quotedPorts(e.Payload)
+	if !c.tcb.InWindow(seq) {
+		c.t.mib.outOfWindowICMPs.Inc()
+		return
+	}
+	switch {
+	case e.Kind == network.PacketTooBig:
+		c.path(now) // the layer has learnt the MTU, which made the path invalid
+	case e.Kind.Hard():
+		c.tcb.HardError(e.Kind.Errno())
+	default:
+		c.tcb.SoftError(e.Kind.Errno())
+	}
+}
+
+func errnoOf(err error) syscall.Errno {
+	if e, ok := err.(syscall.Errno); ok {
+		return e
+	}
+	return syscall.EHOSTUNREACH
+}

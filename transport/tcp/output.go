@@ -1,0 +1,120 @@
+package tcp
+
+import (
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport/tcp/internal/tcb"
+	"github.com/knitnet/knit/wire"
+)
+
+// output sends what the machine wants sent. c.mu is held, and stays held while
+// the packets travel.
+func (c *conn) output(now clock.Time) {
+	var q packet.Queue
+	for {
+		seg, ok := c.tcb.Output(now)
+		if !ok {
+			break
+		}
+		c.count(&seg)
+		pkt := c.t.net.Pool.Get()
+		if seg.Len > 0 && !c.snd.attach(pkt, c.offset(seg.Seq), seg.Len) {
+			pkt.Drop(stat.NoMem) // the retransmission timer brings it back
+			continue
+		}
+		pushHeader(pkt, &seg, c.key.localPort, c.key.remotePort, c.pseudo, c.key.version)
+		q.Push(pkt)
+	}
+	if q.Empty() {
+		return
+	}
+	if c.path(now) {
+		c.t.net.Send(&c.send, &q)
+		return
+	}
+	q.Drop(stat.IPOutNoRoutes)
+}
+
+// offset returns the place of a sequence number in the stream.
+func (c *conn) offset(s tcb.Seq) uint64 {
+	base := c.snd.base // only the holder of c.mu changes it
+	return base + uint64(uint32(s)-uint32(c.tcb.FirstSeq())-uint32(base))
+}
+
+// path makes sure that c.send.Path is good. Without a route the segments are
+// lost, and the machine learns of it as of an ICMP error.
+func (c *conn) path(now clock.Time) bool {
+	if p := c.send.Path; p != nil && p.Valid() {
+		return true
+	}
+	p, err := c.t.net.Resolve(network.Flow{
+		Dst: c.key.remoteAddr().Addr(), Src: c.key.localAddr().Addr(), Index: c.outIndex(), Hash: c.key.hash(),
+	})
+	if err != nil {
+		c.send.Path = nil
+		c.tcb.SoftError(errnoOf(err))
+		return false
+	}
+	c.send.Path = p
+	if c.mtu != p.MTU() {
+		c.mtu = p.MTU()
+		c.tcb.UpdateMTU(now, c.mtu)
+	}
+	return true
+}
+
+// outIndex is the interface the connection is bound to: by the application, or
+// by the link its peer's address belongs to.
+func (c *conn) outIndex() int32 {
+	if c.index != 0 {
+		return c.index
+	}
+	return c.key.index
+}
+
+func (c *conn) count(seg *tcb.Segment) {
+	m := &c.t.mib
+	n := uint64(1)
+	if seg.Cut != 0 && seg.Len > int(seg.Cut) {
+		n = uint64((seg.Len + int(seg.Cut) - 1) / int(seg.Cut))
+	}
+	m.outSegs.Add(n)
+	if seg.Rexmit {
+		m.retransSegs.Add(n)
+	}
+	if seg.Flags&tcb.RST != 0 {
+		m.outRsts.Inc()
+	}
+}
+
+// reset answers a segment that belongs to no connection (RFC 9293 §3.10.7.1).
+// It does not end pkt.
+func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
+	var in tcb.Segment
+	peek := pkt.Clone()
+	readSegment(peek, h, &in)
+	peek.Consume()
+	out, ok := tcb.ResetFor(&in)
+	if !ok {
+		return
+	}
+	k := tupleOf(pkt, h)
+	p, err := t.net.Resolve(network.Flow{Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: k.index})
+	if err != nil {
+		return
+	}
+	t.mib.outSegs.Inc()
+	t.mib.outRsts.Inc()
+	t.transmit(&k, &network.Send{Path: p, Proto: wire.ProtoTCP}, &out)
+}
+
+// transmit sends one segment without payload that no connection owns.
+func (t *tcp) transmit(k *tuple, s *network.Send, seg *tcb.Segment) {
+	pkt := t.net.Pool.Get()
+	pushHeader(pkt, seg, k.localPort, k.remotePort, k.pseudoSum(), k.version)
+	var q packet.Queue
+	q.Push(pkt)
+	t.net.Send(s, &q)
+}

@@ -1,0 +1,291 @@
+package tcp
+
+import (
+	"io"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport"
+	"github.com/knitnet/knit/transport/tcp/internal/tcb"
+	"github.com/knitnet/knit/wire"
+)
+
+// newConn returns a connection that is in no table and holds no lock.
+func (t *tcp) newConn(k tuple) *conn {
+	c := &conn{t: t, key: k, linger: -1}
+	c.send.Proto = wire.ProtoTCP
+	c.snd.limit.Store(int64(t.settings.tcb.Load().SndBuf.Default))
+	c.timer.Init(t.clock, c.expire)
+	return c
+}
+
+// expire is called by the clock.
+func (c *conn) expire(clock.Time) { c.kick(workTimer) }
+
+// start returns what the machine needs to open. The path must be resolved.
+func (c *conn) start(now clock.Time) tcb.Start {
+	c.pseudo = c.key.pseudoSum()
+	c.mtu = c.send.Path.MTU()
+	s := tcb.Start{
+		ISS: c.t.secret.iss(&c.key, now), TSOffset: c.t.secret.timestampOffset(&c.key),
+		MTU: c.mtu, Overhead: 40, MaxSegment: maxSegment, CC: c.t.newCC(""),
+	}
+	if c.key.version == network.V6 {
+		s.Overhead = 60
+	}
+	return s
+}
+
+// maxSegment is the payload of the largest segment we give to IP, to be cut by
+// the device or by link: an IPv6 or IPv4 packet of 65535 bytes with full headers.
+const maxSegment = 65535 - 60 - 60
+
+// Connect implements transport.StreamProtocol.
+func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w transport.Waker) (transport.Stream, error) {
+	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: usable(local.Addr()), Index: o.Index})
+	switch {
+	case err != nil:
+		return nil, err
+	case remote.Port() == 0, p.Dst.IsMulticast(), p.Dst.IsUnspecified():
+		return nil, syscall.EADDRNOTAVAIL
+	case !t.net.IsLocal(p.Src):
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	if !t.sockets.Get() {
+		return nil, syscall.EPROTONOSUPPORT
+	}
+	k := newTuple(netip.AddrPortFrom(p.Src, local.Port()), netip.AddrPortFrom(p.Dst, remote.Port()), p.Device.Index())
+	c := t.newConn(k)
+	c.index = o.Index
+	c.send.Path = p
+	c.waker.Store(&wakerBox{w})
+	c.mu.Lock()
+	if err := t.claim(c, &o); err != nil {
+		c.gone = true
+		c.mu.Unlock()
+		t.sockets.Put()
+		return nil, err
+	}
+	now := t.clock.Now()
+	t.mib.activeOpens.Inc()
+	c.tcb.Connect(now, t.settings.tcb.Load(), c.start(now))
+	c.applyOptions(now, &o)
+	c.after(now)
+	c.mu.Unlock()
+	c.kick(0)
+	return c, nil
+}
+
+// usable returns a without the unspecified address, which means any.
+func usable(a netip.Addr) netip.Addr {
+	if a.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return a.WithZone("")
+}
+
+// claim gives the connection its local port and puts it into the table.
+func (t *tcp) claim(c *conn, o *transport.StreamOptions) error {
+	if c.key.localPort == 0 {
+		return t.choosePort(c)
+	}
+	_, release, err := t.ports.Bind(transport.Binding{
+		Addr: c.key.localAddr().Addr(), Port: c.key.localPort, Index: o.Index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
+	})
+	if err != nil {
+		return err
+	}
+	if !t.conns.insert(c, t.reusable) {
+		release()
+		return syscall.EADDRINUSE
+	}
+	c.release = release
+	return nil
+}
+
+// SetWaker implements transport.Stream.
+func (c *conn) SetWaker(w transport.Waker) {
+	c.waker.Store(&wakerBox{w})
+	w.Wake(transport.Readable | transport.Writable)
+}
+
+// Connected implements transport.Stream.
+func (c *conn) Connected() error {
+	switch s := c.state.Load(); {
+	case s&isOpen != 0:
+		return nil
+	case s&isDead == 0:
+		return transport.ErrWouldBlock
+	}
+	if e := syscall.Errno(c.errno.Load()); e != 0 {
+		return e
+	}
+	return syscall.ECONNABORTED
+}
+
+// Recv implements transport.Stream.
+func (c *conn) Recv(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	c.rcv.reader.Lock()
+	n, err := c.rcv.read(b)
+	c.rcv.reader.Unlock()
+	c.consumed(n)
+	return n, err
+}
+
+// RecvTo implements transport.Stream.
+func (c *conn) RecvTo(f func([]byte) (int, error), max int64) (total int64, err error) {
+	c.rcv.reader.Lock()
+	pkt, err := c.rcv.next()
+	for err == nil && pkt != nil && (max <= 0 || total < max) {
+		b := pkt.Head()
+		if len(b) == 0 {
+			b = pkt.Frag(0)
+		}
+		if max > 0 && int64(len(b)) > max-total {
+			b = b[:max-total]
+		}
+		var n int
+		n, err = f(b)
+		total += int64(n)
+		c.rcv.advance(n)
+		pkt = c.rcv.more()
+	}
+	c.rcv.reader.Unlock()
+	c.consumed(int(total))
+	return total, err
+}
+
+// consumed tells the machine of read bytes, once they are enough for it to
+// matter: the window is opened by whole segments.
+func (c *conn) consumed(n int) {
+	if c.state.Load()&isOrphan != 0 {
+		c.rcv.sweep()
+	}
+	if n > 0 && c.rcv.consumed.Add(int64(n)) >= consumeStep {
+		c.kick(workRead)
+	}
+}
+
+// consumeStep is how many bytes are read before the machine is told: less would
+// not open the window (RFC 9293 §3.8.6.2.2 wants a segment or half the buffer),
+// and a message and its answer need not pay for it.
+const consumeStep = 1024
+
+// Send implements transport.Stream.
+func (c *conn) Send(b []byte) (n int, err error) {
+	s := &c.snd
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	for len(b) > 0 {
+		if st := c.state.Load(); st&(isDead|isShut) != 0 {
+			return n, c.sendErr()
+		}
+		room := s.room()
+		if room <= 0 {
+			break
+		}
+		m := s.fill(c.t.net.Pool, b[:min(int64(len(b)), room)])
+		n += m
+		b = b[m:]
+		c.kick(workWrite)
+	}
+	if n > 0 || len(b) == 0 {
+		return n, nil
+	}
+	return 0, c.waitForRoom()
+}
+
+// waitForRoom asks to be woken when there is room; if some appeared meanwhile it
+// wakes at once.
+func (c *conn) waitForRoom() error {
+	c.state.Or(wantRoom)
+	if c.snd.room() >= c.snd.limit.Load()/3 || c.state.Load()&isDead != 0 {
+		c.state.And(^wantRoom)
+		c.wake(transport.Writable)
+	}
+	return transport.ErrWouldBlock
+}
+
+func (c *conn) sendErr() error {
+	if e := syscall.Errno(c.errno.Load()); e != 0 && c.state.Load()&isShut == 0 {
+		return e
+	}
+	return syscall.EPIPE
+}
+
+// CloseRead implements transport.Stream.
+func (c *conn) CloseRead() error {
+	if c.state.Load()&isOpen == 0 {
+		return syscall.ENOTCONN
+	}
+	if c.rcv.finish(io.EOF) {
+		c.wake(transport.Readable)
+	}
+	return nil
+}
+
+// CloseWrite implements transport.Stream.
+func (c *conn) CloseWrite() error {
+	if s := c.state.Load(); s&isOpen == 0 || s&isDead != 0 {
+		return syscall.ENOTCONN
+	}
+	c.with(func(clock.Time) {
+		c.takeQueued()
+		c.state.Or(isShut)
+		c.tcb.Shutdown()
+	})
+	c.wake(transport.Writable)
+	return nil
+}
+
+// Close implements transport.Stream.
+func (c *conn) Close() {
+	if c.state.Or(isOrphan|isShut)&isOrphan != 0 {
+		return
+	}
+	c.with(func(now clock.Time) {
+		if c.gone {
+			return
+		}
+		c.takeConsumed(now)
+		c.takeQueued()
+		c.tcb.Close(now)
+		if c.linger >= 0 {
+			c.tcb.AbortAfter(now, time.Duration(c.linger)*time.Second)
+		}
+	})
+	c.orphan()
+}
+
+// Abort implements transport.Stream.
+func (c *conn) Abort() {
+	if c.state.Or(isOrphan|isShut)&isOrphan != 0 {
+		return
+	}
+	c.with(func(clock.Time) {
+		if !c.gone {
+			c.tcb.Abort()
+		}
+	})
+	c.orphan()
+}
+
+// orphan drops what only the application wanted.
+func (c *conn) orphan() {
+	c.wake(transport.Readable | transport.Writable)
+	c.waker.Store(nil)
+	c.rcv.close()
+	c.t.sockets.Put()
+}
+
+// LocalAddr implements transport.Stream.
+func (c *conn) LocalAddr() netip.AddrPort { return c.key.localAddr() }
+
+// RemoteAddr implements transport.Stream.
+func (c *conn) RemoteAddr() netip.AddrPort { return c.key.remoteAddr() }

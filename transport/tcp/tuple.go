@@ -1,0 +1,141 @@
+package tcp
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
+)
+
+// A tuple identifies a connection, seen from this host. IPv4 addresses fill the
+// first four bytes.
+type tuple struct {
+	local, remote         [16]byte
+	localPort, remotePort uint16
+	version               network.Version
+	// index tells apart link-local peers of different links; 0 for others.
+	index int32
+}
+
+func newTuple(local, remote netip.AddrPort, index int32) (k tuple) {
+	k.version = network.VersionOf(remote.Addr())
+	k.local, k.remote = bytes16(local.Addr()), bytes16(remote.Addr())
+	k.localPort, k.remotePort = local.Port(), remote.Port()
+	if remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() {
+		k.index = index
+	}
+	return k
+}
+
+func bytes16(a netip.Addr) (b [16]byte) {
+	if a.Is4() {
+		a4 := a.As4()
+		copy(b[:], a4[:])
+		return b
+	}
+	return a.As16()
+}
+
+func (k *tuple) addr(b *[16]byte) netip.Addr {
+	if k.version == network.V4 {
+		return netip.AddrFrom4([4]byte(b[:4]))
+	}
+	return netip.AddrFrom16(*b)
+}
+
+func (k *tuple) localAddr() netip.AddrPort {
+	return netip.AddrPortFrom(k.addr(&k.local), k.localPort)
+}
+
+func (k *tuple) remoteAddr() netip.AddrPort {
+	return netip.AddrPortFrom(k.addr(&k.remote), k.remotePort)
+}
+
+// tupleOf reads the tuple of a received packet, whose IP header is at L3 and
+// whose TCP header h is.
+func tupleOf(pkt *packet.Packet, h wire.TCP) (k tuple) {
+	ip := pkt.At(pkt.L3)
+	if ip[0]>>4 == 4 {
+		*(*[4]byte)(k.remote[:4]) = [4]byte(ip[12:16])
+		*(*[4]byte)(k.local[:4]) = [4]byte(ip[16:20])
+	} else {
+		k.version = network.V6
+		k.remote, k.local = [16]byte(ip[8:24]), [16]byte(ip[24:40])
+		if k.remote[0] == 0xfe && k.remote[1]&0xc0 == 0x80 {
+			k.index = pkt.In
+		}
+	}
+	k.remotePort, k.localPort = h.SrcPort(), h.DstPort()
+	return k
+}
+
+const shards = 64
+
+// table finds connections by tuple. It is sharded, so that connections on
+// different processors seldom meet at a lock.
+type table struct {
+	shards [shards]struct {
+		sync.RWMutex
+		m map[tuple]*conn
+		_ [24]byte
+	}
+}
+
+func (t *table) init() {
+	for i := range t.shards {
+		t.shards[i].m = map[tuple]*conn{}
+	}
+}
+
+// shard mixes the parts of a tuple in which connections differ.
+func (t *table) shard(k *tuple) int {
+	h := uint64(k.remotePort)<<16 | uint64(k.localPort)
+	h ^= uint64(k.remote[3])<<32 | uint64(k.remote[15])<<40 | uint64(k.remote[2])<<48
+	return int(h * 0x9e3779b97f4a7c15 >> 58)
+}
+
+func (t *table) lookup(k *tuple) *conn {
+	s := &t.shards[t.shard(k)]
+	s.RLock()
+	c := s.m[*k]
+	s.RUnlock()
+	return c
+}
+
+// insert adds c, unless its tuple is taken by a connection that replace does not
+// give up.
+func (t *table) insert(c *conn, replace func(*conn) bool) bool {
+	s := &t.shards[t.shard(&c.key)]
+	s.Lock()
+	defer s.Unlock()
+	if old := s.m[c.key]; old != nil && (replace == nil || !replace(old)) {
+		return false
+	}
+	s.m[c.key] = c
+	return true
+}
+
+// remove takes c out, if it is still there.
+func (t *table) remove(c *conn) {
+	s := &t.shards[t.shard(&c.key)]
+	s.Lock()
+	defer s.Unlock()
+	if s.m[c.key] == c {
+		delete(s.m, c.key)
+	}
+}
+
+// all returns the connections of now.
+func (t *table) all() (out []*conn) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.RLock()
+		for _, c := range s.m {
+			out = append(out, c)
+		}
+		s.RUnlock()
+	}
+	return out
+}
