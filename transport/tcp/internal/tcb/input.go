@@ -142,6 +142,7 @@ func (t *TCB) inputSynchronized(now clock.Time, seg *Segment, pkt *packet.Packet
 		if seg.Flags&ACK == 0 {
 			// The peer did not get our SYN-ACK.
 			t.out |= outSyn
+			t.flags |= flagSynRexmit
 			drop(pkt, stat.TCPInvalidSyn)
 			return
 		}

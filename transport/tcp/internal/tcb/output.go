@@ -98,7 +98,6 @@ func (t *TCB) outputSyn(now clock.Time, seg *Segment) {
 		t.rttAt, t.rttSeq = now, t.nxt
 		t.progress = now
 	} else {
-		t.flags |= flagSynRexmit
 		t.flags &^= flagTiming
 		seg.Rexmit = true
 		t.stat.rexmits++

@@ -81,6 +81,7 @@ func (t *TCB) rtoExpired(now clock.Time) {
 		t.enterLoss(now)
 	} else {
 		t.out |= outSyn
+		t.flags |= flagSynRexmit
 	}
 	t.armRTO(now)
 }
