@@ -130,7 +130,7 @@ func FuzzParseMappings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		maps, _ := parseMappings(text)
 		for _, m := range maps {
-			if m.ContainerID < 0 || m.Size <= 0 || m.ContainerID+m.Size > allIDs {
+			if m.ContainerID < 0 || m.Size <= 0 || int64(m.ContainerID)+int64(m.Size) > allIDs {
 				t.Errorf("%q: %+v", text, m)
 			}
 		}

@@ -70,5 +70,5 @@ func forbid(sysctl string) error {
 	if err := dropInheritable(); err != nil {
 		return err
 	}
-	return syscall.Exec(self, os.Args[:1], []string{modeVar + "=diagnose"})
+	return syscall.Exec(self, os.Args[:1], []string{modeVar + "=diagnose", "GORACE=" + os.Getenv("GORACE")})
 }
