@@ -1,0 +1,244 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport"
+)
+
+// Sockets makes sockets of a kernel's transport layer. Layer and Clock must be
+// set; it is safe for concurrent use once it is.
+type Sockets struct {
+	Layer *transport.Layer
+	Clock *clock.Clock
+	// LookupHost finds the addresses of a name. Nil knows literal addresses and
+	// localhost only.
+	LookupHost func(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// A Dialer opens connections with options. The zero values are usual.
+type Dialer struct {
+	Sockets *Sockets
+	Options transport.StreamOptions
+	// Local is the local address; zero means chosen by the kernel.
+	Local netip.AddrPort
+}
+
+// Dial is DialContext without a context.
+func (s *Sockets) Dial(network, address string) (net.Conn, error) {
+	return s.DialContext(context.Background(), network, address)
+}
+
+// DialContext connects to address on a network: "tcp", "tcp4", "tcp6", "udp",
+// "udp4", "udp6", "ip:proto" or with 4 or 6. The context bounds connecting, not
+// the connection. Addresses of a name are tried in order.
+func (s *Sockets) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&Dialer{Sockets: s}).DialContext(ctx, network, address)
+}
+
+// DialContext is Sockets.DialContext with the dialer's options.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	n, err := parseNetwork(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	addrs, err := d.Sockets.resolve(ctx, n, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	var first error
+	for _, a := range addrs {
+		c, err := d.dialOne(ctx, n, a)
+		if err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = &net.OpError{Op: "dial", Net: network, Addr: n.addr(a), Err: err}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+func (d *Dialer) dialOne(ctx context.Context, n netKind, to netip.AddrPort) (net.Conn, error) {
+	if n.kind == transport.TCP {
+		return d.dialStream(ctx, to)
+	}
+	p, err := d.Sockets.open(n, d.Local, transport.DatagramOptions{
+		Index: d.Options.Index, Version: network.VersionOf(to.Addr()), Proto: n.proto,
+		RecvBuffer: d.Options.RecvBuffer, SendBuffer: d.Options.SendBuffer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.d.Connect(to); err != nil {
+		p.Close()
+		return nil, sysErr("connect", err)
+	}
+	return p, nil
+}
+
+func (d *Dialer) dialStream(ctx context.Context, to netip.AddrPort) (*Conn, error) {
+	proto, err := d.Sockets.Layer.Stream(transport.TCP)
+	if err != nil {
+		return nil, sysErr("socket", err)
+	}
+	c := newConn(d.Sockets.Clock, nil)
+	s, err := proto.Connect(d.Options, d.Local, to, c)
+	if err != nil {
+		return nil, sysErr("connect", err)
+	}
+	c.s = s
+	if err := c.waitOpen(ctx); err != nil {
+		s.Abort()
+		return nil, err
+	}
+	c.attach()
+	s.SetOption(transport.NoDelay, 1)
+	return c, nil
+}
+
+// waitOpen waits for the handshake.
+func (c *Conn) waitOpen(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { c.wr.wake() })
+	defer stop()
+	for {
+		err := c.s.Connected()
+		if err == nil {
+			return nil
+		}
+		if err != transport.ErrWouldBlock {
+			return sysErr("connect", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return mapContext(err)
+		}
+		if err := c.wr.wait(); err != nil {
+			return err
+		}
+	}
+}
+
+// Listen announces on a local TCP address, as net.Listen does: an empty host
+// means all addresses of both versions ("tcp4" and "tcp6": of one).
+func (s *Sockets) Listen(network, address string) (net.Listener, error) {
+	return s.ListenStream(network, address, transport.StreamOptions{ReuseAddr: true})
+}
+
+// ListenStream is Listen with options.
+func (s *Sockets) ListenStream(network, address string, o transport.StreamOptions) (*Listener, error) {
+	n, err := parseNetwork(network)
+	if err == nil && n.kind != transport.TCP {
+		err = net.UnknownNetworkError(network)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	local, err := s.local(n, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	proto, err := s.Layer.Stream(transport.TCP)
+	if err != nil {
+		return nil, opError("listen", network, nil, n.addr(local), err)
+	}
+	o.V6Only = o.V6Only || n.version == 6
+	l := &Listener{clock: s.Clock}
+	l.rd.init(s.Clock)
+	l.l, err = proto.Listen(o, local, l)
+	if err != nil {
+		return nil, opError("listen", network, nil, n.addr(local), err)
+	}
+	l.local = l.l.LocalAddr()
+	return l, nil
+}
+
+// ListenPacket announces on a local address: "udp", "udp4", "udp6", or "ip:proto"
+// for a raw socket of that protocol.
+func (s *Sockets) ListenPacket(network, address string) (net.PacketConn, error) {
+	return s.ListenDatagram(network, address, transport.DatagramOptions{})
+}
+
+// ListenDatagram is ListenPacket with options.
+func (s *Sockets) ListenDatagram(network, address string, o transport.DatagramOptions) (*PacketConn, error) {
+	n, err := parseNetwork(network)
+	if err == nil && n.kind == transport.TCP {
+		err = net.UnknownNetworkError(network)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	local, err := s.local(n, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	o.V6Only = o.V6Only || n.version == 6
+	o.Proto = n.proto
+	p, err := s.open(n, local, o)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: n.addr(local), Err: err}
+	}
+	return p, nil
+}
+
+func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOptions) (*PacketConn, error) {
+	proto, err := s.Layer.Datagram(n.kind)
+	if err != nil {
+		return nil, sysErr("socket", err)
+	}
+	p := newPacketConn(s.Clock, n.name)
+	if p.d, err = proto.Open(o, local, p); err != nil {
+		return nil, sysErr("bind", err)
+	}
+	return p, nil
+}
+
+// local reads the local address of a listener.
+func (s *Sockets) local(n netKind, address string) (netip.AddrPort, error) {
+	if address == "" {
+		address = ":0"
+	}
+	if strings.HasPrefix(address, ":") {
+		host := "[::]"
+		if n.version == 4 {
+			host = "0.0.0.0"
+		}
+		address = host + address
+	}
+	as, err := s.resolve(context.Background(), n, address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return as[0], nil
+}
+
+func mapContext(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errTimeout{}
+	}
+	return errCanceled{}
+}
+
+// errTimeout and errCanceled are what package net makes of context errors.
+type (
+	errTimeout  struct{}
+	errCanceled struct{}
+)
+
+func (errTimeout) Error() string   { return "i/o timeout" }
+func (errTimeout) Timeout() bool   { return true }
+func (errTimeout) Temporary() bool { return true }
+func (errTimeout) Is(err error) bool {
+	return err == context.DeadlineExceeded
+}
+func (errCanceled) Error() string     { return "operation was canceled" }
+func (errCanceled) Is(err error) bool { return err == context.Canceled }
+
