@@ -42,7 +42,15 @@ type Period struct {
 	gen     atomic.Uint32 // its lowest bit chooses the counter of new walks
 	_       [124]byte     // gen is read by every walk: keep it off the counters' lines
 	stripes [nStripes]stripe
-	waiters sync.Mutex // held by the one Wait that runs
+
+	// waiting lets one Wait run at a time. The others wait on a condition, not
+	// on the lock, which nobody holds for long (testing/synctest lets virtual
+	// time run on only then).
+	waiting struct {
+		sync.Mutex
+		turn sync.Cond
+		busy bool
+	}
 }
 
 // A Walk is one packet's, or one batch's, way through the kernel. It must end
@@ -97,8 +105,8 @@ func stripeIndex() uint64 {
 // Callers that come while a Wait runs share the next one.
 func (p *Period) Wait() {
 	seen := p.gen.Load()
-	p.waiters.Lock()
-	defer p.waiters.Unlock()
+	p.takeTurn()
+	defer p.passTurn()
 	if p.gen.Load() != seen {
 		// A whole period has begun and ended since the call.
 		return
@@ -107,6 +115,25 @@ func (p *Period) Wait() {
 	for i := range p.stripes {
 		drain(&p.stripes[i].n[old])
 	}
+}
+
+func (p *Period) takeTurn() {
+	w := &p.waiting
+	w.Lock()
+	defer w.Unlock()
+	w.turn.L = &w.Mutex
+	for w.busy {
+		w.turn.Wait()
+	}
+	w.busy = true
+}
+
+func (p *Period) passTurn() {
+	w := &p.waiting
+	w.Lock()
+	defer w.Unlock()
+	w.busy = false
+	w.turn.Signal()
 }
 
 // drain waits until n is zero: first by letting others run, because most walks

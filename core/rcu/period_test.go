@@ -123,9 +123,10 @@ func TestHammer(t *testing.T) {
 		wg.Go(func() {
 			for !stop.Load() {
 				w := p.Enter()
-				if h := hook.Load(); h != nil {
-					runtime.Gosched()
-					_ = (*h)[0] // races with the free below unless it waits
+				h := hook.Load()
+				runtime.Gosched() // the writer unhooks and, without Wait, frees
+				if h != nil {
+					_ = (*h)[0]
 				}
 				w.Exit()
 				walks.Add(1)
