@@ -42,9 +42,9 @@ type flows struct {
 // that it can be sent on as it is.
 func (o *Offload) Merge(q *packet.Queue) {
 	var t flows
+	var s segment
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		var s segment
 		if !s.parse(pkt, o.MergeUDP) || !t.take(pkt, &s) {
 			out.Push(pkt)
 		}
@@ -74,11 +74,11 @@ func (t *flows) take(pkt *packet.Packet, s *segment) bool {
 }
 
 func (t *flows) find(k *key) *flow {
-	if t.n > 0 && t.f[t.last].key == *k {
+	if t.f[t.last].key.equal(k) {
 		return &t.f[t.last]
 	}
 	for i := range t.n {
-		if t.f[i].key == *k {
+		if t.f[i].key.equal(k) {
 			t.last = i
 			return &t.f[i]
 		}
@@ -110,7 +110,7 @@ func (f *flow) begin(pkt *packet.Packet, s *segment) {
 func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 	if s.same != f.same || s.bits != f.bits || s.ack != f.ack || s.n != f.n || s.pay > f.size ||
 		f.tcp && s.seq != f.seq || f.head.Len()+s.pay > maxPacket || !f.continues(s) ||
-		!sameOptions(f.head, pkt, f.l4, f.n) {
+		f.tcp && !sameOptions(f.head, pkt, f.l4, f.n) {
 		return false
 	}
 	pkt.Pull(s.n)

@@ -34,9 +34,8 @@ const (
 	udpLen        = 4
 )
 
-// dropECNBits are the flags that TCP sends once and not with every segment cut
-// from a packet: CWR goes with the first (RFC 3168 §6.1.2), FIN and PSH with the
-// last.
+// Flags that do not go with every segment cut from a packet: CWR with the first
+// (RFC 3168 §6.1.2), FIN and PSH with the last.
 const (
 	onFirst = wire.TCPCwr
 	onLast  = wire.TCPFin | wire.TCPPsh

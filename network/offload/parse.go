@@ -9,10 +9,20 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// A key tells flows apart: addresses, then ports, protocol and IP version.
-type key [5]uint64
+// A key tells flows apart.
+type key struct {
+	ports uint64 // ports, protocol and IP version
+	addrs [4]uint64
+}
 
-// A segment is what Merge has to know of a packet.
+// equal is == without a call: nearly always the first words decide.
+func (k *key) equal(o *key) bool {
+	return k.ports == o.ports && k.addrs[0] == o.addrs[0] && k.addrs[1] == o.addrs[1] &&
+		k.addrs[2] == o.addrs[2] && k.addrs[3] == o.addrs[3]
+}
+
+// A segment is what Merge has to know of a packet. parse sets every field that has
+// a meaning for the packet's protocol.
 type segment struct {
 	key  key
 	same uint64 // header fields in which merged packets agree
@@ -62,10 +72,10 @@ func (s *segment) parse4(pkt *packet.Packet) (proto uint8, ok bool) {
 	pkt.TrimTo(h.TotalLen())
 	b := pkt.Head()[:wire.IPv4Len]
 	proto = b[9]
-	s.key[0], s.key[4] = binary.BigEndian.Uint64(b[12:20]), uint64(proto)<<8|4
+	s.key = key{ports: uint64(proto)<<8 | 4, addrs: [4]uint64{binary.BigEndian.Uint64(b[12:20])}}
 	s.same = uint64(b[1])<<16 | uint64(b[6]&0x40)<<8 | uint64(b[8]) // TOS, DF, TTL
 	s.id = binary.BigEndian.Uint16(b[ip4ID:])
-	s.l4 = wire.IPv4Len
+	s.v6, s.l4 = false, wire.IPv4Len
 	return proto, true
 }
 
@@ -80,12 +90,12 @@ func (s *segment) parse6(pkt *packet.Packet) (proto uint8, ok bool) {
 	pkt.TrimTo(h.TotalLen())
 	b := pkt.Head()[:wire.IPv6Len]
 	proto = b[6]
+	s.key.ports = uint64(proto)<<8 | 6
 	for i := range 4 {
-		s.key[i] = binary.BigEndian.Uint64(b[8+8*i:])
+		s.key.addrs[i] = binary.BigEndian.Uint64(b[8+8*i:])
 	}
-	s.key[4] = uint64(proto)<<8 | 6
 	s.same = uint64(binary.BigEndian.Uint32(b[0:4]))<<8 | uint64(b[7]) // class, flow label, hop limit
-	s.v6, s.l4 = true, wire.IPv6Len
+	s.v6, s.l4, s.id = true, wire.IPv6Len, 0
 	return proto, true
 }
 
@@ -99,7 +109,7 @@ func (s *segment) parseTCP(pkt *packet.Packet) bool {
 		return false
 	}
 	b = pkt.Head()[s.l4:][:n]
-	s.key[4] |= uint64(binary.BigEndian.Uint32(b[0:4])) << 32
+	s.key.ports |= uint64(binary.BigEndian.Uint32(b[0:4])) << 32
 	s.tcp = true
 	s.seq, s.ack = binary.BigEndian.Uint32(b[tcpSeq:]), binary.BigEndian.Uint32(b[8:])
 	flags := binary.BigEndian.Uint32(b[12:16])
@@ -118,7 +128,8 @@ func (s *segment) parseUDP(pkt *packet.Packet) bool {
 		return false
 	}
 	b := pkt.Head()[s.l4:][:wire.UDPLen]
-	s.key[4] |= uint64(binary.BigEndian.Uint32(b[0:4])) << 32
+	s.key.ports |= uint64(binary.BigEndian.Uint32(b[0:4])) << 32
+	s.tcp, s.last, s.bits, s.ack, s.seq = false, false, 0, 0, 0
 	s.n = s.l4 + wire.UDPLen
 	s.pay = pkt.Len() - s.n
 	s.fits = s.pay > 0 && int(binary.BigEndian.Uint16(b[udpLen:])) == pkt.Len()-s.l4 &&
@@ -144,7 +155,7 @@ func (s *segment) sumOK(pkt *packet.Packet) bool {
 func (s *segment) pseudo(pkt *packet.Packet) wire.PartialSum {
 	if s.v6 {
 		h, _ := wire.ParseIPv6(pkt.Head())
-		return h.PseudoSum(uint8(s.key[4]>>8), pkt.Len()-s.l4)
+		return h.PseudoSum(uint8(s.key.ports>>8), pkt.Len()-s.l4)
 	}
 	h, _ := wire.ParseIPv4(pkt.Head())
 	return h.PseudoSum(pkt.Len() - s.l4)
@@ -155,5 +166,10 @@ func sameOptions(a, b *packet.Packet, l4, n int) bool {
 	if l4+wire.TCPLen == n {
 		return true
 	}
-	return bytes.Equal(a.Head()[l4+wire.TCPLen:n], b.Head()[l4+wire.TCPLen:n])
+	x, y := a.Head()[l4+wire.TCPLen:n], b.Head()[l4+wire.TCPLen:n]
+	if len(x) == wire.TCPTimestampsLen && len(y) == len(x) {
+		return binary.BigEndian.Uint64(x) == binary.BigEndian.Uint64(y) &&
+			binary.BigEndian.Uint32(x[8:]) == binary.BigEndian.Uint32(y[8:])
+	}
+	return bytes.Equal(x, y)
 }

@@ -87,7 +87,9 @@ func (t *template) parse(pkt *packet.Packet) bool {
 }
 
 func (t *template) parse4(pkt *packet.Packet) (proto uint8, ok bool) {
-	pkt.Ensure(min(pkt.Len(), t.l3+wire.IPv4MaxLen))
+	// Not a byte more than the headers: payload that moves into the head could
+	// not be shared any more.
+	pkt.Ensure(t.l3 + int(pkt.Head()[t.l3]&0xf)*4)
 	h, ok := wire.ParseIPv4(pkt.Head()[t.l3:])
 	if !ok || h.TotalLen() != pkt.Len()-t.l3 || h.IsFragment() {
 		return 0, false
@@ -97,7 +99,7 @@ func (t *template) parse4(pkt *packet.Packet) (proto uint8, ok bool) {
 }
 
 func (t *template) parse6(pkt *packet.Packet) (proto uint8, ok bool) {
-	pkt.Ensure(min(pkt.Len(), t.l3+wire.IPv6Len))
+	pkt.Ensure(t.l3 + wire.IPv6Len)
 	h, ok := wire.ParseIPv6(pkt.Head()[t.l3:])
 	if !ok || h.TotalLen() != pkt.Len()-t.l3 {
 		return 0, false
@@ -118,12 +120,14 @@ func (t *template) parse6(pkt *packet.Packet) (proto uint8, ok bool) {
 func (t *template) parseTransport(pkt *packet.Packet, proto uint8) bool {
 	switch {
 	case proto == wire.ProtoTCP && pkt.GSO != packet.GSOUDP:
-		pkt.Ensure(min(pkt.Len(), t.l4+wire.TCPMaxLen))
-		h, ok := wire.ParseTCP(pkt.Head()[min(t.l4, pkt.HeadLen()):])
-		if !ok {
+		if !pkt.Ensure(t.l4 + wire.TCPLen) {
 			return false
 		}
-		t.tcp, t.n, t.sum = true, t.l4+h.HeaderLen(), t.l4+wire.TCPChecksumOffset
+		n := int(pkt.Head()[t.l4+12]>>4) * 4
+		if n < wire.TCPLen || !pkt.Ensure(t.l4+n) {
+			return false
+		}
+		t.tcp, t.n, t.sum = true, t.l4+n, t.l4+wire.TCPChecksumOffset
 	case proto == wire.ProtoUDP && pkt.GSO == packet.GSOUDP:
 		if !pkt.Ensure(t.l4 + wire.UDPLen) {
 			return false
@@ -133,17 +137,16 @@ func (t *template) parseTransport(pkt *packet.Packet, proto uint8) bool {
 		return false
 	}
 	t.b = pkt.Head()[:t.n]
-	t.partial(pkt, proto)
-	return true
+	if pkt.Csum != packet.CsumPartial {
+		t.partial(pkt, proto)
+		return true
+	}
+	return int(pkt.CsumStart) == pkt.Offset()+t.l4 && int(pkt.CsumOffset) == t.sum-t.l4
 }
 
-// partial puts the sum of the pseudo header into the checksum field, unless it is
-// there already. It believes the payload: who gave it to the stack vouched for it,
-// or summed it.
+// partial puts the sum of the pseudo header into the checksum field. It believes
+// the payload: who gave it to the stack vouched for it, or summed it.
 func (t *template) partial(pkt *packet.Packet, proto uint8) {
-	if pkt.Csum == packet.CsumPartial {
-		return
-	}
 	if !t.tcp && binary.BigEndian.Uint16(t.b[t.sum:]) == 0 {
 		t.sum = 0
 		return
