@@ -43,7 +43,7 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue) {
 	}
 	n := f.HeaderLen()
 	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
-		f.TotalLen = pkt.Len() + n
+		f.TotalLen = uint16(pkt.Len() + n)
 		if !f.DF {
 			f.ID = uint16(p.ident.Add(1))
 		}
