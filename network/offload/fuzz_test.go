@@ -32,7 +32,18 @@ func slowFlow(b []byte) (flow string, payload []byte) {
 			return string(b[8:40]) + string(b[40:44]), tcp.Payload()
 		}
 	}
-	return "other", b
+	return "other", unpadded(b)
+}
+
+// unpadded cuts off what is not part of the IP packet: link padding.
+func unpadded(b []byte) []byte {
+	if h, ok := wire.ParseIPv4(b); ok {
+		return b[:min(h.TotalLen(), len(b))]
+	}
+	if h, ok := wire.ParseIPv6(b); ok {
+		return b[:min(h.TotalLen(), len(b))]
+	}
+	return b
 }
 
 // FuzzMerge: whatever comes, each flow's bytes and their order stay, and no packet

@@ -21,9 +21,9 @@ func shapes() (list []shape) {
 	for _, v6 := range []bool{false, true} {
 		for _, ether := range []bool{false, true} {
 			list = append(list,
-				shape{v6: v6, ether: ether, flags: wire.TCPAck | wire.TCPPsh, port: 1000, seq: 0xffffff00, id: 0xfffe},
-				shape{v6: v6, ether: ether, flags: wire.TCPAck, options: timestamps, port: 1000},
-				shape{v6: v6, ether: ether, udp: true, port: 1000, id: 5})
+				shape{v6: v6, ether: ether, flags: wire.TCPAck | wire.TCPPsh, port: 50000, seq: 0xffffff00, id: 0xfffe},
+				shape{v6: v6, ether: ether, flags: wire.TCPAck, options: timestamps, port: 50000},
+				shape{v6: v6, ether: ether, udp: true, port: 50000, id: 5})
 		}
 	}
 	return list
