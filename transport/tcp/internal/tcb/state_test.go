@@ -89,7 +89,9 @@ func TestSegmentArrives(t *testing.T) {
 	}, {
 		"old data",
 		`RFC 9293 §3.10.7.4: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply"`,
-		func(k *conn) Segment { return Segment{Seq: k.rcvNxt - 10, Ack: k.una, Len: 10, Flags: ACK, Window: 64000} },
+		func(k *conn) Segment {
+			return Segment{Seq: k.rcvNxt - 10, Ack: k.una, Len: 10, Flags: ACK, Window: 64000}
+		},
 		"SS R  | SR .  | ES .  | F1 .  | F2 .  | CW .  | CG .  | LA .  | TW .",
 	}, {
 		"data behind the window",

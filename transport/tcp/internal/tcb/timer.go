@@ -142,7 +142,7 @@ func (t *TCB) armAlive(now clock.Time) {
 // lazy: what arrived meanwhile only moves it now.
 func (t *TCB) aliveExpired(now clock.Time) {
 	k := &t.opt.alive
-	if heard := t.lastRecv; heard > t.opt.probeAt || t.opt.probes == 0 {
+	if heard := t.lastRecv; heard >= t.opt.probeAt || t.opt.probes == 0 {
 		t.opt.probes = 0
 		if due := heard.Add(k.Idle); due > now {
 			t.aliveAt = due
