@@ -101,7 +101,6 @@ func (t *TCB) synIn(now clock.Time, syn *Segment) {
 	t.sndWnd = uint32(syn.Window)
 	t.maxWnd = t.sndWnd
 	t.wl1, t.wl2 = syn.Seq, t.una
-	t.tune.rttSeq = t.rcvNxt
 	t.negotiate(now, &syn.Options)
 }
 

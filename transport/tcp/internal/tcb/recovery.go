@@ -203,7 +203,7 @@ func (t *TCB) enterLoss(now clock.Time) {
 		t.control().OnRTO(now, &t.win, uint32(t.nxt.Sub(t.una)))
 	}
 	t.win.Cwnd = t.win.MSS
-	if t.sb != nil && (t.retries > 1 || t.reneged()) {
+	if t.sb != nil && t.reneged() {
 		*t.sb = scoreboard{runs: t.sb.runs[:0]}
 		t.sacked = 0
 	}

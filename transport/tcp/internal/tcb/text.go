@@ -168,8 +168,8 @@ func (t *TCB) ackLater(now clock.Time, seg *Segment) {
 	case t.ackAt == 0:
 		t.ackAt = now.Add(t.cfg.DelayedAck)
 	}
-	if !t.rcvNxt.Before(t.tune.rttSeq) {
-		t.measureRcv(now)
+	if seg.TSEcr != t.tune.ecr {
+		t.measureRcv(now, seg)
 	}
 }
 

@@ -1,10 +1,6 @@
 package tcb
 
-import (
-	"time"
-
-	"github.com/knitnet/knit/core/clock"
-)
+import "github.com/knitnet/knit/core/clock"
 
 // segSize returns how much payload a full-sized segment has now, beside the
 // SACK blocks that it would carry.
@@ -71,10 +67,10 @@ func (t *TCB) smallMayGo() bool {
 
 // worthWaiting reports whether a burst of n, which is less than what is queued,
 // should wait until the next acknowledgement makes it larger: many small bursts
-// cost as much as many segments. Two thirds of the window are in flight then,
-// so the acknowledgement is certain to come.
+// cost as much as many segments. Seven eighths of the window are in flight then,
+// so the acknowledgement is certain to come, and little is lost by waiting.
 func (t *TCB) worthWaiting(n int) bool {
-	return t.phase == open && n < int(t.MaxSegment)-int(t.mss) && n < int(min(t.win.Cwnd, t.sndWnd)/3) &&
+	return t.phase == open && n < int(t.MaxSegment)-int(t.mss) && n < int(min(t.win.Cwnd, t.sndWnd)/8) &&
 		t.una != t.nxt
 }
 
@@ -131,55 +127,4 @@ func (t *TCB) armPersist(now clock.Time) {
 		t.flags |= flagPersist
 		t.progress = now
 	}
-}
-
-// A drs measures how much the application reads in a round trip, for a receive
-// buffer of the right size (dynamic right-sizing).
-type drs struct {
-	at     clock.Time // when copied began
-	copied uint32
-	space  uint32 // the most that was read in one round trip
-	rttSeq Seq    // RCV.NXT at which a window has passed
-	rttAt  clock.Time
-	rtt    time.Duration
-}
-
-// measureRcv estimates the round trip at a receiver that sends nothing: the
-// time in which one window passes is at least that.
-func (t *TCB) measureRcv(now clock.Time) {
-	d := &t.tune
-	if d.rttAt != 0 {
-		r := max(now.Sub(d.rttAt), 1)
-		if d.rtt == 0 || r < d.rtt {
-			d.rtt = r
-		} else {
-			d.rtt += (r - d.rtt) / 8
-		}
-	}
-	d.rttAt = now
-	d.rttSeq = maxSeq(t.rcvAdv, t.rcvNxt+1)
-}
-
-// tuneRcv grows the receive buffer to twice what the application read in a
-// round trip, and more while that grows: a sender in slow start doubles.
-func (t *TCB) tuneRcv(now clock.Time, n int) {
-	d := &t.tune
-	d.copied += uint32(n)
-	rtt := d.rtt
-	if rtt == 0 {
-		rtt = t.win.SRTT
-	}
-	if rtt == 0 || now.Sub(d.at) < rtt {
-		return
-	}
-	if d.copied > d.space && !t.has(flagRcvBufFixed) {
-		want := 2*uint64(d.copied) + 16*uint64(t.ourMSS)
-		if d.space > 0 {
-			want += want * uint64(d.copied-d.space) / uint64(d.space)
-		}
-		d.space = d.copied
-		t.rcvBuf = max(t.rcvBuf, uint32(min(want, uint64(t.cfg.RcvBuf.Max))))
-	}
-	d.copied = 0
-	d.at = now
 }
