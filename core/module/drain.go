@@ -30,6 +30,8 @@ func (r *Registry) drain(ctx context.Context, key string, wait time.Duration) er
 		}
 		select {
 		case <-m.uses.left:
+		case <-m.done: // Shutdown was faster
+			return &NotLoadedError{key}
 		case <-ctx.Done():
 			return r.giveUp(m)
 		}

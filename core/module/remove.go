@@ -55,14 +55,15 @@ func (r *Registry) removeOne(ctx context.Context, key string, opt RemoveOptions)
 	if err := r.blocked(m); err != nil && opt.Wait <= 0 {
 		return err
 	}
-	r.removeSoft(ctx, m.spec.Softdep.Post, opt)
+	freed := r.removeSoft(ctx, m.spec.Softdep.Post)
 	if err := r.removeModule(ctx, key, opt.Wait); err != nil {
 		return err
 	}
+	freed = append(freed, m.deps...)
+	freed = append(freed, r.removeSoft(ctx, m.spec.Softdep.Pre)...)
 	if opt.Deps {
-		r.removeUnused(ctx, m.deps)
+		r.removeUnused(ctx, freed)
 	}
-	r.removeSoft(ctx, m.spec.Softdep.Pre, opt)
 	return nil
 }
 
@@ -103,8 +104,9 @@ func (r *Registry) removeUnused(ctx context.Context, deps []*loaded) {
 	}
 }
 
-// removeSoft removes the softdeps that are loaded and unused.
-func (r *Registry) removeSoft(ctx context.Context, names []string, opt RemoveOptions) {
+// removeSoft removes the softdeps that are loaded and unused, and returns what
+// these held.
+func (r *Registry) removeSoft(ctx context.Context, names []string) (freed []*loaded) {
 	for _, name := range slices.Backward(names) {
 		keys, err := r.Resolve(name)
 		if err != nil {
@@ -114,11 +116,12 @@ func (r *Registry) removeSoft(ctx context.Context, names []string, opt RemoveOpt
 			r.mu.Lock()
 			m := r.live[key]
 			r.mu.Unlock()
-			if m != nil && r.Unload(ctx, key) == nil && opt.Deps {
-				r.removeUnused(ctx, m.deps)
+			if m != nil && r.Unload(ctx, key) == nil {
+				freed = append(freed, m.deps...)
 			}
 		}
 	}
+	return freed
 }
 
 // Shutdown unloads all modules, newest first, whether or not they have users,
