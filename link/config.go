@@ -147,13 +147,16 @@ func (dev *Device) AddPromisc(n int) { dev.count(&dev.promiscCount, n, Promisc) 
 func (dev *Device) AddAllMulti(n int) { dev.count(&dev.allMultiCount, n, AllMulti) }
 
 func (dev *Device) count(c *int, n int, f Flags) {
-	dev.config.Lock()
+	dev.listen.Lock()
 	*c += n
+	changed := false
 	if *c > 0 {
-		dev.changeFlags(f, 0)
+		changed = dev.changeFlags(f, 0)
 	} else {
-		dev.changeFlags(0, f)
+		changed = dev.changeFlags(0, f)
 	}
-	dev.config.Unlock()
-	dev.layer.notify(Event{Changed, dev})
+	dev.listen.Unlock()
+	if changed {
+		dev.layer.notify(Event{Changed, dev})
+	}
 }

@@ -140,8 +140,11 @@ type Device struct {
 
 	config sync.Mutex // serialises Open and Close of the driver
 	gone   bool       // under config
-	promiscCount,
-	allMultiCount int // under config
+
+	// listen guards who listens in. It is not config, because Close waits for
+	// packets that are inside, and those may be adding a listener.
+	listen                      sync.Mutex
+	promiscCount, allMultiCount int
 }
 
 // Traffic counts one direction of a device.

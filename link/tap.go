@@ -26,8 +26,8 @@ func (dev *Device) Tap(f func(pkt *packet.Packet, outgoing bool)) (undo func()) 
 }
 
 func (dev *Device) changeTaps(f func([]*Tap) []*Tap) {
-	dev.config.Lock()
-	defer dev.config.Unlock()
+	dev.listen.Lock()
+	defer dev.listen.Unlock()
 	var ts []*Tap
 	if old := dev.taps.Load(); old != nil {
 		ts = slices.Clone(*old)

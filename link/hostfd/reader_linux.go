@@ -1,0 +1,124 @@
+package hostfd
+
+import (
+	"unsafe"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/link"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxBatch is how many packets are taken before they are given to the kernel:
+	// NAPI's budget.
+	maxBatch = 64
+
+	// maxErrors is how many reads in a row may fail before the poller is asked
+	// again.
+	maxErrors = 64
+)
+
+// A reader takes what comes from one queue.
+type reader struct {
+	driver  *driver
+	dev     *link.Device
+	queue   *queue
+	land    landing
+	batch   packet.Queue
+	failure unix.Errno // why the queue is lost
+}
+
+func newReader(d *driver, dev *link.Device, q *queue) *reader {
+	return &reader{driver: d, dev: dev, queue: q, land: landing{
+		pool: dev.Layer().Pool, ethernet: dev.Type() == link.Ether, vnetLen: d.vnet,
+	}}
+}
+
+// run reads until Close sets a deadline in the past, or the queue is lost.
+func (r *reader) run() {
+	_ = r.queue.raw.Read(r.ready) // an error is the deadline
+	if r.failure == 0 {
+		return
+	}
+	// Not in this goroutine: Close waits for it, and a watcher that hears of the
+	// lost carrier may want to close the device.
+	go func() {
+		r.driver.lost(r.dev, r.failure)
+		r.dev.SetCarrier(false)
+	}()
+}
+
+// ready is called when there may be something to read. It returns true to end, and
+// false to wait in the poller.
+func (r *reader) ready(fd uintptr) (done bool) {
+	defer r.land.release()
+	for r.dev.Up() {
+		more := r.fillBatch(int(fd))
+		if !r.batch.Empty() {
+			r.dev.Receive(&r.batch)
+		}
+		if !more {
+			return r.failure != 0
+		}
+	}
+	return true
+}
+
+// fillBatch reads what is there into the batch. It reports whether there may be
+// more.
+func (r *reader) fillBatch(fd int) (more bool) {
+	errors := 0
+	for r.batch.Len() < maxBatch {
+		n, errno := r.read(fd)
+		switch {
+		case errno == 0:
+			errors = 0
+			if pkt := r.land.build(n); pkt != nil {
+				r.batch.Push(pkt)
+			} else {
+				r.dev.Rx().Errors.Inc()
+			}
+		case errno == unix.EAGAIN:
+			return false
+		case errno == unix.EINTR:
+		case isFatal(errno):
+			r.failure = errno
+			return false
+		default:
+			r.dev.Rx().Errors.Inc()
+			if errors++; errors == maxErrors {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isFatal reports whether the queue will never give anything again.
+func isFatal(errno unix.Errno) bool {
+	switch errno {
+	case unix.EBADFD, unix.EFAULT, unix.EIO, unix.EBADF, unix.ENODEV, unix.ENXIO:
+		return true // the first two are how a TUN says that its interface was deleted
+	}
+	return false
+}
+
+// read reads one packet into the landing.
+func (r *reader) read(fd int) (int, unix.Errno) {
+	l := &r.land
+	l.fill()
+	var iov [1 + len(bufSizes)]unix.Iovec
+	n := 0
+	if l.vnetLen > 0 {
+		iov[0].Base = &l.vnet[0]
+		iov[0].SetLen(l.vnetLen)
+		n = 1
+	}
+	for _, b := range l.bufs {
+		iov[n].Base = &b.Bytes()[0]
+		iov[n].SetLen(b.Cap())
+		n++
+	}
+	got, _, errno := unix.Syscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov)), uintptr(n))
+	return int(got), errno
+}
