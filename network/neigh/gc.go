@@ -70,9 +70,12 @@ func (t *Table) shrink(now clock.Time, gone *[]*Entry) {
 	var cs []candidate
 	t.each(func(e *Entry) {
 		held[e.dev.Index()]++
-		at := e.changedAt()
-		if rank, ok := worth(e.State(), now.Sub(at)); ok {
-			cs = append(cs, candidate{e, rank, at})
+		e.mu.Lock()
+		c := candidate{e, 0, e.updated}
+		rank, ok := worth(e.State(), e.confirmed != 0, now.Sub(e.updated))
+		e.mu.Unlock()
+		if c.rank = rank; ok {
+			cs = append(cs, c)
 		}
 	})
 	slices.SortFunc(cs, func(a, b candidate) int {
@@ -91,14 +94,15 @@ func (t *Table) shrink(now clock.Time, gone *[]*Entry) {
 }
 
 // worth ranks the states; not ok means that the entry stays. Unanswered questions
-// go before what works: a flood of them must not cost anybody else.
-func worth(s State, age time.Duration) (rank int, ok bool) {
+// and those who only said that they are there go before what has worked: a flood of
+// them must not cost anybody else.
+func worth(s State, worked bool, age time.Duration) (rank int, ok bool) {
 	switch {
 	case s&fixed != 0:
 		return 0, false
 	case s == Failed || s == None:
 		return 0, true
-	case s == Stale && age >= grace:
+	case s == Stale && (!worked || age >= grace):
 		return 1, true
 	case s == Incomplete:
 		return 2, true
