@@ -45,6 +45,7 @@ type conn struct {
 	mu       sync.Mutex // guards what follows
 	tcb      tcb.TCB
 	send     network.Send
+	out      packet.Queue // being built by output
 	pseudo   wire.PartialSum
 	timer    clock.Timer
 	armed    clock.Time // what timer is set to; 0: not

@@ -236,7 +236,7 @@ func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, err
 func (l *listener) adopt(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || !l.t.conns.insert(c, nil) {
+	if l.closed || l.t.conns.insert(c) != nil {
 		return false
 	}
 	l.half[c] = struct{}{}

@@ -12,7 +12,7 @@ import (
 // output sends what the machine wants sent. c.mu is held, and stays held while
 // the packets travel.
 func (c *conn) output(now clock.Time) {
-	var q packet.Queue
+	q := &c.out
 	for {
 		seg, ok := c.tcb.Output(now)
 		if !ok {
@@ -31,7 +31,7 @@ func (c *conn) output(now clock.Time) {
 		return
 	}
 	if c.path(now) {
-		c.t.net.Send(&c.send, &q)
+		c.t.net.Send(&c.send, q)
 		return
 	}
 	q.Drop(stat.IPOutNoRoutes)

@@ -24,17 +24,23 @@ func (t *tcp) choosePort(c *conn) error {
 			continue
 		}
 		c.key.localPort = port
-		if t.conns.insert(c, t.reusable) {
+		if t.insert(c) {
 			return nil
 		}
 	}
 	return syscall.EADDRNOTAVAIL
 }
 
-// reusable gives up a connection in TIME-WAIT for a new one with the same tuple:
+// insert puts c into the table, giving up a connection in TIME-WAIT for it.
+func (t *tcp) insert(c *conn) bool {
+	old := t.conns.insert(c)
+	return old == nil || t.giveUp(old) && t.conns.insert(c) == nil
+}
+
+// giveUp ends a connection in TIME-WAIT for a new one with the same tuple:
 // with timestamps, the new one's are larger a second later, so that no old
 // segment can be taken for one of it (RFC 6191).
-func (t *tcp) reusable(old *conn) bool {
+func (t *tcp) giveUp(old *conn) bool {
 	if !old.mu.TryLock() {
 		return false
 	}

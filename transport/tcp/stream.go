@@ -98,7 +98,7 @@ func (t *tcp) claim(c *conn, o *transport.StreamOptions) error {
 	if err != nil {
 		return err
 	}
-	if !t.conns.insert(c, t.reusable) {
+	if !t.insert(c) {
 		release()
 		return syscall.EADDRINUSE
 	}

@@ -104,17 +104,16 @@ func (t *table) lookup(k *tuple) *conn {
 	return c
 }
 
-// insert adds c, unless its tuple is taken by a connection that replace does not
-// give up.
-func (t *table) insert(c *conn, replace func(*conn) bool) bool {
+// insert adds c, or returns the connection that has its tuple.
+func (t *table) insert(c *conn) (taken *conn) {
 	s := &t.shards[t.shard(&c.key)]
 	s.Lock()
 	defer s.Unlock()
-	if old := s.m[c.key]; old != nil && (replace == nil || !replace(old)) {
-		return false
+	if old := s.m[c.key]; old != nil {
+		return old
 	}
 	s.m[c.key] = c
-	return true
+	return nil
 }
 
 // remove takes c out, if it is still there.
