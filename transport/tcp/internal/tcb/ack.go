@@ -27,7 +27,9 @@ func (t *TCB) inputAck(now clock.Time, seg *Segment) (stat.Reason, bool) {
 		t.challengeAck(now)
 		return stat.TCPTooOldAck, true
 	}
-	t.retries = 0 // somebody is there
+	if t.sndWnd == 0 {
+		t.retries = 0 // the peer is there, and has its reason not to take more
+	}
 	if seg.Ack.Before(t.una) {
 		return 0, false // a late one: what it says is known
 	}
@@ -83,7 +85,7 @@ func (t *TCB) newAck(now clock.Time, seg *Segment) {
 	t.stat.bytesAcked += uint64(octets)
 	t.stat.delivered += uint64(octets)
 	t.events |= EventWritable
-	t.retries = 0
+	t.retries, t.dupAcks = 0, 0
 	t.progress = now
 	rtt := t.ackRTT(now, seg)
 	if t.phase != open || t.sacked != 0 {
@@ -114,7 +116,7 @@ func (t *TCB) finAcked(now clock.Time) {
 	switch t.state {
 	case FinWait1:
 		t.state = FinWait2
-		if t.has(flagNoRead) && t.closeAt == 0 {
+		if t.has(flagNoRead) {
 			t.closeAt = now.Add(t.cfg.FinWait2)
 		}
 	case Closing:

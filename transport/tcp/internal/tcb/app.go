@@ -150,8 +150,8 @@ func (t *TCB) options() *options {
 	return t.opt
 }
 
-// SetRcvBuf sets the receive buffer and ends its autotuning: SO_RCVBUF. The
-// window that was advertised is not taken back.
+// SetRcvBuf sets the receive buffer of an open connection and ends its
+// autotuning: SO_RCVBUF. The window that was advertised is not taken back.
 func (t *TCB) SetRcvBuf(n int) {
 	t.rcvBuf = uint32(min(max(n, t.cfg.RcvBuf.Min), maxWindow))
 	t.flags |= flagRcvBufFixed

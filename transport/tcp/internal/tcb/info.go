@@ -1,6 +1,10 @@
 package tcb
 
-import "time"
+import (
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+)
 
 // counters count since the connection opened, as struct tcp_info does.
 type counters struct {
@@ -42,6 +46,8 @@ type Info struct {
 	BytesAcked, BytesReceived, BytesSent, BytesRetrans, Delivered uint64
 	SegsIn, SegsOut, DataSegsIn, DataSegsOut, RetransSegs         uint32
 	DSACKs, ChallengeACKs                                         uint32
+
+	LastSend, LastRecv clock.Time // of data, of anything acceptable
 }
 
 // Info returns the snapshot.
@@ -60,6 +66,7 @@ func (t *TCB) Info() Info {
 		BytesRetrans: t.stat.bytesRexmit, Delivered: t.stat.delivered,
 		SegsIn: t.stat.segsIn, SegsOut: t.stat.segsOut, DataSegsIn: t.stat.dataIn, DataSegsOut: t.stat.dataOut,
 		RetransSegs: t.stat.rexmits, DSACKs: t.stat.dsacks, ChallengeACKs: t.challenges,
+		LastSend: t.lastSend, LastRecv: t.lastRecv,
 	}
 	if t.win.Ssthresh != noThreshold {
 		i.Ssthresh = int(t.win.Ssthresh)

@@ -28,6 +28,9 @@ type reassembly struct {
 	hasDup bool
 }
 
+// maxIdle is how many entries a table of runs keeps room for when it is empty.
+const maxIdle = 32
+
 // A run is a contiguous range and the packets that hold it, in order.
 type run struct {
 	Block
@@ -133,6 +136,9 @@ func (r *reassembly) release(next Seq, q *packet.Queue) int {
 	r.packets -= x.q.Len()
 	q.Append(&x.q)
 	r.runs = slices.Delete(r.runs, 0, 1)
+	if len(r.runs) == 0 && cap(r.runs) > maxIdle {
+		r.runs = nil
+	}
 	r.forgetBefore(next.Add(n))
 	return n
 }

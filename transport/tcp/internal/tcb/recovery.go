@@ -258,6 +258,7 @@ func (t *TCB) rexmit(now clock.Time, seg *Segment) bool {
 	// "The TCP MUST retransmit the first data segment presumed dropped",
 	// whatever the pipe (RFC 6675 §5, step 4.3).
 	if !t.has(flagFirstRexmit) && room < int(t.mss) {
+		t.flags |= flagCwndLimited
 		return false
 	}
 	t.flags &^= flagFirstRexmit

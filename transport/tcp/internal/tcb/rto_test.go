@@ -285,3 +285,64 @@ func TestPathMTU(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 }
+
+// RFC 9293 §3.8.3: R2 counts the transmissions of one segment: a peer that is
+// alive, but never acknowledges it, does not reset the count.
+func TestR2WithLivePeer(t *testing.T) {
+	c := plainConfig()
+	c.Retries2 = 4
+	k := in(t, Established, c)
+	k.write(1000)
+	k.outAll()
+	for i := 0; k.state != Closed; i++ {
+		if i > 20 {
+			t.Fatal("no end")
+		}
+		k.wait()
+		k.outAll()
+		k.input(data(k.Unread(), 10))
+		k.outAll()
+	}
+	if k.Err() != syscall.ETIMEDOUT {
+		t.Errorf("%v", k.Err())
+	}
+	k.close()
+}
+
+// RFC 6429 §3: a connection that the application has closed need not probe a
+// window for ever.
+func TestOrphanInPersist(t *testing.T) {
+	k := in(t, Established, plainConfig())
+	a := k.ack(0)
+	a.Window = 0
+	k.input(a)
+	k.write(10)
+	k.Close(k.now)
+	for i := 0; k.state != Closed; i++ {
+		if i > 20 {
+			t.Fatal("no end")
+		}
+		k.outAll()
+		k.wait()
+		k.input(a)
+	}
+	if d := k.now; d.Sub(0) < time.Hour+30*time.Second {
+		t.Errorf("given up after %v", d.Sub(0)-time.Hour)
+	}
+}
+
+// A cork holds a small segment back for no longer than the override timeout.
+func TestCorkEnds(t *testing.T) {
+	k := in(t, Established, plainConfig())
+	k.SetCork(true)
+	k.write(100)
+	if s := k.outAll(); len(s) != 0 {
+		t.Fatalf("%+v", s)
+	}
+	if d := k.wait(); d != 200*time.Millisecond {
+		t.Errorf("after %v", d)
+	}
+	if s := k.outAll(); len(s) != 1 || s[0].Len != 100 {
+		t.Errorf("%+v", s)
+	}
+}

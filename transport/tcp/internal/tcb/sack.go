@@ -60,6 +60,9 @@ func (s *scoreboard) trim(una Seq) (gone uint32) {
 		i++
 	}
 	s.runs = slices.Delete(s.runs, 0, i)
+	if len(s.runs) == 0 && cap(s.runs) > maxIdle {
+		s.runs = nil
+	}
 	if len(s.runs) > 0 && s.runs[0].Left.Before(una) {
 		gone += uint32(una.Sub(s.runs[0].Left))
 		s.runs[0].Left = una

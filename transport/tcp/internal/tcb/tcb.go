@@ -212,6 +212,10 @@ func (t *TCB) WriteErr() error {
 	return nil
 }
 
+// PeerClosed reports whether the peer's FIN has arrived in order: what is in
+// Ready and unread is all that there will be.
+func (t *TCB) PeerClosed() bool { return t.has(flagFinSeen) && t.rcvNxt.After(t.rcvFin) }
+
 // FirstSeq returns the sequence number of the first octet that is sent, from
 // which the shell derives the place of a segment in the send buffer.
 func (t *TCB) FirstSeq() Seq { return t.iss + 1 }

@@ -307,3 +307,19 @@ func TestReceiveAutotuning(t *testing.T) {
 		k.close()
 	}
 }
+
+// Without window scaling there is no more to announce than 64 KiB, however large
+// the buffer: reading makes no ACK while that is open.
+func TestNoNeedlessWindowUpdates(t *testing.T) {
+	c := plainConfig()
+	c.RcvBuf = Range{4096, 1 << 20, 1 << 20}
+	k := in(t, Established, c)
+	k.quick = 0
+	k.input(data(0, 1000))
+	k.Consumed(k.now, 500)
+	k.Consumed(k.now, 500)
+	if s := k.outAll(); len(s) != 0 {
+		t.Errorf("%+v", s)
+	}
+	k.close()
+}

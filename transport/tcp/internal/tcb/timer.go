@@ -114,7 +114,10 @@ func (t *TCB) timeOut() {
 // 9293 §3.8.6.1). A window that is open, but too small for the sender's silly
 // window avoidance, is used now (§3.8.6.2.1, the override timeout).
 func (t *TCB) persistExpired(now clock.Time) {
-	if int(t.retries) >= t.retryLimit() {
+	// Nobody would ever notice a closed connection that a peer keeps like this,
+	// so it has an end even when probes are answered (RFC 6429 §3).
+	orphaned := t.has(flagNoRead) && int(t.backoff) >= t.cfg.OrphanRetries
+	if int(t.retries) >= t.retryLimit() || orphaned {
 		t.timeOut()
 		return
 	}

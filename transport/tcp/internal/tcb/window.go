@@ -43,7 +43,7 @@ func (t *TCB) allowed() (n int, fin, ok bool) {
 			return n - tail, false, true
 		}
 	}
-	if n > 0 && n == min(avail, wnd) && (t.has(flagForce) || n >= int(t.maxWnd)/2) && !t.has(flagCork) {
+	if n > 0 && n == min(avail, wnd) && (t.has(flagForce) || n >= int(t.maxWnd)/2 && !t.has(flagCork)) {
 		return n, false, true
 	}
 	return 0, false, false
@@ -93,14 +93,16 @@ func (t *TCB) advertise() uint16 {
 	w := t.rcvAdv.Sub(t.rcvNxt)
 	if free := t.freeSpace(); free-w >= min(int(t.rcvBuf)/2, int(t.ourMSS)) {
 		// Whole units of the scale only: the peer cannot see the rest.
-		w = min(free, 65535<<t.rcvShift) >> t.rcvShift << t.rcvShift
+		w = free >> t.rcvShift << t.rcvShift
 		t.rcvAdv = maxSeq(t.rcvAdv, t.rcvNxt.Add(w))
 	}
 	return uint16(min(max(w, 0)>>t.rcvShift, 65535))
 }
 
+// freeSpace is the largest window that we could advertise.
 func (t *TCB) freeSpace() int {
-	return min(max(int(t.rcvBuf)-int(t.unread), 0), t.cfg.WindowClamp)
+	most := min(t.cfg.WindowClamp, 65535<<t.rcvShift)
+	return min(max(int(t.rcvBuf)-int(t.unread), 0), most)
 }
 
 // synWindow is the window of a SYN, which is not scaled.
