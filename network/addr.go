@@ -56,7 +56,9 @@ type Addr struct {
 func (a *Addr) IP() netip.Addr { return a.Prefix.Addr() }
 
 // Usable reports whether a may be a source address: not tentative.
-func (a *Addr) Usable() bool { return a.Flags&notUsableFlags == 0 || a.Flags&Optimistic != 0 && a.Flags&DADFailed == 0 }
+func (a *Addr) Usable() bool {
+	return a.Flags&notUsableFlags == 0 || a.Flags&Optimistic != 0 && a.Flags&DADFailed == 0
+}
 
 // ErrAddrNotFound is EADDRNOTAVAIL, of DelAddr.
 var ErrAddrNotFound = errors.New("cannot assign requested address")
@@ -107,6 +109,11 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	a.Created, a.Updated = l.Clock.Now(), l.Clock.Now()
 	if a.ValidUntil == 0 {
 		a.Flags |= Permanent
+	}
+	if c, ok := l.Family(VersionOf(a.IP())).(AddrChecker); ok {
+		if err := c.CheckAddr(dev, &a); err != nil {
+			return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
+		}
 	}
 	if err := l.addrs.add(dev.Index(), &a); err != nil {
 		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)

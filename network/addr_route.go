@@ -81,9 +81,23 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 	} else {
 		r.Scope = route.Universe
 	}
-	if l.Main.Add(r, route.Create) == nil {
+	mode := route.Create
+	if a.IP().Is6() && !l.hasPrefixRoute(&r) {
+		mode = route.Append // fe80::/64 is on every link
+	}
+	if l.Main.Add(r, mode) == nil {
 		l.notify(Event{Kind: RouteAdded, Route: l.Main.Lookup(dst.Addr())})
 	}
+}
+
+// hasPrefixRoute reports whether r is there already, by the same device.
+func (l *Layer) hasPrefixRoute(r *route.Route) bool {
+	for _, x := range l.Main.All() {
+		if x.Dst == r.Dst && x.Metric == r.Metric && usesOnly(x, r.NextHops[0].Index) {
+			return true
+		}
+	}
+	return false
 }
 
 // dropAddrRoutes removes what follows from an address, and routes that prefer
@@ -140,4 +154,5 @@ func (l *Layer) deviceRemoved(dev *link.Device) {
 		l.DelAddr(dev, a.Prefix)
 	}
 	l.deviceDown(dev)
+	l.groups.deviceGone(dev)
 }

@@ -108,4 +108,5 @@ func (l *Layer) Deliver(e *Error) {
 	if h := l.Handler(VersionOf(e.Dst), e.Proto); h != nil {
 		h.Error(e)
 	}
+	l.rawError(e)
 }

@@ -80,6 +80,20 @@ type Family interface {
 	MinMTU() int
 }
 
+// An AddrChecker is a Family that has a say in new addresses.
+type AddrChecker interface {
+	// CheckAddr is called before a, which is complete, is added to dev. It may
+	// change a's flags, or refuse it.
+	CheckAddr(dev *link.Device, a *Addr) error
+}
+
+// An MTULimiter is a Family whose packets on a device may have to be smaller than
+// the device's own MTU (RFC 4861 §6.3.4).
+type MTULimiter interface {
+	// LinkMTU returns the MTU in bytes on dev's link.
+	LinkMTU(dev *link.Device) int
+}
+
 // A Layer is a kernel's network layer. All methods are safe for concurrent use.
 type Layer struct {
 	// Hooks are the hook points by Version.
@@ -103,10 +117,15 @@ type Layer struct {
 	handlers   [2][256]atomic.Pointer[handler]
 	errors     [2]atomic.Pointer[errorSender]
 	neighbours [2]atomic.Pointer[neigh.Table]
+	raw        [2]atomic.Pointer[RawFunc]
+	icmp       [2][256]atomic.Pointer[ICMPFunc]
+	echo       [2]atomic.Pointer[echoHandler]
 	loopback   atomic.Pointer[link.Device]
 	request    func(alias string) error
 
-	pmtu pmtuTable
+	pmtu      pmtuTable
+	redirects redirectTable
+	raw       rawTable
 
 	addrs  addrTable
 	groups groupTable
@@ -121,6 +140,7 @@ type (
 	family      struct{ Family }
 	handler     struct{ Handler }
 	errorSender struct{ ErrorSender }
+	echoHandler struct{ EchoHandler }
 )
 
 // Config is what a kernel gives its network layer.
@@ -197,6 +217,9 @@ func (l *Layer) Loopback() *link.Device { return l.loopback.Load() }
 
 // Request asks for a module by alias, as Linux's request_module does.
 func (l *Layer) Request(alias string) error { return l.request(alias) }
+
+// Invalidate makes all Paths invalid, for modules whose settings they follow from.
+func (l *Layer) Invalidate() { l.changed() }
 
 // changed makes all Paths invalid.
 func (l *Layer) changed() { l.generation.Add(1) }

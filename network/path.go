@@ -78,7 +78,7 @@ func (l *Layer) Resolve(f Flow) (*Path, error) {
 
 // lookup finds the type, the device and the next hop of p.
 func (l *Layer) lookup(p *Path, f Flow) error {
-	if r := l.Local.Lookup(f.Dst); r != nil {
+	if r := l.Local.Lookup(f.Dst); r != nil && !l.elsewhere(f) {
 		p.Route, p.Type, p.NextHop = r, r.Type, f.Dst
 		p.Device = l.Link.Device(r.NextHops[0].Index)
 		if r.Type == route.Local {
@@ -117,6 +117,23 @@ func (l *Layer) lookup(p *Path, f Flow) error {
 		return syscall.ENETUNREACH
 	}
 	return nil
+}
+
+// elsewhere reports whether f goes to a link-local address of another link than
+// that on which it is ours: to a neighbour (RFC 4007 §4).
+func (l *Layer) elsewhere(f Flow) bool {
+	if f.Index == 0 || !f.Dst.Is6() || !f.Dst.IsLinkLocalUnicast() {
+		return false
+	}
+	if lo := l.Loopback(); lo != nil && lo.Index() == f.Index {
+		return false
+	}
+	for _, a := range l.Addrs(f.Index) {
+		if a.IP() == f.Dst {
+			return false
+		}
+	}
+	return true
 }
 
 func hopBy(r *route.Route, index int32) *route.NextHop {
@@ -174,6 +191,9 @@ func (l *Layer) choose(p *Path, fam Family) error {
 		}
 	}
 	p.mtu = p.Device.MTU()
+	if m, ok := fam.(MTULimiter); ok {
+		p.mtu = min(p.mtu, m.LinkMTU(p.Device))
+	}
 	if p.Route != nil && p.Route.MTU != 0 {
 		p.mtu = min(p.mtu, p.Route.MTU)
 	}

@@ -37,6 +37,9 @@ type Send struct {
 	FlowLabel uint32 // IPv6
 	// Options are IPv4 options, padded to 4 bytes; nil for none.
 	Options []byte
+	// NoLoop: members of the group on this host get no copy (IP_MULTICAST_LOOP
+	// switched off).
+	NoLoop bool
 	// HeaderIncluded: packets have their IP header already (IP_HDRINCL).
 	HeaderIncluded bool
 }

@@ -3,6 +3,7 @@ package iperf
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -22,13 +23,17 @@ func newStream(c net.Conn) *stream {
 	return &stream{conn: c, began: time.Now(), done: make(chan struct{})}
 }
 
-// drain reads until the connection ends or is stopped.
+// drain reads until the stream is stopped or the client ends it; then it ends the
+// other direction too.
 func (s *stream) drain(size int) {
 	defer close(s.done)
 	buf := make([]byte, size)
 	for {
 		n, err := s.conn.Read(buf)
 		s.bytes.Add(uint64(n))
+		if err == io.EOF {
+			s.conn.Close()
+		}
 		if err != nil {
 			return
 		}
@@ -48,12 +53,13 @@ func (s *stream) pour(size int) {
 	}
 }
 
-// stop ends the stream's goroutine. Its connection stays open, because the
-// client closes first.
+// stop ends the stream. Its connection is closed before the client closes its own,
+// because an iperf3 that has read part of a block sits waiting for the rest of it,
+// and would not see on the control connection that the test is over.
 func (s *stream) stop() {
-	s.stopped.Store(true)
 	s.lasted = time.Since(s.began)
-	s.conn.SetDeadline(time.Now())
+	s.stopped.Store(true)
+	s.conn.Close()
 	<-s.done
 }
 

@@ -34,6 +34,11 @@ func (t Table) print(b *strings.Builder) {
 		t.printRow(tw, r, base, ok)
 	}
 	tw.Flush()
+	for _, r := range t.Rows {
+		if r.Missing != "" {
+			fmt.Fprintf(b, "%s was left out: %s\n", r.Label, r.Missing)
+		}
+	}
 	t.printGoal(b, base, ok)
 }
 
@@ -41,11 +46,7 @@ func (t Table) print(b *strings.Builder) {
 func (t Table) printRow(w io.Writer, r Row, base float64, haveBase bool) {
 	figures := r.figures(t.Unit)
 	if len(figures) == 0 {
-		why := r.Missing
-		if why == "" {
-			why = "failed"
-		}
-		fmt.Fprintf(w, "%s\t-\t\t\t\t\t\t\t\t\t %s\n", r.Label, why)
+		fmt.Fprintf(w, "%s\t-\t\t\t\t\t\t\t\t0\t\n", r.Label)
 		return
 	}
 	v, _ := r.Median(t.Unit)

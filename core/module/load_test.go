@@ -272,3 +272,69 @@ func TestSymbolMistakes(t *testing.T) {
 		wantNames(t, r, "owner")
 	}
 }
+
+// The program that embeds the kernel finds symbols without being a module.
+func TestFind(t *testing.T) {
+	m := spec("m")
+	m.Init = func(c *Context) error {
+		c.Log().Notice("ready")
+		return c.Register(func() {}, Export(c, "sym", 7))
+	}
+	r, log := newRegistry(t, m)
+	if _, ok := Find[int](r, "sym"); ok {
+		t.Error("Find finds a symbol of a module that is not loaded")
+	}
+	must(t, r.Modprobe(ctx, "m"))
+	if v, ok := Find[int](r, "sym"); v != 7 || !ok {
+		t.Errorf("Find = %v, %v; want 7", v, ok)
+	}
+	if _, ok := Find[string](r, "sym"); ok {
+		t.Error("Find returns a symbol of another type")
+	}
+	if got := dmesg(log); got != "m: ready\n" {
+		t.Errorf("dmesg %q", got)
+	}
+}
+
+// Register passes on the error of a registration, and undoes one that worked.
+func TestRegister(t *testing.T) {
+	var undone []string
+	register := func(name string, err error) (func(), error) {
+		return func() { undone = append(undone, name) }, err
+	}
+	why := errors.New("taken")
+	m := spec("m")
+	m.Init = func(c *Context) error {
+		for _, name := range []string{"a", "b"} {
+			if err := c.Register(register(name, nil)); err != nil {
+				return err
+			}
+		}
+		return c.Register(register("c", why))
+	}
+	r, _ := newRegistry(t, m)
+	wantErr(t, r.Modprobe(ctx, "m"), why, "")
+	if got := strings.Join(undone, " "); got != "b a" {
+		t.Errorf("undone %q, want b a", got)
+	}
+}
+
+// A dependency that has been loaded stays until the load that needs it is done.
+func TestLoadUnderWayHoldsDependencies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		b := spec("b")
+		b.Init = func(*Context) error { <-hold; return nil }
+		r, err := New(Config{}, spec("a"), b, spec("top", "a", "b"))
+		must(t, err)
+		done := make(chan error, 1)
+		go func() { done <- r.Modprobe(ctx, "top") }()
+		synctest.Wait()
+		wantErr(t, r.Unload(ctx, "a"), ErrInUse, "Module a is in use by a load under way")
+		close(hold)
+		must(t, <-done)
+		wantNames(t, r, "top b a")
+		must(t, r.Remove(ctx, "top", RemoveOptions{Deps: true}))
+		wantNames(t, r, "")
+	})
+}

@@ -144,3 +144,46 @@ func TestShutdownStuck(t *testing.T) {
 	wantNames(t, r, "m dep")
 	close(hold)
 }
+
+// Shutdown waits for a load that is under way, and undoes it.
+func TestShutdownWhileLoading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		m := spec("m")
+		m.Init = func(*Context) error { <-hold; return nil }
+		r, err := New(Config{}, m)
+		must(t, err)
+		go func() { _ = r.Modprobe(ctx, "m") }()
+		synctest.Wait()
+		done := make(chan error, 1)
+		go func() { done <- r.Shutdown(ctx) }()
+		synctest.Wait()
+		close(hold)
+		must(t, <-done)
+		wantNames(t, r, "")
+	})
+}
+
+// Shutdown does not wait for a drain; the drain notices.
+func TestShutdownWhileDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []string
+		var c *Context
+		r, err := New(Config{}, drainable(&events, &c))
+		must(t, err)
+		must(t, r.Modprobe(ctx, "m"))
+		c.Users("socket").Get()
+		done := make(chan error, 1)
+		go func() { done <- r.Remove(ctx, "m", RemoveOptions{Wait: time.Hour}) }()
+		synctest.Wait()
+		begin := time.Now()
+		must(t, r.Shutdown(ctx))
+		wantErr(t, <-done, ErrNotLoaded, "")
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("Shutdown and drain took %v", d)
+		}
+		if len(events) != 1 {
+			t.Errorf("events %v, want one drain", events)
+		}
+	})
+}

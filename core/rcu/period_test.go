@@ -61,6 +61,33 @@ func TestWaitSeesEveryStripe(t *testing.T) {
 	})
 }
 
+// A walk that was counted in a generation that has just ended is counted
+// again in the new one, where the next Wait sees it.
+func TestEnterDuringFlip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Period
+		stale := &p.stripes[0].n[1] // not the counter of generation 0
+		stale.Add(1)
+		w := p.enterAgain(stale)
+		if stale.Load() != 0 {
+			t.Error("the walk is still counted in the old generation")
+		}
+		over := make(chan struct{})
+		go func() {
+			p.Wait()
+			close(over)
+		}()
+		time.Sleep(time.Second)
+		select {
+		case <-over:
+			t.Error("Wait does not see the walk")
+		default:
+		}
+		w.Exit()
+		<-over
+	})
+}
+
 // A walk may begin inside another one, also after a Wait has begun.
 func TestWalksNest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,15 +18,16 @@ func pathOf(name string) string { return swap(name) }
 
 // swap exchanges dots and slashes.
 func swap(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch r {
+	b := []byte(name)
+	for i, c := range b {
+		switch c {
 		case '.':
-			return '/'
+			b[i] = '/'
 		case '/':
-			return '.'
+			b[i] = '.'
 		}
-		return r
-	}, name)
+	}
+	return string(b)
 }
 
 // valid reports whether a canonical name has no empty part and nothing that

@@ -3,10 +3,13 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -14,6 +17,9 @@ import (
 
 // addrGenModeNone is IN6_ADDR_GEN_MODE_NONE: make no link-local address.
 const addrGenModeNone = 1
+
+// localPatience is for a machine so busy that its work queues stand still.
+const localPatience = 10 * time.Second
 
 // configure gives the namespace its addresses and routes, and completes d.
 func (c Config) configure(d *Device) (notes []string, err error) {
@@ -87,9 +93,45 @@ func (c Config) setUp(link netlink.Link) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("up: %w", err)
 	}
+	return addAddresses(link, addrs)
+}
+
+// addAddresses adds the addresses and waits until packets for them are taken.
+func addAddresses(link netlink.Link, addrs []netip.Prefix) error {
+	events, done := make(chan netlink.RouteUpdate, 64), make(chan struct{})
+	defer close(done)
+	if err := netlink.RouteSubscribe(events, done); err != nil {
+		return fmt.Errorf("watch routes: %w", err)
+	}
+	pending := make(map[netip.Addr]bool)
 	for _, prefix := range addrs {
 		if err := netlink.AddrAdd(link, address(prefix)); err != nil {
 			return fmt.Errorf("address %v: %w", prefix, err)
+		}
+		if !prefix.Addr().Is4() {
+			pending[prefix.Addr()] = true
+		}
+	}
+	return awaitLocal(events, pending)
+}
+
+// awaitLocal waits for the local routes of IPv6 addresses. Linux sends from
+// an address without duplicate address detection at once, but adds its local
+// route later, in a work queue; an answer that comes before is dropped.
+func awaitLocal(events <-chan netlink.RouteUpdate, pending map[netip.Addr]bool) error {
+	timeout := time.After(localPatience)
+	for len(pending) > 0 {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return errors.New("watch routes: the subscription ended")
+			}
+			if e.Type == unix.RTM_NEWROUTE && e.Route.Type == unix.RTN_LOCAL && e.Dst != nil {
+				local, _ := netip.AddrFromSlice(e.Dst.IP)
+				delete(pending, local)
+			}
+		case <-timeout:
+			return fmt.Errorf("IPv6 addresses without a local route after %v: %v", localPatience, slices.Collect(maps.Keys(pending)))
 		}
 	}
 	return nil

@@ -125,7 +125,7 @@ func UDP4Between(p *packet.Pool, src, dst [4]byte, sport, dport uint16, payload 
 	n := wire.UDPLen + len(payload)
 	h := pkt.Extend(wire.IPv4Len + wire.UDPLen)
 	put4(h, src, dst, wire.ProtoUDP, n)
-	wire.PutUDP(h[wire.IPv4Len:], sport, dport, n)
+	wire.PutUDP(h[wire.IPv4Len:], sport, dport, len(payload))
 	partial(pkt, h, n, 6)
 	pkt.Append(payload)
 	return pkt
@@ -176,4 +176,16 @@ func Allocs(t *testing.T, one func()) {
 	if n := testing.AllocsPerRun(1000, one); n != 0 {
 		t.Errorf("%v allocations per packet, want 0", n)
 	}
+}
+
+// TCP4 returns a segment with CsumPartial: header is the TCP header.
+func TCP4(p *packet.Pool, src, dst [4]byte, header, data []byte) *packet.Packet {
+	pkt := p.Get()
+	n := len(header) + len(data)
+	h := pkt.Extend(wire.IPv4Len + len(header))
+	put4(h, src, dst, wire.ProtoTCP, n)
+	copy(h[wire.IPv4Len:], header)
+	partial(pkt, h, n, 16)
+	pkt.Append(data)
+	return pkt
 }

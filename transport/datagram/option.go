@@ -1,0 +1,180 @@
+package datagram
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport"
+)
+
+// Options are the settings of a datagram socket. Init makes them ready; they are
+// safe for concurrent use.
+type Options struct {
+	ttl, tos, groupTTL atomic.Int32
+	broadcast, noLoop  atomic.Bool
+
+	mu     sync.Mutex
+	joined []joined
+}
+
+type joined struct {
+	group, source netip.Addr
+	index         int32
+	member        *network.Membership
+}
+
+// Set changes the option o; ENOPROTOOPT when it is none of these.
+func (s *Options) Set(q *Queue, o transport.Option, v int64) error {
+	switch o {
+	case transport.TTL:
+		return setByte(&s.ttl, v)
+	case transport.TOS:
+		return setByte(&s.tos, v)
+	case transport.MulticastTTL:
+		return setByte(&s.groupTTL, v)
+	case transport.MulticastLoop:
+		s.noLoop.Store(v == 0)
+	case transport.BroadcastOK:
+		s.broadcast.Store(v != 0)
+	case transport.RecvBuffer:
+		q.SetLimit(int(v))
+	case transport.SendBuffer: // nothing waits to be sent
+	default:
+		return syscall.ENOPROTOOPT
+	}
+	return nil
+}
+
+func setByte(to *atomic.Int32, v int64) error {
+	if v < 0 || v > 255 {
+		return syscall.EINVAL
+	}
+	to.Store(int32(v))
+	return nil
+}
+
+// Get returns the option o; ENOPROTOOPT when it is none of these.
+func (s *Options) Get(q *Queue, o transport.Option) (int64, error) {
+	switch o {
+	case transport.TTL:
+		return int64(s.ttl.Load()), nil
+	case transport.TOS:
+		return int64(s.tos.Load()), nil
+	case transport.MulticastTTL:
+		return int64(s.groupTTL.Load()), nil
+	case transport.MulticastLoop:
+		return flag(!s.noLoop.Load()), nil
+	case transport.BroadcastOK:
+		return flag(s.broadcast.Load()), nil
+	case transport.RecvBuffer:
+		return int64(q.Limit()), nil
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+func flag(on bool) int64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// Broadcast reports whether sending to broadcast addresses is allowed.
+func (s *Options) Broadcast() bool { return s.broadcast.Load() }
+
+// Fill sets what the options say of a packet to dst.
+func (s *Options) Fill(send *network.Send, dst netip.Addr) {
+	send.TTL, send.TOS = uint8(s.ttl.Load()), uint8(s.tos.Load())
+	if dst.IsMulticast() {
+		send.TTL = uint8(s.groupTTL.Load())
+		send.NoLoop = s.noLoop.Load()
+	}
+}
+
+// Join makes the socket a member of a group; EADDRINUSE when it is one already.
+func (s *Options) Join(n *network.Layer, group netip.Addr, index int32, source netip.Addr) error {
+	dev, err := groupDevice(n, group, index)
+	if err != nil {
+		return err
+	}
+	f := network.Filter{Exclude: true}
+	if source.IsValid() {
+		f = network.Filter{Sources: []netip.Addr{source}}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(group, dev.Index(), source) >= 0 {
+		return syscall.EADDRINUSE
+	}
+	m, err := n.Join(dev, group, f)
+	if err != nil {
+		return err
+	}
+	s.joined = append(s.joined, joined{group, source, dev.Index(), m})
+	return nil
+}
+
+// groupDevice is the named interface, or the one a route to the group leaves by.
+func groupDevice(n *network.Layer, group netip.Addr, index int32) (*link.Device, error) {
+	if index == 0 {
+		p, err := n.Resolve(network.Flow{Dst: group})
+		if err != nil {
+			return nil, syscall.ENODEV
+		}
+		return p.Device, nil
+	}
+	if dev := n.Link.Device(index); dev != nil {
+		return dev, nil
+	}
+	return nil, syscall.ENODEV
+}
+
+func (s *Options) find(group netip.Addr, index int32, source netip.Addr) int {
+	return slices.IndexFunc(s.joined, func(j joined) bool {
+		return j.group == group && j.source == source && (index == 0 || j.index == index)
+	})
+}
+
+// Leave ends a membership; EADDRNOTAVAIL when there is none.
+func (s *Options) Leave(group netip.Addr, index int32, source netip.Addr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(group, index, source)
+	if i < 0 {
+		return syscall.EADDRNOTAVAIL
+	}
+	s.joined[i].member.Leave()
+	s.joined = slices.Delete(s.joined, i, i+1)
+	return nil
+}
+
+// Wants reports whether the socket is a member of a group on an interface, for
+// packets from src. Sockets that joined nothing take what their device takes.
+func (s *Options) Wants(group netip.Addr, index int32, src netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.joined) == 0 {
+		return true
+	}
+	for _, j := range s.joined {
+		if j.group == group && j.index == index && (!j.source.IsValid() || j.source == src) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close leaves all groups.
+func (s *Options) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.joined {
+		j.member.Leave()
+	}
+	s.joined = nil
+}
