@@ -117,9 +117,7 @@ type Layer struct {
 	handlers   [2][256]atomic.Pointer[handler]
 	errors     [2]atomic.Pointer[errorSender]
 	neighbours [2]atomic.Pointer[neigh.Table]
-	raw        [2]atomic.Pointer[RawFunc]
 	icmp       [2][256]atomic.Pointer[ICMPFunc]
-	echo       [2]atomic.Pointer[echoHandler]
 	loopback   atomic.Pointer[link.Device]
 	request    func(alias string) error
 
@@ -140,7 +138,6 @@ type (
 	family      struct{ Family }
 	handler     struct{ Handler }
 	errorSender struct{ ErrorSender }
-	echoHandler struct{ EchoHandler }
 )
 
 // Config is what a kernel gives its network layer.
@@ -238,6 +235,7 @@ func (l *Layer) deviceChanged(e link.Event) {
 		l.deviceUp(dev)
 	case link.WentDown:
 		l.deviceDown(dev)
+		l.redirects.forgetIf(func(k redirectKey) bool { return k.index == dev.Index() })
 	case link.Removed:
 		l.deviceRemoved(dev)
 	}

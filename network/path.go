@@ -116,6 +116,11 @@ func (l *Layer) lookup(p *Path, f Flow) error {
 	if p.Device == nil {
 		return syscall.ENETUNREACH
 	}
+	if p.Type == route.Unicast {
+		if better, ok := l.redirects.lookup(f.Dst, hop.Index, l.Clock.Now()); ok {
+			p.NextHop = better
+		}
+	}
 	return nil
 }
 
