@@ -69,11 +69,25 @@ func serveParent(control *control) error {
 	if err := c.announce(control); err != nil {
 		return err
 	}
-	m, _, err = control.read()
-	if err != nil || !m.Exec {
+	early, err := awaitExec(control)
+	if err != nil {
 		return err
 	}
-	return c.runCommand(control)
+	return c.runCommand(control, early)
+}
+
+// awaitExec waits for the parent's go and returns the signals that came
+// before it.
+func awaitExec(control *control) (early []syscall.Signal, err error) {
+	for {
+		m, _, err := control.read()
+		if err != nil || m.Exec {
+			return early, err
+		}
+		if m.Signal != 0 {
+			early = append(early, m.Signal)
+		}
+	}
 }
 
 // announce sets the namespaces up and passes the device to the parent.

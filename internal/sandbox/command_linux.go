@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runCommand starts the command, tells the parent, and returns when the
-// command and all its descendants are gone.
-func (c Config) runCommand(control *control) error {
+// runCommand starts the command, sends it the early signals, tells the
+// parent, and returns when the command and all its descendants are gone.
+func (c Config) runCommand(control *control, early []syscall.Signal) error {
 	pid, failed := c.start()
 	if failed != nil {
 		return control.write(message{Failed: failed})
@@ -24,6 +24,9 @@ func (c Config) runCommand(control *control) error {
 	command := &command{pid: pid}
 	if err := control.write(message{Started: true}); err != nil {
 		command.signal(unix.SIGKILL)
+	}
+	for _, sig := range early {
+		command.signal(sig)
 	}
 	go command.obey(control)
 	status := command.wait()

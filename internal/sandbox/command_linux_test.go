@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -158,6 +159,76 @@ func TestSignalsArePassedOn(t *testing.T) {
 			if status, r := p.end(t); status != 3 || string(rest) != "got "+name+"\n" || err != nil || r.Err != "" {
 				t.Errorf("%s, SIG%s: status %d, output %q, %v, error %q", u.name, name, status, rest, err, r.Err)
 			}
+		}
+	}
+}
+
+// TestIgnoredSignalsStayIgnored defends nohup(1).
+func TestIgnoredSignalsStayIgnored(t *testing.T) {
+	needNamespaces(t)
+	const show = "grep SigIgn /proc/self/status"
+	for trap, want := range map[string]string{
+		"trap '' HUP INT": "SigIgn:\t0000000000000003\n",
+		"true":            "SigIgn:\t0000000000000000\n",
+	} {
+		p := newProgram(t, users()[0], task{Config: Config{Command: []string{"sh", "-c", show}}})
+		p.Path, p.Args = "/bin/sh", []string{"sh", "-c", trap + "; exec " + executable(t)}
+		p.start(t)
+		if status, r := p.end(t); status != 0 || r.Err != "" {
+			t.Fatalf("status %d, error %q\n%s", status, r.Err, &p.stderr)
+		}
+		if got := p.stdout.String(); got != want {
+			t.Errorf("after %q the command has %q, want %q", trap, got, want)
+		}
+	}
+}
+
+// TestEarlySignal: a signal that comes before the command runs is not lost.
+func TestEarlySignal(t *testing.T) {
+	needNamespaces(t)
+	s, err := Start(Config{Command: []string{"sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Exec(); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := s.Wait(); status != 128+15 || err != nil {
+		t.Errorf("status %d, %v, want 143", status, err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	needNamespaces(t)
+	s, err := Start(Config{Command: []string{"sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Exec(); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() {
+		_, err := s.Wait()
+		waited <- err
+	}()
+	s.Close()
+	if err := <-waited; err != ErrClosed {
+		t.Errorf("Wait: %v, want ErrClosed", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+	if err := s.Signal(syscall.SIGTERM); err != ErrClosed {
+		t.Errorf("Signal: %v, want ErrClosed", err)
+	}
+	for _, f := range s.Device().Files {
+		if _, err := f.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("device: %v, want os.ErrClosed", err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,7 @@ func insideProgram(mode string) int {
 	return 0
 }
 
-// burst sends 20 datagrams as one (UDP_SEGMENT, udp(7)).
+// burst sends 20 datagrams as one (UDP_SEGMENT, udp(7)) and wants them echoed.
 func burst() error {
 	c, err := net.Dial("udp", gateway4.String()+":9")
 	if err != nil {
@@ -51,8 +52,18 @@ func burst() error {
 	if err != nil || set != nil {
 		return fmt.Errorf("UDP_SEGMENT: %v, %v", err, set)
 	}
-	_, err = c.Write(make([]byte, 20*1000))
-	return err
+	if _, err = c.Write(make([]byte, 20*1000)); err != nil {
+		return err
+	}
+	// They come back as one frame, which the host's stack segments.
+	c.SetReadDeadline(time.Now().Add(patience))
+	buffer := make([]byte, 1<<16)
+	for i := range 20 {
+		if n, err := c.Read(buffer); n != 1000 || err != nil {
+			return fmt.Errorf("echo %d: %d bytes, %v, want 1000", i, n, err)
+		}
+	}
+	return nil
 }
 
 // forbid forbids namespaces with a variable of its own user namespace, and

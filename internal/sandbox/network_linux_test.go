@@ -47,7 +47,7 @@ func TestPing(t *testing.T) {
 }
 
 // TestOffload defends the reason for the virtio-net header: what the host's
-// stack has not segmented arrives in one piece.
+// stack has not segmented arrives in one piece, and may go back so.
 func TestOffload(t *testing.T) {
 	forEach(t, func(t *testing.T, u user, c Config) {
 		c.Command = []string{self}

@@ -51,6 +51,9 @@ func (r *responder) serve(d Device) {
 				// An Ethernet header is 14 bytes; no test is so exact.
 				if n > d.VnetHdrLen+14+d.MTU {
 					r.large.Add(1)
+					swapUDP(d.Kind, frame[d.VnetHdrLen:n])
+					f.Write(frame[:n])
+					continue
 				}
 				if answer := r.answer(d.Kind, frame[d.VnetHdrLen:n]); answer != nil {
 					f.Write(append(make([]byte, d.VnetHdrLen), answer...))
@@ -58,6 +61,23 @@ func (r *responder) serve(d Device) {
 			}
 		})
 	}
+}
+
+// swapUDP turns an IPv4 UDP frame around. The checksum, partial or whole, and
+// with it the virtio-net header stay right: a sum does not mind the order.
+func swapUDP(k Kind, frame []byte) {
+	swap := func(at, size int) {
+		for i := at; i < at+size; i++ {
+			frame[i], frame[i+size] = frame[i+size], frame[i]
+		}
+	}
+	ip := 0
+	if k != TUN {
+		swap(0, 6)
+		ip = 14
+	}
+	swap(ip+12, 4)
+	swap(ip+20, 2)
 }
 
 // wait waits until the readers have seen that the device is closed.

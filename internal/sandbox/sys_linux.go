@@ -26,7 +26,12 @@ func mountSys() {
 		}
 		fds[i] = fd
 	}
-	mountErr := unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	mountErr := unix.Mount("sysfs", "/sys", "sysfs", flags, "")
+	if mountErr != nil {
+		// Where the old one is read-only, as in a container, so must be ours.
+		mountErr = unix.Mount("sysfs", "/sys", "sysfs", flags|unix.MS_RDONLY, "")
+	}
 	for i, path := range below {
 		if fds[i] < 0 {
 			continue
