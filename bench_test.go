@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/socket"
 )
 
 // connected returns both ends of a connection.
@@ -101,5 +102,30 @@ func BenchmarkConnect(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.Close()
+	}
+}
+
+func BenchmarkDatagram(b *testing.B) {
+	k, z := pair(b, link.PipeConfig{}, "udp")
+	in, err := z.ListenPacket("udp", "10.0.0.2:53")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer in.Close()
+	out, err := k.Dial("udp", "10.0.0.2:53")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer out.Close()
+	r := in.(*socket.PacketConn)
+	var msg, buf [64]byte
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := out.Write(msg[:]); err != nil {
+			b.Fatal(err)
+		}
+		if n, _, err := r.ReadFromAddrPort(buf[:]); n != 64 || err != nil {
+			b.Fatal(n, err)
+		}
 	}
 }

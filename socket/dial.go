@@ -198,6 +198,9 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 	if p.d, err = proto.Open(o, local, p); err != nil {
 		return nil, sysErr("bind", err)
 	}
+	if n.kind == transport.UDP {
+		p.d.SetOption(transport.BroadcastOK, 1) // as package net does
+	}
 	return p, nil
 }
 

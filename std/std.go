@@ -12,11 +12,12 @@ import (
 	"github.com/knitnet/knit/transport/tcp"
 	"github.com/knitnet/knit/transport/tcp/cc/cubic"
 	"github.com/knitnet/knit/transport/tcp/cc/reno"
+	"github.com/knitnet/knit/transport/udp"
 )
 
 // Modules returns every module of this repository, in no order that matters.
 func Modules() []module.Spec {
 	return []module.Spec{
-		cubic.Module, dummy.Module, ip4.Module, loopback.Module, pipe.Module, reno.Module, tcp.Module, veth.Module,
+		cubic.Module, dummy.Module, ip4.Module, loopback.Module, pipe.Module, reno.Module, tcp.Module, udp.Module, veth.Module,
 	}
 }

@@ -1,0 +1,127 @@
+package udp
+
+import (
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/route"
+	"github.com/knitnet/knit/transport"
+	"github.com/knitnet/knit/transport/datagram"
+	"github.com/knitnet/knit/wire"
+)
+
+// maxSegments bounds the datagrams of one UDP_SEGMENT send (UDP_MAX_SEGMENTS).
+const maxSegments = 128
+
+// A batch is what one send needs beside the packet. It is pooled, since calls
+// through interfaces would make it escape.
+type batch struct {
+	send network.Send
+	q    packet.Queue
+}
+
+// batches is the pool of them.
+type batches struct{ pool sync.Pool }
+
+func (b *batches) get() *batch {
+	if x, _ := b.pool.Get().(*batch); x != nil {
+		return x
+	}
+	return new(batch)
+}
+
+func (b *batches) put(x *batch) {
+	x.send = network.Send{}
+	b.pool.Put(x)
+}
+
+// SendTo implements transport.Datagram.
+func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
+	if err := s.queue.TakeError(); err != nil {
+		return 0, err
+	}
+	to, p, err := s.way(datagram.Unmap(m.Dst))
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case to.Port() == 0:
+		return 0, syscall.EINVAL
+	case p.Type == route.Broadcast && !s.opts.Broadcast():
+		return 0, syscall.EACCES
+	}
+	if err := checkSize(len(b), m.Segment, p); err != nil {
+		return 0, err
+	}
+	pkt := s.u.net.Pool.Get()
+	pkt.Append(b)
+	if m.Segment > 0 && len(b) > m.Segment {
+		pkt.GSO, pkt.GSOSize = packet.GSOUDP, uint16(m.Segment)
+		pkt.GSOSegs = uint16((len(b) + m.Segment - 1) / m.Segment)
+	}
+	s.pushHeader(pkt, p, to.Port())
+	s.u.mib[network.VersionOf(p.Dst)].outDatagrams.Add(uint64(max(pkt.GSOSegs, 1)))
+	x := s.u.batches.get()
+	x.send.Path, x.send.Proto, x.send.Fragment = p, wire.ProtoUDP, network.FragmentWant
+	s.opts.Fill(&x.send, p.Dst)
+	x.q.Push(pkt)
+	s.u.net.Send(&x.send, &x.q)
+	s.u.batches.put(x)
+	return len(b), nil
+}
+
+// way returns the destination and the path to it, remembered from last time.
+func (s *socket) way(to netip.AddrPort) (netip.AddrPort, *network.Path, error) {
+	if !to.IsValid() {
+		peer := s.peer.Load()
+		if peer == nil {
+			return to, nil, syscall.EDESTADDRREQ
+		}
+		to = peer.addr
+	}
+	if p := s.path.Load(); p != nil && p.Dst == to.Addr() && p.Valid() {
+		return to, p, nil
+	}
+	p, err := s.resolve(to.Addr())
+	if err != nil {
+		return to, nil, err
+	}
+	s.path.Store(p)
+	return to, p, nil
+}
+
+// checkSize holds a payload against what fits into one IP packet, and segments
+// against the path MTU: they are never fragmented.
+func checkSize(n, segment int, p *network.Path) error {
+	header := wire.UDPLen + wire.IPv4Len
+	if p.Dst.Is6() {
+		header = wire.UDPLen
+	}
+	if n > 65535-header {
+		return syscall.EMSGSIZE
+	}
+	if segment == 0 {
+		return nil
+	}
+	if p.Dst.Is6() {
+		header += wire.IPv6Len
+	}
+	if segment < 0 || segment+header > p.MTU() || (n+segment-1)/segment > maxSegments {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// pushHeader puts the UDP header in front of pkt, with the checksum left to
+// complete.
+func (s *socket) pushHeader(pkt *packet.Packet, p *network.Path, port uint16) {
+	n := pkt.Len()
+	wire.PutUDP(pkt.Push(wire.UDPLen), s.port, port, n)
+	h, _ := wire.ParseUDP(pkt.Head())
+	h.SetChecksum(wire.Pseudo(p.Src, p.Dst, wire.ProtoUDP, n+wire.UDPLen).Fold())
+	pkt.Csum = packet.CsumPartial
+	pkt.CsumStart, pkt.CsumOffset = uint16(pkt.Offset()), 6
+}

@@ -1,0 +1,208 @@
+package udp
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport"
+	"github.com/knitnet/knit/transport/datagram"
+)
+
+// A socket implements transport.Datagram.
+type socket struct {
+	u     *udp
+	addr  netip.Addr // bound address; zero: all of both versions
+	port  uint16
+	index int32
+
+	queue datagram.Queue
+	opts  datagram.Options
+	peer  atomic.Pointer[peer]
+	path  atomic.Pointer[network.Path] // to the last destination
+
+	close  sync.Once
+	unbind func()
+}
+
+// A peer is what Connect sets.
+type peer struct {
+	addr netip.AddrPort
+	src  netip.Addr // our address towards it
+}
+
+// local reports whether a datagram to dst is for the association.
+func (p *peer) local(dst netip.Addr) bool { return p.src == dst || dst.IsMulticast() }
+
+// Open implements transport.DatagramProtocol.
+func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transport.Waker) (transport.Datagram, error) {
+	addr := local.Addr().Unmap()
+	index := o.Index
+	switch {
+	case !addr.IsValid(), addr == netip.IPv6Unspecified() && !o.V6Only:
+		addr = netip.Addr{}
+	case addr.IsUnspecified(), addr.IsMulticast():
+	case !u.net.IsLocal(addr.WithZone("")) && !u.isBroadcast(addr):
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	if !u.sockets.Get() {
+		return nil, syscall.EPROTONOSUPPORT
+	}
+	addr = addr.WithZone("")
+	b, release, err := u.ports.Bind(transport.Binding{
+		Addr: addr, Port: local.Port(), Index: index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
+	})
+	if err != nil {
+		u.sockets.Put()
+		return nil, err
+	}
+	s := &socket{u: u, addr: addr, port: b.Port, index: index}
+	s.queue.Init(w, o.RecvBuffer)
+	s.unbind = func() {
+		u.table.remove(s)
+		release()
+		s.opts.Close()
+		s.queue.Close()
+		u.sockets.Put()
+	}
+	u.table.add(s)
+	return s, nil
+}
+
+// isBroadcast reports whether a is a broadcast address of this host's links,
+// which a socket may be bound to.
+func (u *udp) isBroadcast(a netip.Addr) bool {
+	r := u.net.Local.Lookup(a)
+	return r != nil || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// Connect implements transport.Datagram.
+func (s *socket) Connect(remote netip.AddrPort) error {
+	if !remote.Addr().IsValid() {
+		s.peer.Store(nil)
+		return nil
+	}
+	to := datagram.Unmap(remote)
+	p, err := s.resolve(to.Addr())
+	if err != nil {
+		return err
+	}
+	s.path.Store(p)
+	s.peer.Store(&peer{netip.AddrPortFrom(p.Dst, to.Port()), p.Src})
+	return nil
+}
+
+// resolve finds the way to dst from the address the socket is bound to.
+func (s *socket) resolve(dst netip.Addr) (*network.Path, error) {
+	if dst.IsUnspecified() { // this host, as on Linux
+		if dst.Is6() {
+			dst = netip.IPv6Loopback()
+		} else {
+			dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+	}
+	f := network.Flow{Dst: dst.WithZone(""), Index: s.index}
+	if f.Index == 0 && dst.Zone() != "" {
+		dev, err := s.u.net.Link.Lookup(dst.Zone())
+		if err != nil {
+			return nil, syscall.ENODEV
+		}
+		f.Index = dev.Index()
+	}
+	if s.addr.IsValid() && !s.addr.IsUnspecified() && !s.addr.IsMulticast() {
+		if s.addr.Is4() != dst.Is4() {
+			return nil, syscall.EAFNOSUPPORT
+		}
+		f.Src = s.addr
+	} else if s.addr.IsValid() && s.addr.Is4() != dst.Is4() {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	return s.u.net.Resolve(f)
+}
+
+// RecvFrom implements transport.Datagram.
+func (s *socket) RecvFrom(b []byte, m *transport.Message) (int, error) {
+	pkt, err := s.queue.Take()
+	if err != nil {
+		return 0, err
+	}
+	var f flow
+	v := addresses(pkt, &f)
+	ports := pkt.At(pkt.L4)
+	*m = transport.Message{Index: pkt.In}
+	m.Src = netip.AddrPortFrom(s.scoped(f.src, pkt.In), uint16(ports[0])<<8|uint16(ports[1]))
+	m.Dst = netip.AddrPortFrom(f.dst, s.port)
+	ip := pkt.At(pkt.L3)
+	if v == network.V4 {
+		m.TTL, m.TOS = ip[8], ip[1]
+	} else {
+		m.TTL, m.TOS = ip[7], ip[0]<<4|ip[1]>>4
+	}
+	return s.queue.Read(pkt, b, m), nil
+}
+
+// scoped adds the zone of a link-local sender.
+func (s *socket) scoped(a netip.Addr, index int32) netip.Addr {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		if dev := s.u.net.Link.Device(index); dev != nil {
+			return a.WithZone(dev.Name())
+		}
+	}
+	return a
+}
+
+// SetOption implements transport.Datagram.
+func (s *socket) SetOption(o transport.Option, v int64) error { return s.opts.Set(&s.queue, o, v) }
+
+// Option implements transport.Datagram.
+func (s *socket) Option(o transport.Option) (int64, error) { return s.opts.Get(&s.queue, o) }
+
+// Join implements transport.Datagram.
+func (s *socket) Join(group netip.Addr, index int32, source netip.Addr) error {
+	return s.opts.Join(s.u.net, group, index, source)
+}
+
+// Leave implements transport.Datagram.
+func (s *socket) Leave(group netip.Addr, index int32, source netip.Addr) error {
+	return s.opts.Leave(group, index, source)
+}
+
+// LocalAddr implements transport.Datagram.
+func (s *socket) LocalAddr() netip.AddrPort {
+	a := s.addr
+	if p := s.peer.Load(); p != nil {
+		a = p.src
+	}
+	if !a.IsValid() {
+		a = netip.IPv6Unspecified()
+	}
+	return netip.AddrPortFrom(a, s.port)
+}
+
+// RemoteAddr implements transport.Datagram.
+func (s *socket) RemoteAddr() netip.AddrPort {
+	if p := s.peer.Load(); p != nil {
+		return p.addr
+	}
+	return netip.AddrPort{}
+}
+
+// Close implements transport.Datagram.
+func (s *socket) Close() { s.close.Do(s.unbind) }
+
+// Sockets implements transport.Lister.
+func (u *udp) Sockets() (out []transport.SocketInfo) {
+	for _, s := range u.table.all() {
+		i := transport.SocketInfo{
+			Proto: "udp", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
+			RecvQ: s.queue.Len(), Index: s.index, Drops: s.queue.Drops(),
+		}
+		if i.Remote.IsValid() {
+			i.State, i.StateNumber = "ESTAB", 1
+		}
+		out = append(out, i)
+	}
+	return out
+}
