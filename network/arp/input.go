@@ -69,8 +69,7 @@ func (a *arp) process(dev *link.Device, m wire.ARP, alone bool) {
 		a.answer(dev, m) // a probe: nobody has the address yet (RFC 5227 §1.1)
 		return
 	case a.net.IsLocal(src):
-		// A claim to one of our addresses, learnt or answered it would be a
-		// success.
+		// A claim to one of our addresses must be neither learnt nor answered.
 		a.conflict(dev, m)
 		return
 	}
