@@ -98,6 +98,11 @@ func TestNewReno(t *testing.T) {
 	if !equal(again, []int{4}) {
 		t.Fatalf("after a partial acknowledgement: %v", again)
 	}
+	// "deflate the congestion window by the amount of new data acknowledged" less
+	// a segment: of ten duplicates seven are left. 12 of 16 are unacknowledged.
+	if k.sacked != 7*1460 || k.pipe() < 5*1460 {
+		t.Errorf("%d octets count as arrived, pipe %d", k.sacked, k.pipe())
+	}
 	k.input(acked(k, 12))
 	if i := k.Info(); i.Phase != "open" || i.Cwnd > 6*1460 {
 		t.Errorf("%+v", i)
@@ -285,5 +290,27 @@ func TestSetCC(t *testing.T) {
 	k.SetCC(k.now, new(plain))
 	if i := k.Info(); i.Cwnd != 20*1460 || i.CC != "none" {
 		t.Errorf("%+v", i)
+	}
+}
+
+// A burst that the window cuts short waits for the next acknowledgement to make
+// it larger, but only while that is sure to come.
+func TestBurstWaits(t *testing.T) {
+	k := in(t, Established, plainConfig())
+	k.MaxSegment = 64 << 10
+	k.win.Set(32 * 1460)
+	k.sndWnd = 1 << 20
+	k.write(100 * 1460)
+	if s := k.outAll(); len(s) != 1 || s[0].Len != 32*1460 {
+		t.Fatalf("%+v", s)
+	}
+	k.win.Ssthresh = k.win.Cwnd // no growth to speak of
+	k.input(k.ack(2 * 1460))
+	if s := k.outAll(); len(s) != 0 {
+		t.Errorf("a burst of %d octets", s[0].Len)
+	}
+	k.input(k.ack(4 * 1460))
+	if s := k.outAll(); len(s) != 1 || s[0].Len != 4*1460 {
+		t.Errorf("%+v", s)
 	}
 }

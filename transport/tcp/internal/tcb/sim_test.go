@@ -314,6 +314,9 @@ func (w *wire) verify() {
 		if h.state != Closed || h.Err() != nil {
 			w.t.Errorf("%s ended in %v, %v", h.name, h.state, h.Err())
 		}
+		if h.freed != len(h.text) {
+			w.t.Errorf("%s was told of %d acknowledged octets of %d", h.name, h.freed, len(h.text))
+		}
 		if n := h.Queued(); n != 0 {
 			w.t.Errorf("%s has %d octets queued at the end", h.name, n)
 		}

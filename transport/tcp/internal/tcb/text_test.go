@@ -323,3 +323,60 @@ func TestNoNeedlessWindowUpdates(t *testing.T) {
 	}
 	k.close()
 }
+
+// RFC 9293 §3.8.6.2.2: reading a full buffer bit by bit does not make an ACK for
+// each bit.
+func TestFewWindowUpdates(t *testing.T) {
+	c := plainConfig()
+	c.RcvBuf = Range{4096, 60000, 60000}
+	k := in(t, Established, c)
+	k.SetRcvBuf(60000)
+	k.input(data(0, 60000))
+	k.outAll()
+	acks := 0
+	for range 600 {
+		k.Consumed(k.now, 100)
+		acks += len(k.outAll())
+	}
+	if acks == 0 || acks > 10 {
+		t.Errorf("%d window updates for one buffer", acks)
+	}
+	k.close()
+}
+
+// RFC 9293 §3.10.7.4: what is behind the window is cut off, and a FIN there has
+// not arrived.
+func TestFinBehindWindow(t *testing.T) {
+	c := plainConfig()
+	c.RcvBuf = Range{4000, 4000, 4000}
+	k := in(t, Established, c)
+	seg := data(0, 5000)
+	seg.Flags |= FIN
+	k.input(seg)
+	if s := k.outAll(); k.state != Established || k.Unread() != 4000 || len(s) != 1 || s[0].Ack != peerISS+1+4000 {
+		t.Fatalf("%v, %d octets, %+v", k.state, k.Unread(), s)
+	}
+	k.Consumed(k.now, 4000)
+	k.outAll()
+	seg = data(4000, 1000)
+	seg.Flags |= FIN
+	k.input(seg)
+	if k.state != CloseWait || !k.PeerClosed() {
+		t.Errorf("%v", k.state)
+	}
+	k.close()
+}
+
+// Nothing comes behind a FIN (RFC 9293 §3.6: "I have no more data to send").
+func TestDataBehindFin(t *testing.T) {
+	k := in(t, Established, plainConfig())
+	fin := data(100, 0)
+	fin.Flags |= FIN
+	k.input(fin)
+	k.input(data(101, 50))
+	k.input(data(0, 100))
+	if k.state != CloseWait || k.Unread() != 100 {
+		t.Errorf("%v, %d octets", k.state, k.Unread())
+	}
+	k.close()
+}
