@@ -167,7 +167,7 @@ func (o *op) ensure(key string, args []string) (fresh bool, err error) {
 	if m == nil || err != nil {
 		return false, err
 	}
-	if err := o.r.start(o.ctx, m); err != nil {
+	if err := o.start(m); err != nil {
 		return false, err
 	}
 	o.loaded = append(append(o.loaded, o.r.takeRequested(m)...), m)

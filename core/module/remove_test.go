@@ -50,10 +50,11 @@ func TestRemoveWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
 		var c *Context
-		r, err := New(Config{}, drainable(&events, &c), spec("holder", "m"))
+		r, err := New(Config{}, drainable(&events, &c), spec("holder", "m"), spec("late", "m"))
 		must(t, err)
 		must(t, r.Modprobe(ctx, "holder"))
 		u := c.Users("socket")
+		u.Get()
 		u.Get()
 		done := make(chan error, 1)
 		begin := time.Now()
@@ -65,11 +66,13 @@ func TestRemoveWait(t *testing.T) {
 		if err := r.Modprobe(ctx, "m"); err == nil {
 			t.Error("Modprobe of a draining module succeeded")
 		}
-		wantErr(t, r.Unload(ctx, "m"), syscall.EBUSY, "")
-		if info, _ := r.Loaded("m"); info.State != Live || info.Refs != 2 {
-			t.Errorf("draining: state %v, refs %d; want Live, 2", info.State, info.Refs)
+		wantErr(t, r.Unload(ctx, "m"), syscall.EBUSY, "module m is being loaded or unloaded: device or resource busy")
+		wantErr(t, r.Load(ctx, "late"), syscall.EBUSY, "")
+		if info, _ := r.Loaded("m"); info.State != Live || info.Refs != 3 {
+			t.Errorf("draining: state %v, refs %d; want Live, 3", info.State, info.Refs)
 		}
 		time.Sleep(time.Second)
+		u.Put()
 		u.Put()
 		time.Sleep(time.Second)
 		must(t, r.Unload(ctx, "holder"))
@@ -79,6 +82,25 @@ func TestRemoveWait(t *testing.T) {
 		}
 		if len(events) != 1 {
 			t.Errorf("events %v, want one drain", events)
+		}
+	})
+}
+
+// The last user who leaves ends the drain, not a timer.
+func TestRemoveWaitForUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []string
+		var c *Context
+		r, err := New(Config{}, drainable(&events, &c))
+		must(t, err)
+		must(t, r.Modprobe(ctx, "m"))
+		u := c.Users("socket")
+		u.Get()
+		begin := time.Now()
+		time.AfterFunc(time.Second, u.Put)
+		must(t, r.Remove(ctx, "m", RemoveOptions{Wait: time.Minute}))
+		if d := time.Since(begin); d != time.Second {
+			t.Errorf("drain ended after %v, want 1s", d)
 		}
 	})
 }

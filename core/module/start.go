@@ -10,11 +10,12 @@ import (
 	"github.com/knitnet/knit/core/klog"
 )
 
-// start runs Init and makes the module live, or undoes it.
-func (r *Registry) start(ctx context.Context, m *loaded) error {
-	err := m.runInit(ctx)
+// start runs Init and makes the module live, and pins it, or undoes it.
+func (o *op) start(m *loaded) error {
+	r := o.r
+	err := m.runInit(o.ctx)
 	if err == nil {
-		err = r.goLive(m)
+		err = o.goLive(m)
 	}
 	if err == nil {
 		return nil
@@ -56,7 +57,8 @@ func (m *loaded) runInit(ctx context.Context) error {
 
 // goLive makes a module whose Init has succeeded live, if it has kept its
 // promises.
-func (r *Registry) goLive(m *loaded) error {
+func (o *op) goLive(m *loaded) error {
+	r := o.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range m.spec.Exports {
@@ -65,6 +67,7 @@ func (r *Registry) goLive(m *loaded) error {
 		}
 	}
 	m.setState(Live)
+	o.pin(m) // before anybody can unload it
 	return nil
 }
 

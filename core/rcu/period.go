@@ -60,28 +60,22 @@ type Walk struct{ n *atomic.Int64 }
 
 // Enter begins a walk. It never blocks and does not allocate. Walks nest: a
 // walk may begin inside another one of the same goroutine.
-func (p *Period) Enter() Walk {
-	g := p.gen.Load()
-	n := &p.stripes[stripeIndex()].n[g&1]
-	n.Add(1)
-	if p.gen.Load() != g {
-		return p.enterAgain(n)
-	}
-	return Walk{n}
-}
+func (p *Period) Enter() Walk { return p.enter(p.gen.Load()) }
 
-// enterAgain is Enter after a Wait has begun between reading the generation
-// and counting in it: that Wait may have looked at the counter already, so the
-// walk must be counted in the new generation.
-func (p *Period) enterAgain(n *atomic.Int64) Walk {
+// enter counts a walk in generation g. If a Wait has begun since g was read,
+// it may have looked at the counter already, so the walk must be counted in
+// the new generation instead.
+func (p *Period) enter(g uint32) Walk {
+	s := &p.stripes[stripeIndex()]
 	for {
-		n.Add(-1)
-		g := p.gen.Load()
-		n = &p.stripes[stripeIndex()].n[g&1]
+		n := &s.n[g&1]
 		n.Add(1)
-		if p.gen.Load() == g {
+		now := p.gen.Load()
+		if now == g {
 			return Walk{n}
 		}
+		n.Add(-1)
+		g = now
 	}
 }
 
