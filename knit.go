@@ -104,7 +104,10 @@ func New(cfg Config) (*Kernel, error) {
 	k.Network = network.New(network.Config{Link: k.Link, Stats: k.Stats, Request: request})
 	k.Transport = transport.New(k.Network)
 	k.Sockets = &socket.Sockets{Layer: k.Transport, Clock: k.Clock, LookupHost: cfg.LookupHost}
-	return k, k.provide()
+	if err := k.provide(); err != nil {
+		return nil, err
+	}
+	return k, k.registerSysctls()
 }
 
 // provide makes the kernel's parts available to modules.

@@ -244,4 +244,3 @@ func (errTimeout) Is(err error) bool {
 }
 func (errCanceled) Error() string     { return "operation was canceled" }
 func (errCanceled) Is(err error) bool { return err == context.Canceled }
-

@@ -46,34 +46,45 @@ func overlap(a, b netip.Addr) bool {
 	return a.IsUnspecified() || b.IsUnspecified() || a == b
 }
 
+// A PortRange is the range of ephemeral ports (net.ipv4.ip_local_port_range), one
+// for all protocols. The zero PortRange is Linux's, 32768 to 60999. It is safe for
+// concurrent use.
+type PortRange struct{ v atomic.Uint32 } // lo<<16 | hi, inclusive; 0: the default
+
+// Get returns the first and the last port.
+func (r *PortRange) Get() (lo, hi uint16) {
+	v := r.v.Load()
+	if v == 0 {
+		return 32768, 60999
+	}
+	return uint16(v >> 16), uint16(v)
+}
+
+// Set changes the range; EINVAL unless 1 <= lo <= hi.
+func (r *PortRange) Set(lo, hi uint16) error {
+	if lo < 1 || lo > hi {
+		return syscall.EINVAL
+	}
+	r.v.Store(uint32(lo)<<16 | uint32(hi))
+	return nil
+}
+
 // Ports is the port space of one protocol. NewPorts makes one; it is safe for
 // concurrent use.
 type Ports struct {
-	rng atomic.Uint32 // lo<<16 | hi, inclusive
+	ephemeral *PortRange
 
 	mu    sync.Mutex
 	bound map[uint16][]*Binding
 }
 
-// NewPorts returns an empty port space with Linux's ephemeral range,
-// 32768 to 60999 (net.ipv4.ip_local_port_range).
-func NewPorts() *Ports {
-	p := &Ports{bound: map[uint16][]*Binding{}}
-	p.SetRange(32768, 60999)
-	return p
+// NewPorts returns an empty port space with a range of ephemeral ports.
+func NewPorts(ephemeral *PortRange) *Ports {
+	return &Ports{ephemeral: ephemeral, bound: map[uint16][]*Binding{}}
 }
 
 // Range returns the ephemeral ports, inclusive.
-func (p *Ports) Range() (lo, hi uint16) { r := p.rng.Load(); return uint16(r >> 16), uint16(r) }
-
-// SetRange sets the ephemeral ports; EINVAL unless 1 <= lo <= hi.
-func (p *Ports) SetRange(lo, hi uint16) error {
-	if lo < 1 || lo > hi {
-		return syscall.EINVAL
-	}
-	p.rng.Store(uint32(lo)<<16 | uint32(hi))
-	return nil
-}
+func (p *Ports) Range() (lo, hi uint16) { return p.ephemeral.Get() }
 
 // Bind claims b until release is called. Port 0 means a free ephemeral one,
 // chosen at random (RFC 6056 §3.3.1), which is returned in the binding.

@@ -225,6 +225,9 @@ type Lister interface {
 
 // A Layer is the table of transport protocols. It is safe for concurrent use.
 type Layer struct {
+	// Ephemeral is the range of ports that are chosen for sockets.
+	Ephemeral PortRange
+
 	network   *network.Layer
 	protocols [protocolKinds]atomic.Pointer[any]
 }

@@ -54,6 +54,7 @@ type conn struct {
 	queued   bool       // in listener's accept queue
 	gone     bool       // out of the table, resources released
 	index    int32      // bound to an interface
+	id       uint64     // stands for the inode number
 	linger   int64      // seconds; -1: off
 	release  func()     // of the local port
 	keep     tcb.KeepAlive

@@ -11,7 +11,6 @@ import (
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/cc"
-	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -55,7 +54,7 @@ func start(c *module.Context) error {
 		return err
 	}
 	t := &tcp{
-		net: n, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(), sockets: c.Users("socket"),
+		net: n, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket"),
 		secret: newSecret(),
 	}
 	t.conns.init()
@@ -65,6 +64,9 @@ func start(c *module.Context) error {
 	c.Free(t.discardAll)
 	c.Cleanup(algorithms.Watch(t.moveFrom))
 	if err := t.publish(c); err != nil {
+		return err
+	}
+	if err := t.registerSysctls(c); err != nil {
 		return err
 	}
 	for _, v := range []network.Version{network.V4, network.V6} {
@@ -106,19 +108,4 @@ func (t *tcp) newCC(name string) cc.Algorithm {
 		return make()
 	}
 	return nil
-}
-
-// settings is the configuration of new connections.
-type settings struct {
-	tcb        atomic.Pointer[tcb.Config]
-	synCookies atomic.Int32 // net.ipv4.tcp_syncookies: 0, 1, 2 (always)
-	synBacklog atomic.Int32 // net.ipv4.tcp_max_syn_backlog
-	somaxconn  atomic.Int32 // net.core.somaxconn
-}
-
-func (s *settings) init() {
-	s.tcb.Store(tcb.Config{}.Defaults())
-	s.synCookies.Store(1)
-	s.synBacklog.Store(1024)
-	s.somaxconn.Store(4096)
 }

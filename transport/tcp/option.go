@@ -9,9 +9,6 @@ import (
 	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 )
 
-// defaultKeep are Linux's keepalive times.
-var defaultKeep = tcb.KeepAlive{Idle: 2 * time.Hour, Interval: 75 * time.Second, Count: 9}
-
 // applyOptions sets what was chosen before the connection began. c.mu is held.
 func (c *conn) applyOptions(now clock.Time, o *transport.StreamOptions) {
 	if o.RecvBuffer > 0 {
@@ -76,9 +73,7 @@ func (c *conn) setOption(now clock.Time, o transport.Option, v int64) error {
 }
 
 func (c *conn) setKeepAlive(now clock.Time, o transport.Option, v int64) error {
-	if c.keep == (tcb.KeepAlive{}) {
-		c.keep = defaultKeep
-	}
+	c.keep = c.keepAlive()
 	if o != transport.KeepAlive && v <= 0 {
 		return syscall.EINVAL
 	}
@@ -100,6 +95,14 @@ func (c *conn) setKeepAlive(now clock.Time, o transport.Option, v int64) error {
 	return nil
 }
 
+// keepAlive returns the connection's times, or the defaults of now.
+func (c *conn) keepAlive() tcb.KeepAlive {
+	if c.keep == (tcb.KeepAlive{}) {
+		return c.t.settings.keepAlive()
+	}
+	return c.keep
+}
+
 // Option implements transport.Stream.
 func (c *conn) Option(o transport.Option) (v int64, err error) {
 	c.with(func(clock.Time) { v, err = c.option(o) })
@@ -107,10 +110,7 @@ func (c *conn) Option(o transport.Option) (v int64, err error) {
 }
 
 func (c *conn) option(o transport.Option) (int64, error) {
-	keep := c.keep
-	if keep == (tcb.KeepAlive{}) {
-		keep = defaultKeep
-	}
+	keep := c.keepAlive()
 	switch o {
 	case transport.Linger:
 		return c.linger, nil

@@ -52,7 +52,7 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &udp{net: n, ports: transport.NewPorts(), sockets: c.Users("socket")}
+	u := &udp{net: n, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket")}
 	u.table.init()
 	for v, group := range []string{"Udp", "Udp6"} {
 		if err := c.Register(n.Stats.Add(group, u.mib[v].fields()...)); err != nil {

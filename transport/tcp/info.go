@@ -1,0 +1,91 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/transport"
+	"github.com/knitnet/knit/transport/tcp/internal/tcb"
+)
+
+// stateNames are ss's words, by tcb.State.
+var stateNames = [...]string{
+	tcb.SynSent: "SYN-SENT", tcb.SynReceived: "SYN-RECV", tcb.Established: "ESTAB", tcb.FinWait1: "FIN-WAIT-1",
+	tcb.FinWait2: "FIN-WAIT-2", tcb.CloseWait: "CLOSE-WAIT", tcb.Closing: "CLOSING", tcb.LastAck: "LAST-ACK",
+	tcb.TimeWait: "TIME-WAIT", tcb.Closed: "UNCONN",
+}
+
+// listenState is TCP_LISTEN of /proc/net/tcp.
+const listenState = 10
+
+// Sockets implements transport.Lister.
+func (t *tcp) Sockets() (out []transport.SocketInfo) {
+	for _, l := range t.listeners.all() {
+		out = append(out, l.info())
+	}
+	for _, c := range t.conns.all() {
+		out = append(out, c.info())
+	}
+	return out
+}
+
+func (t *listenTable) all() (out []*listener) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, ls := range t.m {
+		out = append(out, ls...)
+	}
+	return out
+}
+
+func (l *listener) info() transport.SocketInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return transport.SocketInfo{
+		Proto: "tcp", Local: l.LocalAddr(), State: "LISTEN", StateNumber: listenState,
+		RecvQ: len(l.queue), SendQ: l.max, Index: l.opts.Index, Drops: l.drops, ID: l.id,
+	}
+}
+
+func (c *conn) info() (s transport.SocketInfo) {
+	s = transport.SocketInfo{Proto: "tcp", Local: c.key.localAddr(), Remote: c.key.remoteAddr()}
+	c.with(func(now clock.Time) {
+		i := c.tcb.Info()
+		s.State, s.StateNumber = stateNames[i.State], i.State.Number()
+		s.RecvQ = max(0, i.Unread-int(c.rcv.consumed.Load()))
+		s.SendQ = i.Unacked + i.NotSent
+		s.Index, s.ID = c.index, c.id
+		s.Timer, s.Retransmits = i.Timer, i.Backoff
+		if at := c.tcb.Deadline(); i.Timer != "" && at != 0 {
+			s.TimerExpires = max(0, int64(at.Sub(now)))
+		}
+		s.TCP = tcpInfo(&i)
+	})
+	return s
+}
+
+func tcpInfo(i *tcb.Info) *transport.TCPInfo {
+	n := &transport.TCPInfo{
+		Congestion: i.CC, SndWScale: i.SndWScale, RcvWScale: i.RcvWScale,
+		RTO: int64(i.RTO), ATO: int64(40 * time.Millisecond), RTT: int64(i.RTT), RTTVar: int64(i.RTTVar), MinRTT: int64(i.MinRTT),
+		MSS: i.MSS, PMTU: i.PMTU, RcvMSS: i.RcvMSS, AdvMSS: i.AdvMSS,
+		BytesSent: i.BytesSent, BytesRetrans: i.BytesRetrans, BytesAcked: i.BytesAcked, BytesReceived: i.BytesReceived,
+		SegsOut: uint64(i.SegsOut), SegsIn: uint64(i.SegsIn), DataSegsOut: uint64(i.DataSegsOut), DataSegsIn: uint64(i.DataSegsIn),
+		RetransTotal: uint64(i.RetransSegs), NotSent: i.NotSent, RcvSpace: i.RcvSpace, SndWnd: i.SndWnd,
+	}
+	if i.MSS > 0 {
+		segments := func(bytes int) int { return (bytes + i.MSS - 1) / i.MSS }
+		n.Cwnd, n.Ssthresh = max(1, i.Cwnd/i.MSS), i.Ssthresh/i.MSS
+		n.Unacked, n.Sacked, n.Lost = segments(i.Unacked), uint64(segments(i.Sacked)), uint64(segments(i.Lost))
+		n.Retrans, n.Delivered = uint64(segments(i.Retrans)), i.Delivered/uint64(i.MSS)
+	}
+	for _, o := range []struct {
+		on   bool
+		name string
+	}{{i.Timestamps, "ts"}, {i.SACK, "sack"}, {i.WScale, "wscale"}} {
+		if o.on {
+			n.Options = append(n.Options, o.name)
+		}
+	}
+	return n
+}
