@@ -12,9 +12,9 @@ type ErrorKind uint8
 
 // Kinds of errors.
 const (
-	NetUnreachable  ErrorKind = iota
-	HostUnreachable           // ICMPv6: address unreachable
-	ProtoUnreachable          // ICMPv6: parameter problem, unrecognized next header
+	NetUnreachable   ErrorKind = iota
+	HostUnreachable            // ICMPv6: address unreachable
+	ProtoUnreachable           // ICMPv6: parameter problem, unrecognized next header
 	PortUnreachable
 	PacketTooBig // ICMPv4: fragmentation needed
 	AdminProhibited
@@ -48,7 +48,9 @@ func (k ErrorKind) Errno() syscall.Errno {
 
 // Hard reports whether the error ends a UDP exchange or a connection attempt;
 // the others are hints (RFC 1122 §4.2.3.9).
-func (k ErrorKind) Hard() bool { return k == ProtoUnreachable || k == PortUnreachable || k == AdminProhibited }
+func (k ErrorKind) Hard() bool {
+	return k == ProtoUnreachable || k == PortUnreachable || k == AdminProhibited
+}
 
 // An Error is an ICMP error about a packet this host sent.
 type Error struct {
