@@ -3,11 +3,14 @@ package iperf
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // server runs Serve on a loopback port until the test ends.
@@ -95,6 +98,30 @@ func TestServeCountsWhatItReceives(t *testing.T) {
 			t.Errorf("stream %d: %+v, want 12345 bytes", i, s)
 		}
 	}
+}
+
+// TestServeEndsItsStreams defends that a client which sits in a read of a stream,
+// as iperf3 3.12 does with part of a block, wakes up when the test is over.
+func TestServeEndsItsStreams(t *testing.T) {
+	addr := server(t)
+	cookie := make([]byte, cookieLen)
+	control := dial(t, addr)
+	write(t, control, cookie)
+	wantState(t, control, paramExchange)
+	if err := writeJSON(control, map[string]any{"tcp": true, "reverse": true}); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, control, createStreams)
+	stream := dial(t, addr)
+	write(t, stream, cookie)
+	wantState(t, control, testStart)
+	wantState(t, control, testRunning)
+	write(t, control, []byte{byte(testEnd)})
+	stream.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := io.Copy(io.Discard, stream); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the stream goes on after the end of the test")
+	}
+	wantState(t, control, exchangeResults)
 }
 
 // TestServeOutlivesABadClient defends that a client which breaks off, or asks for

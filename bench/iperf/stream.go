@@ -11,12 +11,11 @@ import (
 
 // A stream is one connection that carries the test's bytes.
 type stream struct {
-	conn    net.Conn
-	bytes   atomic.Uint64
-	began   time.Time
-	lasted  time.Duration // set by stop
-	stopped atomic.Bool
-	done    chan struct{}
+	conn   net.Conn
+	bytes  atomic.Uint64
+	began  time.Time
+	lasted time.Duration // set by stop
+	done   chan struct{}
 }
 
 func newStream(c net.Conn) *stream {
@@ -40,11 +39,11 @@ func (s *stream) drain(size int) {
 	}
 }
 
-// pour writes until the connection ends or is stopped.
+// pour writes until the stream is stopped or the client ends it.
 func (s *stream) pour(size int) {
 	defer close(s.done)
 	buf := make([]byte, size)
-	for !s.stopped.Load() {
+	for {
 		n, err := s.conn.Write(buf)
 		s.bytes.Add(uint64(n))
 		if err != nil {
@@ -58,7 +57,6 @@ func (s *stream) pour(size int) {
 // and would not see on the control connection that the test is over.
 func (s *stream) stop() {
 	s.lasted = time.Since(s.began)
-	s.stopped.Store(true)
 	s.conn.Close()
 	<-s.done
 }

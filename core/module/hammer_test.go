@@ -98,6 +98,11 @@ func TestHammer(t *testing.T) {
 			t.Errorf("m%d: %d alive, %d inits, %d frees", i, a, n, f)
 		}
 	}
+	var inits int32
+	for i := range parts {
+		inits += parts[i].inits.Load()
+	}
+	t.Logf("%d inits of %d modules", inits, len(parts))
 	waitGoroutines(t, before)
 }
 

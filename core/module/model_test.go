@@ -3,6 +3,7 @@ package module
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -18,6 +19,10 @@ type model struct {
 	users   map[string]int
 	inits   map[string]int
 	unloads map[string]int
+
+	// What really happened, to compare with the last two.
+	realInits, realUnloads map[string]int
+	contexts               map[string]*Context // of the newest instances
 }
 
 func (m *model) isLoaded(name string) bool { return slices.Contains(m.loaded, name) }
@@ -106,7 +111,7 @@ func (m *model) remove(name string) bool {
 // with cycles and failing modules in them, and compares with the model.
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m, r, contexts := drawModel(t)
+		m, r := drawModel(t)
 		all := rapid.SampledFrom(sortedKeys(m.deps))
 		t.Repeat(map[string]func(*rapid.T){
 			"modprobe": func(t *rapid.T) {
@@ -131,7 +136,7 @@ func TestAgainstModel(t *testing.T) {
 			},
 			"use": func(t *rapid.T) {
 				n := all.Draw(t, "name")
-				if contexts[n] != nil && contexts[n].Users("user").Get() {
+				if c := m.contexts[n]; c != nil && c.Users("user").Get() {
 					m.users[n]++
 				} else if m.isLoaded(n) {
 					t.Fatalf("%s is loaded and refuses a user", n)
@@ -141,7 +146,7 @@ func TestAgainstModel(t *testing.T) {
 				n := all.Draw(t, "name")
 				if m.users[n] > 0 {
 					m.users[n]--
-					contexts[n].Users("user").Put()
+					m.contexts[n].Users("user").Put()
 				}
 			},
 			"": func(t *rapid.T) { m.compare(t, r) },
@@ -149,12 +154,12 @@ func TestAgainstModel(t *testing.T) {
 	})
 }
 
-func drawModel(t *rapid.T) (*model, *Registry, map[string]*Context) {
+func drawModel(t *rapid.T) (*model, *Registry) {
 	m := &model{
 		deps: map[string][]string{}, broken: map[string]bool{}, users: map[string]int{},
 		inits: map[string]int{}, unloads: map[string]int{},
+		realInits: map[string]int{}, realUnloads: map[string]int{}, contexts: map[string]*Context{},
 	}
-	contexts := map[string]*Context{}
 	n := rapid.IntRange(1, 8).Draw(t, "modules")
 	backward := rapid.IntRange(0, 9).Draw(t, "cyclic") == 0
 	var specs []Spec
@@ -174,7 +179,9 @@ func drawModel(t *rapid.T) (*model, *Registry, map[string]*Context) {
 		}
 		m.broken[name] = rapid.IntRange(0, 4).Draw(t, name+" broken") == 0
 		specs = append(specs, Spec{Name: name, Depends: m.deps[name], Init: func(c *Context) error {
-			contexts[name] = c
+			m.contexts[name] = c
+			m.realInits[name]++
+			c.Free(func() { m.realUnloads[name]++ })
 			if m.broken[name] {
 				return errors.New("broken")
 			}
@@ -185,7 +192,7 @@ func drawModel(t *rapid.T) (*model, *Registry, map[string]*Context) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, r, contexts
+	return m, r
 }
 
 func sortedKeys(deps map[string][]string) []string {
@@ -215,6 +222,9 @@ func (m *model) compare(t *rapid.T, r *Registry) {
 	}
 	if !slices.Equal(got, m.loaded) {
 		t.Fatalf("loaded %v, the model says %v", got, m.loaded)
+	}
+	if !maps.Equal(m.realInits, m.inits) || !maps.Equal(m.realUnloads, m.unloads) {
+		t.Fatalf("inits %v, unloads %v; the model says %v, %v", m.realInits, m.realUnloads, m.inits, m.unloads)
 	}
 }
 

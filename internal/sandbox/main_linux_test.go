@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/knitnet/knit/internal/tunfd"
 )
 
 // A test runs the sandbox from a process of its own, because what is tested
@@ -59,6 +61,7 @@ type report struct {
 	Name       string
 	Queues     int
 	VnetHdrLen int
+	Offload    tunfd.Offload
 	Notes      []string
 	Err        string
 	Oversized  int // frames larger than the MTU
@@ -85,7 +88,7 @@ func runProgram() int {
 	}
 	status, err := Run(ctx, t.Config, func(s *Sandbox) error {
 		d := s.Device()
-		r = report{Kind: d.Kind, Name: d.Name, Queues: len(d.Files), VnetHdrLen: d.VnetHdrLen, Notes: s.Notes()}
+		r = report{Kind: d.Kind, Name: d.Name, Queues: len(d.Files), VnetHdrLen: d.VnetHdrLen, Offload: d.Offload, Notes: s.Notes()}
 		peer.serve(d)
 		return nil
 	})

@@ -33,11 +33,19 @@ func (c Config) openPacket() (Device, error) {
 	if err != nil {
 		return Device{}, fmt.Errorf("no packet socket: %w", err)
 	}
+	offload := tunfd.OffloadAll
+	if !packetCarriesUSO() {
+		offload = tunfd.OffloadTSO
+		if err := disableFeature(near, udpSegmentation); err != nil {
+			file.Close()
+			return Device{}, err
+		}
+	}
 	return Device{
 		Kind:       Packet,
 		Name:       near,
 		VnetHdrLen: tunfd.VnetHdrLen,
-		Offload:    tunfd.OffloadAll,
+		Offload:    offload,
 		Files:      []*os.File{file},
 	}, nil
 }

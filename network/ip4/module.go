@@ -2,11 +2,12 @@
 package ip4
 
 import (
-	"sync/atomic"
+	"time"
 
 	"github.com/knitnet/knit/core/module"
-	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/frag"
 	"github.com/knitnet/knit/network/offload"
 	"github.com/knitnet/knit/wire"
 )
@@ -14,27 +15,26 @@ import (
 // Module is the metadata.
 var Module = module.Spec{
 	Name:        "ip4",
+	Version:     "1.0",
 	Description: "Internet Protocol version 4",
+	Author:      "the knit authors",
 	License:     "Apache-2.0",
 	Alias:       []string{"net-pf-2"},
-	Softdep:     module.Softdep{Pre: []string{"loopback"}, Post: []string{"arp", "icmp4"}},
+	Softdep:     module.Softdep{Pre: []string{"loopback"}, Post: []string{"arp", "icmp4", "igmp"}},
 	Init:        start,
 }
 
+// ip4 is one kernel's instance: its network.Family and the link.Handler of IPv4.
 type ip4 struct {
-	net     *network.Layer
-	hooks   *network.Hooks
-	forward atomic.Bool  // net.ipv4.ip_forward
-	ttl     atomic.Int32 // net.ipv4.ip_default_ttl
-	ident   atomic.Uint32
-	mib     mib
-}
-
-// mib holds the counters of the Ip group (RFC 4293).
-type mib struct {
-	inReceives, inHdrErrors, inAddrErrors, forwDatagrams, inUnknownProtos, inDiscards, inDelivers,
-	outRequests, outDiscards, outNoRoutes, reasmTimeout, reasmReqds, reasmOKs, reasmFails,
-	fragOKs, fragFails, fragCreates stat.Counter
+	net      *network.Layer
+	hooks    *network.Hooks
+	offload  *offload.Offload
+	frags    *frag.Table
+	paths    *network.PathCache // of forwarded packets and of those that hooks rerouted
+	conf     *network.DeviceConf[conf]
+	settings settings
+	idents   idents
+	mib      mib
 }
 
 func start(c *module.Context) error {
@@ -42,17 +42,52 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &ip4{net: n, hooks: &n.Hooks[network.V4]}
-	p.ttl.Store(64)
+	table, err := module.Import[*sysctl.Table](c, "sysctl")
+	if err != nil {
+		return err
+	}
+	p := newIP4(n)
+	c.Free(p.frags.Close)
+	if err := p.publish(c, table); err != nil {
+		return err
+	}
 	if err := c.Register(n.AddFamily(network.V4, p)); err != nil {
 		return err
 	}
-	if err := c.Register(n.Link.Offload(wire.EtherTypeIPv4, offload.New())); err != nil {
+	if err := c.Register(n.Link.Offload(wire.EtherTypeIPv4, p.offload)); err != nil {
 		return err
 	}
 	return c.Register(n.Link.Handle(wire.EtherTypeIPv4, p))
 }
 
-// MinMTU is the smallest path MTU that is believed: 552, as Linux's min_pmtu;
-// RFC 791 allows 68, which is only good for attacks.
-func (p *ip4) MinMTU() int { return 552 }
+func newIP4(n *network.Layer) *ip4 {
+	p := &ip4{net: n, hooks: &n.Hooks[network.V4], offload: offload.New(), paths: n.NewPathCache()}
+	p.frags = frag.New(frag.Config{
+		Clock: n.Clock, Walks: n.Walks, Expired: p.expired, Params: frag.Params{MaxDist: frag.MaxDist4},
+	})
+	p.settings.ttl.Store(defaultTTL)
+	p.settings.minPMTU.Store(defaultMinPMTU)
+	p.idents.init(n.Clock)
+	return p
+}
+
+const (
+	// defaultTTL is net.ipv4.ip_default_ttl's first value, that of RFC 1700.
+	defaultTTL = 64
+	// defaultMinPMTU is net.ipv4.route.min_pmtu's. RFC 791 would allow 68, which
+	// is only good for attacks.
+	defaultMinPMTU = 552
+)
+
+// MinMTU is the smallest path MTU that is believed: net.ipv4.route.min_pmtu.
+func (p *ip4) MinMTU() int { return int(p.settings.minPMTU.Load()) }
+
+// Forwarding implements network.Forwarder.
+func (p *ip4) Forwarding(index int32) bool { return p.conf.Of(index).forwarding.Load() }
+
+// milliseconds returns the kernel's time since midnight UT, for timestamp options
+// (RFC 791 §3.1).
+func (p *ip4) milliseconds() uint32 {
+	now := p.net.Clock.Wall().UTC()
+	return uint32(now.Sub(now.Truncate(24*time.Hour)) / time.Millisecond)
+}

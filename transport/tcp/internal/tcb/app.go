@@ -143,6 +143,9 @@ func (t *TCB) SetKeepAlive(now clock.Time, k KeepAlive) {
 // of RFC 5482). Zero means that the number of retransmissions decides.
 func (t *TCB) SetUserTimeout(d time.Duration) { t.options().userTimeout = d }
 
+// minRcvBuf is the smallest receive buffer that SetRcvBuf sets, as in Linux.
+const minRcvBuf = 2304
+
 func (t *TCB) options() *options {
 	if t.opt == nil {
 		t.opt = new(options)
@@ -150,10 +153,11 @@ func (t *TCB) options() *options {
 	return t.opt
 }
 
-// SetRcvBuf sets the receive buffer of an open connection and ends its
-// autotuning: SO_RCVBUF. The window that was advertised is not taken back.
+// SetRcvBuf sets the receive buffer and ends its autotuning: SO_RCVBUF. Before
+// the connection opens it also decides the window scale; later, the window that
+// was advertised is not taken back.
 func (t *TCB) SetRcvBuf(n int) {
-	t.rcvBuf = uint32(min(max(n, t.cfg.RcvBuf.Min), maxWindow))
+	t.rcvBuf = uint32(min(max(n, minRcvBuf), maxWindow))
 	t.flags |= flagRcvBufFixed
 }
 

@@ -73,8 +73,13 @@ func (t *TCB) open(now clock.Time, c *Config, s *Start) {
 	t.tsOffset = s.TSOffset
 	t.iss, t.una, t.nxt, t.end = s.ISS, s.ISS, s.ISS, s.ISS+1
 	t.recover, t.highRxt, t.lostTo = s.ISS, s.ISS, s.ISS
-	t.rcvBuf = uint32(c.RcvBuf.Default)
-	t.rcvShift = windowShift(min(c.RcvBuf.Max, c.WindowClamp))
+	most := min(c.RcvBuf.Max, c.WindowClamp)
+	if t.has(flagRcvBufFixed) {
+		most = int(t.rcvBuf)
+	} else {
+		t.rcvBuf = uint32(c.RcvBuf.Default)
+	}
+	t.rcvShift = windowShift(most)
 	t.quick = uint8(min(c.QuickAcks, 255))
 	t.rto = initialRTO
 	t.lastRecv, t.lastSend, t.progress = now, now, now

@@ -223,3 +223,25 @@ func TestTinyMSS(t *testing.T) {
 		t.Errorf("MSS %d", k.MSS())
 	}
 }
+
+// RFC 7323 §2.2: the scale is the smallest that expresses the largest buffer
+// that the connection may come to have.
+func TestWindowScale(t *testing.T) {
+	for _, tc := range []struct {
+		max, fixed int
+		want       uint8
+	}{{65535, 0, 0}, {65536, 0, 1}, {6 << 20, 0, 7}, {1 << 30, 0, 14}, {6 << 20, 300_000, 3}} {
+		k := newConn(t)
+		if tc.fixed > 0 {
+			k.SetRcvBuf(tc.fixed)
+		}
+		k.Connect(k.now, Config{RcvBuf: Range{Max: tc.max}}.Defaults(), start())
+		syn, _ := k.out1()
+		if syn.WScale != tc.want {
+			t.Errorf("scale %d for %d bytes, want %d", syn.WScale, tc.max, tc.want)
+		}
+		if i := k.Info(); tc.fixed > 0 && i.RcvSpace != tc.fixed {
+			t.Errorf("buffer %d, want %d", i.RcvSpace, tc.fixed)
+		}
+	}
+}
