@@ -27,27 +27,27 @@ type Table struct {
 
 type entry struct {
 	name string
-	make func() Algorithm
+	build func() Algorithm
 }
 
 // Register adds a constructor under name. undo removes it and then tells the
 // watchers, which move live connections away; it may be called once.
-func (t *Table) Register(name string, make func() Algorithm) (undo func(), err error) {
+func (t *Table) Register(name string, build func() Algorithm) (undo func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.index(name) >= 0 {
 		return nil, fmt.Errorf("register %s: %w", name, ErrExists)
 	}
-	t.entries = append(slices.Clip(t.entries), entry{name, make})
+	t.entries = append(slices.Clip(t.entries), entry{name, build})
 	return func() { t.remove(name) }, nil
 }
 
 // Lookup returns the constructor registered under name.
-func (t *Table) Lookup(name string) (make func() Algorithm, ok bool) {
+func (t *Table) Lookup(name string) (build func() Algorithm, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if i := t.index(name); i >= 0 {
-		return t.entries[i].make, true
+		return t.entries[i].build, true
 	}
 	return nil, false
 }
@@ -71,11 +71,11 @@ func (t *Table) Names() []string {
 
 // Default returns the congestion control of new connections. ok is false when
 // the table is empty.
-func (t *Table) Default() (name string, make func() Algorithm, ok bool) {
+func (t *Table) Default() (name string, build func() Algorithm, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if i := t.standard(); i >= 0 {
-		return t.entries[i].name, t.entries[i].make, true
+		return t.entries[i].name, t.entries[i].build, true
 	}
 	return "", nil, false
 }

@@ -143,8 +143,8 @@ func TestModule(t *testing.T) {
 	if err := r.Request(context.Background(), "tcp-cc-cubic"); err != nil {
 		t.Fatal(err)
 	}
-	make, ok := table.Lookup("cubic")
-	if !ok || make().Name() != "cubic" {
+	build, ok := table.Lookup("cubic")
+	if !ok || build().Name() != "cubic" {
 		t.Fatal("not registered")
 	}
 	if err := r.Unload(context.Background(), "tcp_cubic"); err != nil {

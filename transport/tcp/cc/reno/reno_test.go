@@ -51,8 +51,8 @@ func TestModule(t *testing.T) {
 	if err := r.Request(context.Background(), "tcp-cc-reno"); err != nil {
 		t.Fatal(err)
 	}
-	make, ok := table.Lookup("reno")
-	if !ok || make().Name() != "reno" {
+	build, ok := table.Lookup("reno")
+	if !ok || build().Name() != "reno" {
 		t.Fatal("not registered")
 	}
 	if err := r.Unload(context.Background(), "tcp_reno"); err != nil {

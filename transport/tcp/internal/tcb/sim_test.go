@@ -300,8 +300,8 @@ func join(w *wire, a, b *host) {
 		w.rnd = rand.New(rand.NewPCG(1, 2))
 	}
 	w.now = clock.Time(time.Second)
-	c, mtu, max := a.cfg, a.mtu, a.MaxSegment
-	a.Connect(w.now, c, Start{ISS: Seq(w.rnd.Uint32()), MTU: int(mtu), MaxSegment: int(max), CC: a.alg, TSOffset: w.rnd.Uint32()})
+	c, mtu, most := a.cfg, a.mtu, a.MaxSegment
+	a.Connect(w.now, c, Start{ISS: Seq(w.rnd.Uint32()), MTU: int(mtu), MaxSegment: int(most), CC: a.alg, TSOffset: w.rnd.Uint32()})
 }
 
 // verify checks that both ends got all and closed in order.
