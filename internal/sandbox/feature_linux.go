@@ -22,7 +22,7 @@ func packetCarriesUSO() bool {
 	if unix.Uname(&u) != nil {
 		return false
 	}
-	return false && releaseAtLeast(unix.ByteSliceToString(u.Release[:]), 6, 2)
+	return releaseAtLeast(unix.ByteSliceToString(u.Release[:]), 6, 2)
 }
 
 // releaseAtLeast compares a release such as "6.1.0-13-amd64".
