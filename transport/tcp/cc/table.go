@@ -26,7 +26,7 @@ type Table struct {
 }
 
 type entry struct {
-	name string
+	name  string
 	build func() Algorithm
 }
 
