@@ -81,7 +81,6 @@ const (
 	SysctlSymbol = "sysctl"
 	ProcSymbol   = "proc"
 	StatsSymbol  = "stats"
-	SocketSymbol = "socket"
 )
 
 // New returns a kernel with the layers and no module. Close ends it.
@@ -114,7 +113,7 @@ func New(cfg Config) (*Kernel, error) {
 func (k *Kernel) provide() error {
 	for name, v := range map[string]any{
 		link.Symbol: k.Link, network.Symbol: k.Network, transport.Symbol: k.Transport, cc.Symbol: k.CC,
-		SysctlSymbol: k.Sysctl, ProcSymbol: k.Proc, StatsSymbol: k.Stats, SocketSymbol: k.Sockets,
+		SysctlSymbol: k.Sysctl, ProcSymbol: k.Proc, StatsSymbol: k.Stats, socket.Symbol: k.Sockets,
 	} {
 		if err := k.Modules.Provide(name, v); err != nil {
 			return fmt.Errorf("knit: %w", err)

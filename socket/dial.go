@@ -12,6 +12,9 @@ import (
 	"github.com/knitnet/knit/transport"
 )
 
+// Symbol is the kernel symbol under which modules find the Sockets.
+const Symbol = "socket"
+
 // Sockets makes sockets of a kernel's transport layer. Layer and Clock must be
 // set; it is safe for concurrent use once it is.
 type Sockets struct {

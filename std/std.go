@@ -9,6 +9,7 @@ import (
 	"github.com/knitnet/knit/link/pipe"
 	"github.com/knitnet/knit/link/veth"
 	"github.com/knitnet/knit/network/ip4"
+	"github.com/knitnet/knit/service/hello"
 	"github.com/knitnet/knit/transport/tcp"
 	"github.com/knitnet/knit/transport/tcp/cc/cubic"
 	"github.com/knitnet/knit/transport/tcp/cc/reno"
@@ -18,6 +19,6 @@ import (
 // Modules returns every module of this repository, in no order that matters.
 func Modules() []module.Spec {
 	return []module.Spec{
-		cubic.Module, dummy.Module, ip4.Module, loopback.Module, pipe.Module, reno.Module, tcp.Module, udp.Module, veth.Module,
+		cubic.Module, dummy.Module, hello.Module, ip4.Module, loopback.Module, pipe.Module, reno.Module, tcp.Module, udp.Module, veth.Module,
 	}
 }
