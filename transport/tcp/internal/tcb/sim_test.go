@@ -98,6 +98,7 @@ type wire struct {
 	flight    []frame
 	order     int
 	steps     int
+	lost      int // frames
 	trace     bool
 }
 
@@ -203,6 +204,7 @@ func (w *wire) transmit(to *host, seg Segment, data []byte) {
 	copies := 1
 	if w.rnd.Float64() < w.loss {
 		copies = 0
+		w.lost++
 	} else if w.rnd.Float64() < w.dup {
 		copies = 2
 	}

@@ -2,6 +2,7 @@ package tcb
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -53,5 +54,43 @@ func TestReliable(t *testing.T) {
 			w.run()
 			w.verify()
 		})
+	}
+}
+
+// A Reno flow that loses one segment in a hundred at random goes as fast as the
+// square root law says (RFC 3649 §2: W = 1.2/sqrt(p) segments a round trip), and
+// sends little twice that was not lost.
+func TestThroughput(t *testing.T) {
+	const (
+		loss = 0.01
+		rtt  = 20 * time.Millisecond
+		n    = 4_000_000
+	)
+	for _, burst := range []uint32{0, 64 << 10} {
+		var took time.Duration
+		lost, again := 0, 0
+		for seed := range uint64(8) {
+			w := &wire{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), loss: loss, delay: rtt / 2, split: true}
+			a, b := newHost("a", Config{}.Defaults(), text(n, 1)), newHost("b", Config{}.Defaults(), nil)
+			a.MaxSegment = burst
+			a.sndBuf = 4 << 20
+			join(w, a, b)
+			begin := w.now
+			for w.pump(a); len(b.got) < n && w.step(); {
+			}
+			took += w.now.Sub(begin)
+			again += int(a.Info().RetransSegs)
+			lost += w.lost
+			a.Discard()
+			b.Discard()
+		}
+		rate := 8 * n / took.Seconds()
+		want := 1.2 / math.Sqrt(loss) * 1448 / rtt.Seconds()
+		if rate < 0.6*want || rate > 2*want {
+			t.Errorf("burst %d: %.0f bytes/s, the law says %.0f", burst, rate, want)
+		}
+		if again > lost*5/4 {
+			t.Errorf("burst %d: %d segments sent again, %d were lost", burst, again, lost)
+		}
 	}
 }
