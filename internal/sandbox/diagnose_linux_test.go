@@ -100,6 +100,21 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
+// TestRootNeedsNoUserNamespace: where they are switched off, a privileged
+// caller gets a sandbox without one.
+func TestRootNeedsNoUserNamespace(t *testing.T) {
+	needNamespaces(t)
+	for _, u := range users() {
+		p, status, r := run(t, u, task{Config: Config{Command: []string{self}}, Inside: "nested"})
+		if status != 0 || r.Err != "" {
+			t.Errorf("%s: status %d, error %q\n%s", u.name, status, r.Err, &p.stderr)
+		}
+		if got := strings.Count(p.stdout.String(), ":["); got != 2 {
+			t.Errorf("%s: namespaces %q", u.name, &p.stdout)
+		}
+	}
+}
+
 func TestProbeAgreesWithStart(t *testing.T) {
 	r := Probe()
 	t.Log(r)

@@ -72,7 +72,8 @@ func (c Config) replacements() []replacement {
 }
 
 // cover puts each file over the one at its path. Symbolic links, such as
-// /etc/resolv.conf often is, are followed.
+// /etc/resolv.conf often is, are followed. Linux takes a cover away when the
+// file under it is replaced by rename outside, as a DHCP client may do.
 func cover(files []replacement) error {
 	overlay := false
 	for i := range files {

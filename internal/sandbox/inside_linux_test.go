@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"syscall"
@@ -22,6 +24,8 @@ func insideProgram(mode string) int {
 		err = burst()
 	case "forbid":
 		err = forbid(os.Getenv(sysctlVar))
+	case "nested":
+		err = nested()
 	case "diagnose":
 		fmt.Println(Diagnose())
 	default:
@@ -36,7 +40,7 @@ func insideProgram(mode string) int {
 
 // burst sends 20 datagrams as one (UDP_SEGMENT, udp(7)) and wants them echoed.
 func burst() error {
-	c, err := net.Dial("udp", gateway4.String()+":9")
+	c, err := net.Dial("udp", netip.AddrPortFrom(gateway4, echoPort).String())
 	if err != nil {
 		return err
 	}
@@ -55,7 +59,7 @@ func burst() error {
 	if _, err = c.Write(make([]byte, 20*1000)); err != nil {
 		return err
 	}
-	// They come back as one frame, which the host's stack segments.
+	// What arrived as one frame comes back so, and the host segments it.
 	c.SetReadDeadline(time.Now().Add(patience))
 	buffer := make([]byte, 1<<16)
 	for i := range 20 {
@@ -64,6 +68,19 @@ func burst() error {
 		}
 	}
 	return nil
+}
+
+// nested forbids user namespaces and runs a sandbox all the same, as root.
+func nested() error {
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		return err
+	}
+	os.Unsetenv(modeVar)
+	status, err := Run(context.Background(), Config{Command: []string{"readlink", "/proc/self/ns/user", "/proc/self/ns/net"}}, nil)
+	if err == nil && status != 0 {
+		err = fmt.Errorf("status %d", status)
+	}
+	return err
 }
 
 // forbid forbids namespaces with a variable of its own user namespace, and

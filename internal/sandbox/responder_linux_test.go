@@ -27,7 +27,7 @@ func island() Config {
 	}
 }
 
-// A responder answers ARP, neighbour solicitations and pings for the
+// A responder answers ARP, neighbour solicitations, pings and UDP echo for the
 // gateways. It is as little of a network as ping needs.
 type responder struct {
 	seen context.CancelFunc // called at every packet, may be nil
@@ -48,9 +48,10 @@ func (r *responder) serve(d Device) {
 				if r.seen != nil {
 					r.seen()
 				}
-				// An Ethernet header is 14 bytes; no test is so exact.
-				if n > d.VnetHdrLen+14+d.MTU {
-					r.large.Add(1)
+				if ip := frame[d.VnetHdrLen+linkHeader(d.Kind) : n]; isEcho(ip) {
+					if len(ip) > d.MTU {
+						r.large.Add(1)
+					}
 					swapUDP(d.Kind, frame[d.VnetHdrLen:n])
 					f.Write(frame[:n])
 					continue
@@ -63,6 +64,23 @@ func (r *responder) serve(d Device) {
 	}
 }
 
+// linkHeader returns the number of bytes before the IP header.
+func linkHeader(k Kind) int {
+	if k == TUN {
+		return 0
+	}
+	return 14
+}
+
+// isEcho reports whether an IPv4 packet without options is a datagram for
+// the echo port of the gateway.
+func isEcho(ip []byte) bool {
+	return len(ip) > 28 && ip[0] == 0x45 && ip[9] == 17 &&
+		[4]byte(ip[16:]) == gateway4.As4() && ip[22] == 0 && ip[23] == echoPort
+}
+
+const echoPort = 7
+
 // swapUDP turns an IPv4 UDP frame around. The checksum, partial or whole, and
 // with it the virtio-net header stay right: a sum does not mind the order.
 func swapUDP(k Kind, frame []byte) {
@@ -71,10 +89,9 @@ func swapUDP(k Kind, frame []byte) {
 			frame[i], frame[i+size] = frame[i+size], frame[i]
 		}
 	}
-	ip := 0
-	if k != TUN {
+	ip := linkHeader(k)
+	if ip > 0 {
 		swap(0, 6)
-		ip = 14
 	}
 	swap(ip+12, 4)
 	swap(ip+20, 2)
