@@ -24,7 +24,7 @@ type part struct {
 
 // hammerSpecs builds a graph in which each module imports from the next two
 // and asks, in its Init, for yet another one. Some Inits fail now and then.
-func hammerSpecs(t *testing.T, parts []part) []Spec {
+func hammerSpecs(t *testing.T, parts []part, inits *atomic.Int32) []Spec {
 	var specs []Spec
 	for i := range parts {
 		s := Spec{Name: fmt.Sprint("m", i), Alias: []string{fmt.Sprint("alias-", i)}, Exports: []string{fmt.Sprint("sym", i)}}
@@ -34,6 +34,8 @@ func hammerSpecs(t *testing.T, parts []part) []Spec {
 		s.Init = func(c *Context) error {
 			p := &parts[i]
 			p.inits.Add(1)
+			inits.Add(1)
+			runtime.Gosched()
 			if n := p.alive.Add(1); n != 1 {
 				t.Errorf("%s: %d instances", c.Name(), n)
 			}
@@ -73,21 +75,28 @@ func hammerSpecs(t *testing.T, parts []part) []Spec {
 // TestHammer loads and unloads from many goroutines at once. No module may be
 // there twice, outlive what it depends on, or be left over.
 func TestHammer(t *testing.T) {
+	const enough = 200 // Inits
 	before := runtime.NumGoroutine()
+	var inits atomic.Int32
 	parts := make([]part, 7)
 	var period rcu.Period
-	r, err := New(Config{Grace: period.Wait, LoadTimeout: 5 * time.Second}, hammerSpecs(t, parts)...)
+	r, err := New(Config{Grace: period.Wait, LoadTimeout: 5 * time.Second}, hammerSpecs(t, parts, &inits)...)
 	must(t, err)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 150 {
+			for inits.Load() < enough {
 				hammerOnce(r, fmt.Sprint("m", rand.IntN(len(parts))))
 				period.Enter().Exit()
 			}
 		})
 	}
 	wg.Wait()
+	for _, m := range r.Modules() { // nothing holds on to what nobody uses
+		if err := r.Unload(ctx, m.Name); err != nil {
+			t.Errorf("at the end: %v", err)
+		}
+	}
 	must(t, r.Shutdown(ctx))
 	wantNames(t, r, "")
 	if len(r.Symbols()) != 0 {
@@ -98,11 +107,6 @@ func TestHammer(t *testing.T) {
 			t.Errorf("m%d: %d alive, %d inits, %d frees", i, a, n, f)
 		}
 	}
-	var inits int32
-	for i := range parts {
-		inits += parts[i].inits.Load()
-	}
-	t.Logf("%d inits of %d modules", inits, len(parts))
 	waitGoroutines(t, before)
 }
 
@@ -115,7 +119,9 @@ func hammerOnce(r *Registry, name string) {
 	case 3:
 		_ = r.Load(ctx, name)
 	case 4:
-		_ = r.Unload(ctx, name)
+		for _, m := range r.Modules() { // newest first, so that most go
+			_ = r.Unload(ctx, m.Name)
+		}
 	case 5:
 		_ = r.Remove(ctx, name, RemoveOptions{Deps: true, Wait: time.Millisecond})
 	case 6:
