@@ -74,11 +74,14 @@ func (c *cubic) OnAck(now clock.Time, w *cc.Window, a cc.Ack) {
 func (c *cubic) avoid(now clock.Time, w *cc.Window, bytes uint32) {
 	mss := float64(w.MSS)
 	cwnd := float64(w.Cwnd) / mss
-	if c.running && uint32(c.cwnd*mss) == w.Cwnd {
-		cwnd = c.cwnd // the fraction that bytes and segments do not show
-	}
-	if !c.running {
+	switch {
+	case !c.running:
 		c.begin(now, cwnd)
+	case uint32(c.cwnd*mss) == w.Cwnd:
+		cwnd = c.cwnd // with the fraction that bytes do not show
+	default:
+		// It was put down since, after a silence: Reno's would be too.
+		c.est = min(c.est, cwnd)
 	}
 	acked := float64(bytes) / mss
 	if c.est < c.prior {

@@ -9,6 +9,7 @@ import (
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/transport/tcp/cc"
+	"github.com/knitnet/knit/transport/tcp/cc/cctest"
 )
 
 // run acknowledges full windows, segment by segment, for d with the round trip
@@ -117,17 +118,21 @@ func TestUnusedTime(t *testing.T) {
 	}
 }
 
-// One acknowledgement does not allocate.
-func TestAllocations(t *testing.T) {
+// RFC 5681 §4.1: the restart window holds after a silence, whatever the estimate
+// of Reno's window was before it.
+func TestRestart(t *testing.T) {
 	c, w := congested(1000)
-	now := clock.Time(0)
-	if n := testing.AllocsPerRun(100, func() {
-		now = now.Add(time.Millisecond)
-		c.OnAck(now, w, cc.Ack{Bytes: 1000, Limited: true})
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	now := run(c, w, 0, 100*time.Millisecond, time.Second)
+	w.Cwnd, w.Ssthresh = 10_000, 5_000
+	c.OnIdle(now.Add(time.Minute), w, time.Minute)
+	c.OnAck(now.Add(time.Minute), w, cc.Ack{Bytes: 1000, Limited: true})
+	if w.Cwnd > 11_000 {
+		t.Errorf("cwnd jumped from 10000 to %d", w.Cwnd)
 	}
 }
+
+// What package cc asks of every congestion control.
+func TestContract(t *testing.T) { cctest.Run(t, "cubic", New) }
 
 // The module registers the algorithm while it is loaded, and is found by the
 // alias under which TCP asks for it.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/transport/tcp/cc"
+	"github.com/knitnet/knit/transport/tcp/cc/cctest"
 )
 
 // RFC 5681 §3.1, §3.2: slow start, congestion avoidance, halving.
@@ -36,6 +37,9 @@ func TestReno(t *testing.T) {
 		t.Errorf("ssthresh %d, cwnd %d after a timeout", w.Ssthresh, w.Cwnd)
 	}
 }
+
+// What package cc asks of every congestion control.
+func TestContract(t *testing.T) { cctest.Run(t, "reno", New) }
 
 // The module registers the algorithm while it is loaded, and is found by the
 // alias under which TCP asks for it.
