@@ -22,6 +22,8 @@ var (
 	// ErrStuck is in the chain of the error for a module whose goroutines do
 	// not end; it stays Unloading.
 	ErrStuck = errors.New("goroutines do not end")
+	// ErrShutdown is in the chain of the error for a load after Shutdown.
+	ErrShutdown = errors.New("the kernel is shut down")
 	// ErrPanic is in the chain of the error for an Init that panicked.
 	ErrPanic = errors.New("panic")
 	// ErrUnknownSymbol is in the chain of the error for a dependency that is

@@ -209,7 +209,7 @@ func (o *op) claim(key string, args []string) (*loaded, error) {
 func (o *op) beginNew(key string, args []string) (*loaded, error) {
 	r := o.r
 	if r.closed {
-		return nil, &LoadError{key, syscall.ESHUTDOWN}
+		return nil, &LoadError{key, ErrShutdown}
 	}
 	if err := o.ctx.Err(); err != nil {
 		return nil, &LoadError{key, err}
