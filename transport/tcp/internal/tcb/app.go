@@ -154,11 +154,14 @@ func (t *TCB) options() *options {
 }
 
 // SetRcvBuf sets the receive buffer and ends its autotuning: SO_RCVBUF. Before
-// the connection opens it also decides the window scale; later, the window that
+// the SYN is sent it also decides the window scale; later, the window that
 // was advertised is not taken back.
 func (t *TCB) SetRcvBuf(n int) {
 	t.rcvBuf = uint32(min(max(n, minRcvBuf), maxWindow))
 	t.flags |= flagRcvBufFixed
+	if t.cfg != nil && t.nxt == t.iss {
+		t.scaleWindow()
+	}
 }
 
 // SndBufHint is how large the send buffer should be to keep the path full:

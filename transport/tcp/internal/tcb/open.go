@@ -73,18 +73,28 @@ func (t *TCB) open(now clock.Time, c *Config, s *Start) {
 	t.tsOffset = s.TSOffset
 	t.iss, t.una, t.nxt, t.end = s.ISS, s.ISS, s.ISS, s.ISS+1
 	t.recover, t.highRxt, t.lostTo = s.ISS, s.ISS, s.ISS
-	most := min(c.RcvBuf.Max, c.WindowClamp)
-	if t.has(flagRcvBufFixed) {
-		most = int(t.rcvBuf)
-	} else {
+	if !t.has(flagRcvBufFixed) {
 		t.rcvBuf = uint32(c.RcvBuf.Default)
 	}
-	t.rcvShift = windowShift(most)
+	t.scaleWindow()
 	t.quick = uint8(min(c.QuickAcks, 255))
 	t.rto = initialRTO
 	t.lastRecv, t.lastSend, t.progress = now, now, now
 	t.alg = s.CC
 	t.updateMSS()
+}
+
+// scaleWindow chooses the shift of our window, for the SYN that is not sent yet:
+// the largest window that the connection may come to offer has to fit.
+func (t *TCB) scaleWindow() {
+	most := t.cfg.RcvBuf.Max
+	if t.has(flagRcvBufFixed) {
+		most = int(t.rcvBuf)
+	}
+	t.rcvShift = 0
+	if t.state != SynReceived || t.has(flagWScale) {
+		t.rcvShift = windowShift(min(most, t.cfg.WindowClamp))
+	}
 }
 
 // windowShift returns the smallest shift that expresses a window of n bytes

@@ -245,3 +245,22 @@ func TestWindowScale(t *testing.T) {
 		}
 	}
 }
+
+// The same for a buffer that is set between Accept and the SYN-ACK; the first
+// window that is announced is the one that holds.
+func TestSmallBufferOfPassiveOpen(t *testing.T) {
+	k := newConn(t)
+	syn := Segment{Seq: peerISS, Flags: SYN, Window: 64000, Options: Options{Has: HasMSS | HasWScale, MSS: 1460, WScale: 2}}
+	k.Accept(k.now, Config{}.Defaults(), start(), &syn)
+	k.SetRcvBuf(10_000)
+	s, _ := k.out1()
+	if s.Window != 10_000 || s.WScale != 0 {
+		t.Errorf("SYN-ACK %+v", s)
+	}
+	k.input(k.ack(0))
+	k.input(data(0, 1000))
+	if s := k.outAll(); len(s) != 1 || s[0].Window != 9000 {
+		t.Errorf("%+v", s)
+	}
+	k.close()
+}

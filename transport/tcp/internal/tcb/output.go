@@ -94,6 +94,7 @@ func (t *TCB) outputSyn(now clock.Time, seg *Segment) {
 	}
 	if t.nxt == t.iss {
 		t.nxt++
+		t.rcvAdv = t.rcvNxt.Add(int(seg.Window)) // means nothing yet in SYN-SENT
 		t.flags |= flagTiming
 		t.rttAt, t.rttSeq = now, t.nxt
 		t.progress = now
