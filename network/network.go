@@ -218,6 +218,10 @@ func (l *Layer) Request(alias string) error { return l.request(alias) }
 // Invalidate makes all Paths invalid, for modules whose settings they follow from.
 func (l *Layer) Invalidate() { l.changed() }
 
+// Generation is another number after every change of routes, addresses and MTUs.
+// What was found out before counts as long as it is the same.
+func (l *Layer) Generation() uint64 { return l.generation.Load() }
+
 // changed makes all Paths invalid.
 func (l *Layer) changed() { l.generation.Add(1) }
 

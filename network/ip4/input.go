@@ -1,35 +1,35 @@
 package ip4
 
 import (
-	"net/netip"
-
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
-	"github.com/knitnet/knit/network"
-	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
 )
 
-// Input takes IPv4 packets from the link layer and owns them.
+// Input takes IPv4 packets from the link layer and owns them. What is passed to
+// interfaces further up is q itself, because a queue of its own would be allocated.
 func (p *ip4) Input(dev *link.Device, q *packet.Queue) {
 	p.mib.inReceives.Add(uint64(q.Len()))
 	var good packet.Queue
+	var t tally
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		if p.check(dev, pkt) {
+		if p.check(pkt) {
+			t.count(pkt.Head(), pkt.Len())
 			good.Push(pkt)
 		}
 	}
-	p.hooks.Prerouting.RunBatch(&good)
-	var local packet.Queue
-	for pkt := good.Pop(); pkt != nil; pkt = good.Pop() {
-		p.route(dev, pkt, &local)
+	p.mib.add(&t)
+	*q = good
+	if !p.hooks.Prerouting.Empty() {
+		p.hooks.Prerouting.RunBatch(q)
+		p.dropMangled(q)
 	}
-	p.deliver(&local)
+	p.dispatch(dev, q)
 }
 
 // check holds the packet against RFC 1122 §3.2.1 and cuts link padding off.
-func (p *ip4) check(dev *link.Device, pkt *packet.Packet) bool {
+func (p *ip4) check(pkt *packet.Packet) bool {
 	if pkt.Kind == packet.OtherHost {
 		pkt.Drop(stat.OtherHost)
 		return false
@@ -38,22 +38,18 @@ func (p *ip4) check(dev *link.Device, pkt *packet.Packet) bool {
 		return p.bad(pkt, stat.PktTooSmall)
 	}
 	h, ok := wire.ParseIPv4(pkt.Head())
-	if !ok {
-		if len(pkt.Head()) >= wire.IPv4Len && pkt.Ensure(int(pkt.Head()[0]&0xf)*4) {
-			h, ok = wire.ParseIPv4(pkt.Head())
-		}
-		if !ok {
-			return p.bad(pkt, stat.IPInHdr)
-		}
+	if !ok && pkt.Ensure(int(pkt.Head()[0]&0xf)*4) { // options that lie in a fragment
+		h, ok = wire.ParseIPv4(pkt.Head())
 	}
 	switch {
-	case h.TotalLen() > pkt.Len():
-		return p.bad(pkt, stat.PktTooSmall)
+	case !ok:
+		return p.bad(pkt, stat.IPInHdr)
 	case !h.ChecksumOK():
+		p.mib.inCsumErrors.Inc()
 		return p.bad(pkt, stat.IPCsum)
-	case martian(dev, h):
-		p.mib.inAddrErrors.Inc()
-		pkt.Drop(stat.IPInAddrErrors)
+	case h.TotalLen() > pkt.Len():
+		p.mib.inTruncatedPkts.Inc()
+		pkt.Drop(stat.PktTooSmall)
 		return false
 	}
 	pkt.TrimTo(h.TotalLen())
@@ -66,61 +62,103 @@ func (p *ip4) bad(pkt *packet.Packet, why stat.Reason) bool {
 	return false
 }
 
-// martian reports addresses that no packet from this link can have: a source
-// that is a group or a broadcast, and loopback addresses on any other link
-// (RFC 1122 §3.2.1.3).
-func martian(dev *link.Device, h wire.IPv4) bool {
-	src, dst := h.Src4(), h.Dst4()
-	if src[0] >= 224 {
-		return true
-	}
-	return (src[0] == 127 || dst[0] == 127) && dev.Type() != link.Loopback
-}
-
-// route finds out whether pkt is for this host: then it goes to local; else it
-// is forwarded or dropped.
-func (p *ip4) route(dev *link.Device, pkt *packet.Packet, local *packet.Queue) {
-	h, ok := wire.ParseIPv4(pkt.Head()) // a hook may have rewritten it
-	if !ok {
-		p.bad(pkt, stat.IPInHdr)
-		return
-	}
-	dst := h.Dst()
-	if r := p.net.Local.Lookup(dst); r != nil && (r.Type == route.Local || r.Type == route.Broadcast) {
-		local.Push(pkt)
-		return
-	}
-	if dst.IsMulticast() || dst == limitedBroadcast {
-		local.Push(pkt)
-		return
-	}
-	pkt.Drop(stat.IPInNoRoute)
-}
-
-var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// deliver runs the Input hooks and gives runs of packets of one protocol to
-// their handler.
-func (p *ip4) deliver(q *packet.Queue) {
-	p.hooks.Input.RunBatch(q)
-	for !q.Empty() {
-		proto := q.Front().At(q.Front().L3)[9]
-		var run packet.Queue
-		for pkt := q.Front(); pkt != nil && pkt.At(pkt.L3)[9] == proto; pkt = q.Front() {
-			run.Push(p.strip(q.Pop()))
-		}
-		p.mib.inDelivers.Add(uint64(run.Len()))
-		if h := p.net.Handler(network.V4, proto); h != nil {
-			h.Input(&run)
+// dropMangled drops packets whose header a hook has left in a state that the code
+// behind it cannot rely on.
+func (p *ip4) dropMangled(q *packet.Queue) {
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if h, ok := wire.ParseIPv4(pkt.Head()); ok && h.TotalLen() == pkt.Len() {
+			q.Push(pkt)
 			continue
 		}
-		p.mib.inUnknownProtos.Add(uint64(run.Len()))
-		run.Drop(stat.IPNoProto)
+		p.bad(pkt, stat.IPInHdr)
 	}
 }
 
-func (p *ip4) strip(pkt *packet.Packet) *packet.Packet {
-	pkt.Pull(int(pkt.Head()[0]&0xf) * 4)
-	pkt.L4 = uint16(pkt.Offset())
+// dispatch delivers, forwards or drops packets that are valid.
+func (p *ip4) dispatch(dev *link.Device, q *packet.Queue) {
+	var local, transit packet.Queue
+	var last addrs
+	var f fate
+	cf := p.conf.Of(dev.Index())
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		b := pkt.Head()
+		a := addrsOf(b)
+		if a != last || f == unknown {
+			last, f = a, p.fate(dev, cf, a)
+		}
+		switch f {
+		case host, broadcast, multicast:
+			if f != host || pkt.Kind != packet.Host {
+				if !p.acceptCast(cf, pkt, f) {
+					continue
+				}
+			}
+			if isPlain(b) {
+				local.Push(pkt)
+			} else if pkt = p.receiveSlow(cf, pkt, f, &transit); pkt != nil {
+				local.Push(pkt)
+			}
+		case transitory:
+			if p.mayForward(cf, pkt) {
+				transit.Push(pkt)
+			}
+		default:
+			p.refuse(pkt, f)
+		}
+	}
+	*q = local
+	p.deliver(q)
+	*q = transit
+	p.forward(dev, q)
+}
+
+// isPlain reports whether b is an IPv4 header without options of a packet that is
+// no fragment.
+func isPlain(b []byte) bool { return b[0] == 4<<4|wire.IPv4Len/4 && b[6]&0x3f|b[7] == 0 }
+
+// receiveSlow acts on the options of a packet for this host and puts fragments
+// together. It returns what is to be delivered now, or nil; a source route may
+// send it on, to transit.
+func (p *ip4) receiveSlow(cf *conf, pkt *packet.Packet, f fate, transit *packet.Queue) *packet.Packet {
+	switch p.localOptions(cf, pkt, f) {
+	case optionsBad:
+		return nil
+	case optionsOn:
+		if p.mayForward(cf, pkt) {
+			transit.Push(pkt)
+		}
+		return nil
+	}
+	if h, _ := wire.ParseIPv4(pkt.Head()); h.IsFragment() {
+		return p.frags.Input4(pkt)
+	}
 	return pkt
+}
+
+// acceptCast counts packets for groups and for everybody, and refuses those for
+// one host in a frame for many if it is told to (RFC 1122 §3.3.6).
+func (p *ip4) acceptCast(cf *conf, pkt *packet.Packet, f fate) bool {
+	switch {
+	case f == broadcast:
+		countCast(&p.mib.inBcastPkts, &p.mib.inBcastOctets, pkt)
+	case f == multicast:
+		countCast(&p.mib.inMcastPkts, &p.mib.inMcastOctets, pkt)
+	case either(&p.conf.All.dropUnicastInL2Multicast, &cf.dropUnicastInL2Multicast):
+		p.mib.inDiscards.Inc()
+		pkt.Drop(stat.UnicastInL2Multicast)
+		return false
+	}
+	return true
+}
+
+// refuse drops a packet whose addresses make it undeliverable.
+func (p *ip4) refuse(pkt *packet.Packet, f fate) {
+	if f == notMember {
+		pkt.Drop(stat.IPInAddrErrors) // no error: the link gives what it has
+		return
+	}
+	p.mib.inAddrErrors.Inc()
+	pkt.Drop(stat.IPInAddrErrors)
 }

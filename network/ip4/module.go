@@ -34,6 +34,7 @@ type ip4 struct {
 	conf     *network.DeviceConf[conf]
 	settings settings
 	idents   idents
+	fates    fateCache
 	mib      mib
 }
 

@@ -96,12 +96,22 @@ func (p *ip4) entries() []sysctl.Entry {
 // confEntries returns the sysctls of one name below net.ipv4.conf.
 func (p *ip4) confEntries(prefix string, v *conf) (es []sysctl.Entry) {
 	for _, b := range v.bools() {
-		es = append(es, sysctl.Bool(prefix+"."+b.name, b.value))
+		es = append(es, p.invalidates(sysctl.Bool(prefix+"."+b.name, b.value)))
 	}
 	if strings.HasSuffix(prefix, ".all") {
 		es[0] = p.forwardsAll(es[0])
 	}
 	return es
+}
+
+// invalidates makes an entry's change end what was decided before.
+func (p *ip4) invalidates(e sysctl.Entry) sysctl.Entry {
+	set := e.Set
+	e.Set = func(text string) error {
+		defer p.net.Invalidate()
+		return set(text)
+	}
+	return e
 }
 
 // forwardsAll makes an entry of conf.all.forwarding change the setting of every

@@ -1,0 +1,131 @@
+package ip4
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network/route"
+)
+
+// A fate is what becomes of a packet because of its addresses.
+type fate uint8
+
+const (
+	unknown    fate = iota
+	host            // it is for this host
+	broadcast       // for everybody on the link
+	multicast       // for a group that somebody here listens to
+	transitory      // for somebody else
+	notMember       // for a group that nobody here listens to
+	martian         // from or to an address that cannot be on this link
+)
+
+// addrs are the two addresses of a packet.
+type addrs struct{ src, dst [4]byte }
+
+// addrsOf reads the addresses of a checked header.
+func addrsOf(b []byte) addrs {
+	p := (*[8]byte)(b[12:20])
+	return addrs{src: [4]byte(p[0:4]), dst: [4]byte(p[4:8])}
+}
+
+func isMulticast(a [4]byte) bool { return a[0]>>4 == 14 }
+
+// isLimitedBroadcast reports whether a is 255.255.255.255.
+func isLimitedBroadcast(a [4]byte) bool { return a == [4]byte{255, 255, 255, 255} }
+
+// fateOf looks the addresses of a packet up. A source that is a group or a
+// broadcast, "this host" (0) except towards the whole link, loopback addresses on
+// any other link, and our own addresses coming in from outside are martian
+// (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7).
+func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs) fate {
+	inside := dev.Type() == link.Loopback
+	zeroSrc := a.src == [4]byte{}
+	switch {
+	case isMulticast(a.src), isLimitedBroadcast(a.src), a.src[0] == 0 && !zeroSrc,
+		!inside && (a.src[0] == 127 || a.dst[0] == 127) && !either(&p.conf.All.routeLocalnet, &cf.routeLocalnet):
+		return martian
+	}
+	if !inside && !zeroSrc && !p.validSource(cf, a.src) {
+		return martian
+	}
+	dst := netip.AddrFrom4(a.dst)
+	switch {
+	case isMulticast(a.dst):
+		return p.groupFate(dev, a, dst)
+	case isLimitedBroadcast(a.dst), zeroSrc && a.dst == [4]byte{}:
+		return broadcast
+	case zeroSrc, a.dst[0] == 0:
+		return martian
+	}
+	r := p.net.Local.Lookup(dst)
+	switch {
+	case r == nil:
+		return transitory
+	case r.Type == route.Broadcast:
+		return broadcast
+	}
+	return host
+}
+
+// fateSlots is the number of slots of a fateCache, a power of two.
+const fateSlots = 1024
+
+// A fateCache remembers what fateOf said of late, because two lookups in the table
+// of local addresses would be half of what receiving a packet costs. It needs no
+// lock: a slot is two words, one of which is both the key and the value exclusive
+// or, so that halves of two entries do not fit together.
+type fateCache [fateSlots]struct{ mixed, value atomic.Uint64 }
+
+const fateBits, indexBits = 4, 20
+
+// fateValue is what a slot holds: the generation in which f was found out, for which
+// interface, and f.
+func fateValue(generation uint64, index int32, f fate) uint64 {
+	return generation<<(fateBits+indexBits) | uint64(index)<<fateBits&(1<<(fateBits+indexBits)-1) | uint64(f)
+}
+
+func (a addrs) key() uint64 {
+	return uint64(binary.LittleEndian.Uint32(a.src[:]))<<32 | uint64(binary.LittleEndian.Uint32(a.dst[:]))
+}
+
+// fate is fateOf, from the cache if that knows.
+func (p *ip4) fate(dev *link.Device, cf *conf, a addrs) fate {
+	const fibonacci = 0x9e3779b97f4a7c15
+	k, generation := a.key(), p.net.Generation()
+	slot := &p.fates[k*fibonacci>>(64-10)]
+	v := slot.value.Load()
+	if slot.mixed.Load()^v == k && v&^(1<<fateBits-1) == fateValue(generation, dev.Index(), 0) {
+		return fate(v & (1<<fateBits - 1))
+	}
+	f := p.fateOf(dev, cf, a)
+	if (f == host || f == transitory) && dev.Index() < 1<<indexBits {
+		v := fateValue(generation, dev.Index(), f)
+		slot.value.Store(v)
+		slot.mixed.Store(k ^ v)
+	}
+	return f
+}
+
+// validSource refuses what claims to come from us or from a broadcast address.
+func (p *ip4) validSource(cf *conf, src [4]byte) bool {
+	r := p.net.Local.Lookup(netip.AddrFrom4(src))
+	return r == nil || r.Type == route.Local && either(&p.conf.All.acceptLocal, &cf.acceptLocal)
+}
+
+// groupFate decides about a group. All hosts are in 224.0.0.1 (RFC 1112 §4). A
+// sender without an address can only speak to its own link (RFC 3376 §4.2.13).
+func (p *ip4) groupFate(dev *link.Device, a addrs, dst netip.Addr) fate {
+	zero := a.src == [4]byte{}
+	switch {
+	case zero && (a.dst[0] != 224 || a.dst[1] != 0 || a.dst[2] != 0):
+		return martian
+	case a.dst == [4]byte{224, 0, 0, 1}:
+		return multicast
+	case p.net.Accepts(dev.Index(), dst, netip.AddrFrom4(a.src)):
+		return multicast
+	}
+	return notMember
+}
