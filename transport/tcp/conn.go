@@ -48,7 +48,7 @@ type conn struct {
 	out      packet.Queue // being built by output
 	pseudo   wire.PartialSum
 	timer    clock.Timer
-	armed    clock.Time // what timer is set to; 0: not
+	armed    clock.Time // what timer is set to; clock.Never: not
 	mtu      int        // of the path, last told to the machine
 	listener *listener  // until accepted
 	queued   bool       // in listener's accept queue
@@ -123,7 +123,7 @@ func (c *conn) run() {
 		c.takeQueued()
 	}
 	if w&workTimer != 0 && !c.gone {
-		c.armed = 0
+		c.armed = clock.Never
 		c.tcb.Timer(now)
 	}
 	if w&workDiscard != 0 {
@@ -202,18 +202,12 @@ func (c *conn) after(now clock.Time) {
 	if c.gone {
 		return
 	}
-	if at := c.tcb.Deadline(); at != c.armed {
-		c.arm(at)
+	// The timer is only ever brought forward: expiring early costs less than
+	// moving it for every acknowledgement.
+	if at := c.tcb.Deadline(); at < c.armed {
+		c.armed = at
+		c.timer.Reset(at)
 	}
-}
-
-func (c *conn) arm(at clock.Time) {
-	c.armed = at
-	if at == 0 {
-		c.timer.Stop()
-		return
-	}
-	c.timer.Reset(at)
 }
 
 // news passes received data, freed room and events on.
@@ -288,7 +282,7 @@ func (c *conn) died() {
 	c.gone = true
 	was := c.state.Or(isDead)
 	c.timer.Stop()
-	c.armed = 0
+	c.armed = clock.Never
 	c.t.waits.remove(c)
 	c.t.conns.remove(c)
 	if c.listener != nil {

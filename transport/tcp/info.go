@@ -56,7 +56,7 @@ func (c *conn) info() (s transport.SocketInfo) {
 		s.SendQ = i.Unacked + i.NotSent
 		s.Index, s.ID = c.index, c.id
 		s.Timer, s.Retransmits = i.Timer, i.Backoff
-		if at := c.tcb.Deadline(); i.Timer != "" && at != 0 {
+		if at := c.tcb.Deadline(); i.Timer != "" && at != clock.Never {
 			s.TimerExpires = max(0, int64(at.Sub(now)))
 		}
 		s.TCP = tcpInfo(&i)

@@ -15,7 +15,7 @@ import (
 
 // newConn returns a connection that is in no table and holds no lock.
 func (t *tcp) newConn(k tuple) *conn {
-	c := &conn{t: t, key: k, linger: -1, id: t.nextID.Add(1)}
+	c := &conn{t: t, key: k, linger: -1, id: t.nextID.Add(1), armed: clock.Never}
 	c.send.Proto = wire.ProtoTCP
 	c.snd.limit.Store(int64(t.settings.tcb.Load().SndBuf.Default))
 	c.timer.Init(t.clock, c.expire)
