@@ -24,6 +24,8 @@ func pair(t testing.TB, cfg link.PipeConfig, modules ...string) (a, z *knit.Kern
 			t.Fatal(err)
 		}
 		ks[i] = k
+		leak.Zero(t, "packets", k.Pool.Live)
+		leak.Zero(t, "buffers", k.Pool.LiveBufs)
 		for _, m := range append([]string{"ip4"}, modules...) {
 			if err := k.Modprobe(context.Background(), m); err != nil {
 				t.Fatal(err)
@@ -43,18 +45,13 @@ func pair(t testing.TB, cfg link.PipeConfig, modules ...string) (a, z *knit.Kern
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() {
-		for _, k := range ks {
+	for _, k := range ks {
+		t.Cleanup(func() {
 			if err := k.Close(); err != nil {
 				t.Error(err)
 			}
-		}
-		for _, k := range ks {
-			if n, m := k.Pool.Live(), k.Pool.LiveBufs(); n != 0 || m != 0 {
-				t.Errorf("%d packets and %d buffers left", n, m)
-			}
-		}
-	})
+		})
+	}
 	return ks[0], ks[1]
 }
 

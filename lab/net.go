@@ -10,6 +10,7 @@ import (
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/std"
@@ -23,12 +24,11 @@ func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
+	leak.Zero(t, "packets", k.Pool.Live)
+	leak.Zero(t, "buffers", k.Pool.LiveBufs)
 	t.Cleanup(func() {
 		if err := k.Close(); err != nil {
 			t.Errorf("close: %v", err)
-		}
-		if n, m := k.Pool.Live(), k.Pool.LiveBufs(); n != 0 || m != 0 {
-			t.Errorf("%d packets and %d buffers are left", n, m)
 		}
 	})
 	for _, m := range modules {
