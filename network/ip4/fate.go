@@ -62,6 +62,8 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs) fate {
 	}
 	r := p.net.Local.Lookup(dst)
 	switch {
+	case r == nil && p.net.TakesIn(dst):
+		return host
 	case r == nil:
 		return transitory
 	case r.Type == route.Broadcast:

@@ -123,6 +123,7 @@ func takeWaypoint(h wire.IPv4, hop netip.Addr, ip [4]byte) {
 // record writes ip into route and timestamp options. It is not ok when a
 // timestamp's overflow count is full, which is a parameter problem at pointer.
 func (p *ip4) record(h wire.IPv4, ip [4]byte) (pointer int, ok bool) {
+	defer h.UpdateHeaderChecksum()
 	w := h.WalkOptions()
 	for o, more := w.Next(); more; o, more = w.Next() {
 		switch o.Type() {
@@ -134,6 +135,5 @@ func (p *ip4) record(h wire.IPv4, ip [4]byte) (pointer int, ok bool) {
 			}
 		}
 	}
-	h.UpdateHeaderChecksum()
 	return 0, true
 }
