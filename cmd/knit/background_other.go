@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func (u *up) background() error {
+	return errors.New("this system knows no daemons of knit: use --foreground under a service manager")
+}
+
+func detach(int) error { return errors.ErrUnsupported }

@@ -1,0 +1,9 @@
+package server
+
+// handlers returns one handler for each verb of control.Verbs.
+func handlers() []Handler {
+	return []Handler{
+		lsmod(),
+		dmesg(),
+	}
+}

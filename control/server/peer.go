@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/knitnet/knit/control"
+)
+
+// peerKey is the context key of what is wrong with a caller.
+type peerKey struct{}
+
+// withPeer notes whether the caller may command this kernel.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, checkPeer(c))
+}
+
+// checkPeer returns why the process at the other end may not command us, or nil:
+// it must run as the user that we run as, or as root.
+func checkPeer(c net.Conn) error {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return fmt.Errorf("knit: not a Unix socket")
+	}
+	uid, err := peerUID(u)
+	if err != nil {
+		return fmt.Errorf("knit: cannot tell who calls: %w", err)
+	}
+	if own := os.Geteuid(); uid != 0 && uid != own {
+		return control.Errorf(1, "knit: permission denied: this daemon belongs to uid %d, you are uid %d", own, uid)
+	}
+	return nil
+}
+
+// refuseOthers lets only callers that withPeer found good reach h.
+func refuseOthers(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err, bad := r.Context().Value(peerKey{}).(error); bad {
+			w.Header().Set("Content-Type", control.ContentType)
+			(&lines{w: w, flush: http.NewResponseController(w)}).fail(http.StatusForbidden, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,9 @@
+package control
+
+// Verbs returns the table of commands, in the order in which help lists them.
+func Verbs() []Command {
+	return []Command{
+		Lsmod(),
+		Dmesg(),
+	}
+}
