@@ -255,8 +255,12 @@ func (c *conn) Close() {
 		}
 		c.takeConsumed(now)
 		c.takeQueued()
+		if c.linger == 0 {
+			c.tcb.Abort()
+			return
+		}
 		c.tcb.Close(now)
-		if c.linger >= 0 {
+		if c.linger > 0 {
 			c.tcb.AbortAfter(now, time.Duration(c.linger)*time.Second)
 		}
 	})
