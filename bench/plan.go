@@ -6,6 +6,7 @@ import (
 	"github.com/knitnet/knit/bench/system"
 	"github.com/knitnet/knit/bench/system/bare"
 	"github.com/knitnet/knit/bench/system/gvisor"
+	"github.com/knitnet/knit/bench/system/knit"
 	"github.com/knitnet/knit/bench/system/linux"
 )
 
@@ -36,51 +37,65 @@ var (
 // plan returns the contests in the order in which they are run and printed.
 func plan() []contest {
 	var (
+		self    = knit.System{}
 		ceiling = bare.Ceiling{}
 		pipe    = gvisor.System{}
 		veth    = gvisor.System{Driver: gvisor.Veth}
 		vnet    = gvisor.System{VNet: true}
 		kernel  = linux.System{}
+		merging = linux.System{Software: true}
 	)
 	return []contest{
 		enter(metric.Stream(), "Stream1500", "link of MTU 1500 without segmentation offload", 1000, []contender{
-			{"gvisor-pipe", pipe, link}, {"gvisor-veth", veth, link}, {"linux-veth", kernel, link}, {"ceiling", ceiling, link},
+			{report.Subject, self, link}, {"gvisor-pipe", pipe, link}, {"gvisor-veth", veth, link},
+			{"linux-veth", kernel, link}, {"linux-veth-gro", merging, link}, {"ceiling", ceiling, link},
 		}),
 		enter(metric.Stream(), "StreamOffload", "link of MTU 1500 with segmentation offload", 3000, []contender{
-			{"gvisor-pipe", pipe, offload}, {"linux-veth", kernel, offload}, {"ceiling", ceiling, offload},
+			{report.Subject, self, offload}, {"gvisor-pipe", pipe, offload},
+			{"linux-veth", kernel, offload}, {"linux-veth-gro", merging, offload}, {"ceiling", ceiling, offload},
 		}),
 		enter(metric.Stream(), "StreamLoopback", "loopback device, and a link of MTU 65535", 0, []contender{
+			{"knit-loopback", self, loopback}, {"knit-pipe-65535", self, large},
 			{"gvisor-loopback", pipe, loopback}, {"gvisor-pipe-65535", pipe, large},
 			{"linux-loopback", kernel, loopback}, {"linux-veth-65535", kernel, large},
 		}),
 		enter(metric.RoundTrip(), "RoundTrip", "", 6, []contender{
+			{report.Subject, self, link}, {"knit-loopback", self, loopback},
 			{"gvisor-pipe", pipe, link}, {"gvisor-veth", veth, link}, {"gvisor-loopback", pipe, loopback},
 			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
 			{"net.Pipe", bare.Pipe{}, link}, {"ceiling", ceiling, link},
 		}),
 		enter(metric.Connect(), "Connect", "", 30, []contender{
+			{report.Subject, self, link}, {"knit-loopback", self, loopback},
 			{"gvisor-pipe", pipe, link}, {"gvisor-loopback", pipe, loopback},
 			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
 		}),
 		enter(metric.Datagram(), "Datagram", "", 2, []contender{
+			{report.Subject, self, link}, {"knit-loopback", self, loopback},
 			{"gvisor-pipe", pipe, link}, {"gvisor-loopback", pipe, loopback},
 			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
 		}),
 		enter(metric.Forward(), "Forward", "from device to device", 0, []contender{
-			{"gvisor", pipe, link}, {"linux-veth", kernel, link},
+			{report.Subject, self, link}, {"gvisor", pipe, link}, {"linux-veth", kernel, link},
 		}),
 		enter(metric.Datagram(), "ForwardUDP", "through a router, from socket to socket", 0, []contender{
-			{"gvisor-pipe", pipe, routed}, {"linux-veth", kernel, routed},
+			{report.Subject, self, routed}, {"gvisor-pipe", pipe, routed}, {"linux-veth", kernel, routed},
 		}),
 		enter(metric.Idle(), "Idle", "", 3000, []contender{
-			{"gvisor-pipe", pipe, link}, {"linux-loopback", kernel, loopback},
+			{report.Subject, self, link}, {"gvisor-pipe", pipe, link}, {"linux-loopback", kernel, loopback},
 		}),
-		enter(metric.IperfIn(), "IperfIn", "", 0, []contender{
-			{"gvisor-tap", pipe, link}, {"gvisor-vnet", vnet, offload}, {"linux-veth", kernel, offload},
-		}),
-		enter(metric.IperfOut(), "IperfOut", "", 0, []contender{
-			{"gvisor-tap", pipe, link}, {"gvisor-vnet", vnet, offload}, {"linux-veth", kernel, offload},
-		}),
+		enter(metric.IperfIn(), "IperfIn", "", 0, tapped(self, pipe, vnet, kernel)),
+		enter(metric.IperfOut(), "IperfOut", "", 0, tapped(self, pipe, vnet, kernel)),
+	}
+}
+
+// tapped returns the contenders behind a TAP. gVisor's driver for one has no
+// offload; a packet socket, for which it has, stands beside it, and knit without
+// offload.
+func tapped(self, tap, vnet, kernel system.System) []contender {
+	return []contender{
+		{report.Subject, self, offload}, {"knit-plain", self, link},
+		{"gvisor-tap", tap, link}, {"gvisor-vnet", vnet, offload}, {"linux-veth", kernel, offload},
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ type runner struct {
 	began    time.Time
 	done     int
 	total    int
-	broken   []error
+	failures int
 }
 
 func newRunner(s settings, quick bool) (*runner, error) {
@@ -97,7 +98,8 @@ func (r *runner) measure(c cell, row *report.Row) {
 	var says string
 	switch {
 	case out.Failed != "":
-		r.broken = append(r.broken, fmt.Errorf("%v: %s", c, out.Failed))
+		r.failures++
+		row.Failed = cmp.Or(row.Failed, out.Failed)
 		says = "FAILED: " + out.Failed
 	case out.Missing != "":
 		row.Missing = out.Missing
@@ -147,5 +149,10 @@ func firstLine(err error) error {
 	return nil
 }
 
-// failure returns what went wrong in measurements, or nil.
-func (r *runner) failure() error { return errors.Join(r.broken...) }
+// failure says how many measurements went wrong; nil if none did.
+func (r *runner) failure() error {
+	if r.failures == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d measurements failed", r.failures, r.done)
+}

@@ -102,6 +102,12 @@ type Paired interface {
 	Peer(dev *Device) *Device
 }
 
+// A Deleter is a Driver that can delete its device, and what belongs to it, also
+// where its kind is not known: in the other kernel of a pipe.
+type Deleter interface {
+	Delete(dev *Device) error
+}
+
 // Info describes a new device.
 type Info struct {
 	// Name may contain one %d, which becomes the first free number.

@@ -12,7 +12,8 @@ type Kind struct {
 	// New makes one device called name (a pattern with %d when the user gave
 	// none). Options not known are an error that names the known ones.
 	New func(name string, options map[string]string) (*Device, error)
-	// Delete removes a device that New made.
+	// Delete removes a device that New made. It is not needed where the driver is a
+	// Deleter.
 	Delete func(dev *Device) error
 }
 
@@ -56,8 +57,12 @@ func (l *Layer) Create(kind, name string, options map[string]string) (*Device, e
 	return k.New(name, options)
 }
 
-// Delete removes a device that Create made; others are EOPNOTSUPP.
+// Delete removes a device that Create made, or whose driver is a Deleter; others are
+// EOPNOTSUPP.
 func (l *Layer) Delete(dev *Device) error {
+	if d, ok := dev.driver.(Deleter); ok {
+		return d.Delete(dev)
+	}
 	k, ok := l.kind(dev.Kind())
 	if !ok || k.Delete == nil {
 		return fmt.Errorf("delete %s: %w", dev.Name(), syscall.EOPNOTSUPP)

@@ -110,6 +110,9 @@ func (l *Layer) lookup(p *Path, f Flow) error {
 		hop = hopBy(r, f.Index)
 	}
 	p.Route, p.Device, p.NextHop = r, l.Link.Device(hop.Index), hop.Gateway
+	if r.Type == route.Local { // somebody here speaks for it: see TakesIn
+		p.Type, p.Device = route.Local, l.Loopback()
+	}
 	if !p.NextHop.IsValid() || p.Type != route.Unicast {
 		p.NextHop = f.Dst
 	}
@@ -180,7 +183,7 @@ func (l *Layer) onLink(p *Path, index int32) error {
 func (l *Layer) choose(p *Path, fam Family) error {
 	if !p.Src.IsValid() {
 		switch {
-		case p.Type == route.Local:
+		case p.Type == route.Local && l.IsLocal(p.Dst):
 			p.Src = p.Dst
 		case p.Route != nil && p.Route.Src.IsValid():
 			p.Src = p.Route.Src

@@ -112,18 +112,31 @@ func (f *flow) wait() error {
 	}
 }
 
-// An addrPortReader receives without allocating an address, as *net.UDPConn does.
-type addrPortReader interface {
-	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+// The methods by which sockets receive without allocating an address: that of
+// *net.UDPConn, and knit's.
+type (
+	udpAddrPortReader interface {
+		ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	}
+	addrPortReader interface {
+		ReadFromAddrPort(b []byte) (int, netip.AddrPort, error)
+	}
+)
+
+// reader returns the cheapest way to receive a datagram from p into buf.
+func reader(p net.PacketConn, buf []byte) func() error {
+	switch r := p.(type) {
+	case udpAddrPortReader:
+		return func() error { _, _, err := r.ReadFromUDPAddrPort(buf); return err }
+	case addrPortReader:
+		return func() error { _, _, err := r.ReadFromAddrPort(buf); return err }
+	}
+	return func() error { _, _, err := p.ReadFrom(buf); return err }
 }
 
 // receive gives a credit for each credit's worth of datagrams, until p is closed.
 func (f *flow) receive(p net.PacketConn) {
-	buf := make([]byte, 2*datagramSize)
-	read := func() error { _, _, err := p.ReadFrom(buf); return err }
-	if r, ok := p.(addrPortReader); ok {
-		read = func() error { _, _, err := r.ReadFromUDPAddrPort(buf); return err }
-	}
+	read := reader(p, make([]byte, 2*datagramSize))
 	for got := 1; ; got++ {
 		if read() != nil {
 			return

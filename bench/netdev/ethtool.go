@@ -25,18 +25,14 @@ type ifreq struct {
 	_    [16]byte // the union is 24 bytes
 }
 
-// segmentation turns the offloads of a device in the calling thread's namespace
-// on or off.
-//
-// On, GRO stays off: a veth that merges runs NAPI and takes the large segments
-// of its peer no faster for it, and this is how Linux sets up a veth.
-func segmentation(device string, on bool) error {
+// segmentation sets the offloads of a device in the calling thread's namespace.
+func (d Device) segmentation() error {
 	for _, set := range []struct {
 		cmd uint32
 		on  bool
-	}{{setTSO, on}, {setGSO, on}, {setGRO, false}} {
-		if err := ethtoolSet(device, set.cmd, set.on); err != nil {
-			return fmt.Errorf("ethtool command %#x on %s: %w", set.cmd, device, err)
+	}{{setTSO, d.Offload}, {setGSO, d.Offload || d.Software}, {setGRO, d.Software}} {
+		if err := ethtoolSet(d.Name, set.cmd, set.on); err != nil {
+			return fmt.Errorf("ethtool command %#x: %w", set.cmd, err)
 		}
 	}
 	return nil

@@ -22,6 +22,9 @@ type Device struct {
 	MTU int
 	// Offload lets it carry segments larger than its MTU.
 	Offload bool
+	// Software lets the kernel cut large segments just before the device, and
+	// merge small ones behind it.
+	Software bool
 }
 
 // Do runs f where the device is, and returns what f returned.
@@ -66,13 +69,14 @@ func (d Device) move() error {
 }
 
 func (d Device) setUpVeth() error {
-	if err := segmentation(d.Name, d.Offload); err != nil {
+	if err := d.segmentation(); err != nil {
 		return err
 	}
-	return d.setUp()
+	return d.SetUp()
 }
 
-func (d Device) setUp() error {
+// SetUp gives a device that exists its MTU and address and takes it up.
+func (d Device) SetUp() error {
 	l, err := netlink.LinkByName(d.Name)
 	if err != nil {
 		return err

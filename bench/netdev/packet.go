@@ -26,7 +26,7 @@ func TAP(d Device) (*os.File, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("make the TAP device %s: %w", d.Name, err)
 	}
-	if err := d.setUp(); err != nil {
+	if err := d.SetUp(); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("set up %s: %w", d.Name, err)
 	}

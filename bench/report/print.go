@@ -38,6 +38,9 @@ func (t Table) print(b *strings.Builder) {
 		if r.Missing != "" {
 			fmt.Fprintf(b, "%s was left out: %s\n", r.Label, r.Missing)
 		}
+		if r.Failed != "" {
+			fmt.Fprintf(b, "%s FAILED: %s\n", r.Label, r.Failed)
+		}
 	}
 	t.printGoal(b, base, ok)
 }

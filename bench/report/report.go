@@ -28,11 +28,12 @@ type Heading struct {
 	Goal   float64
 }
 
-// A Row is a contender and its samples. Missing says why it has none.
+// A Row is a contender and its samples. Missing says why it has none, Failed what
+// first went wrong in measuring it.
 type Row struct {
-	Label   string
-	Samples []Sample
-	Missing string
+	Label           string
+	Samples         []Sample
+	Missing, Failed string
 }
 
 // A Table is a heading and its contenders, of which the first is the one that the

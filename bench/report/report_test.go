@@ -57,7 +57,7 @@ func sampleTables() (Machine, []Table) {
 			Heading: Heading{Name: "Stream", Title: "a stream", Unit: "MB/s", Higher: true, Goal: 1000},
 			Rows: []Row{
 				row(Subject, "MB/s", 1100, 900, 1000), row("other", "MB/s", 80.5, 81.25),
-				{Label: "absent", Missing: "no such device"}, {Label: "broken"},
+				{Label: "absent", Missing: "no such device"}, {Label: "broken", Failed: "connection refused"},
 			},
 		},
 		{

@@ -36,8 +36,9 @@ type Options struct {
 
 	// Offload lets a link carry segments larger than its MTU, as devices with
 	// segmentation offload do. Without it no packet on any link is larger than
-	// the MTU. Checksums are outside of this: no in-process link needs them,
-	// and a stack may leave them out in both cases.
+	// the MTU; that a stack cuts large segments before the link and merges small
+	// ones behind it is its own affair. So are checksums: no in-process link
+	// needs them, and a stack may leave them out in both cases.
 	Offload bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type driver struct {
 	queues []*queue
 
 	reading sync.WaitGroup // readers of the time the device is up
+	told    atomic.Bool    // that the host's interface is gone, since the last Open
 }
 
 // A queue is one descriptor. fd is that of file and is used directly, without the
@@ -74,6 +76,7 @@ func (d *driver) Open(dev *link.Device) error {
 	if err := link.Hold(d.hold); err != nil {
 		return err
 	}
+	d.told.Store(false)
 	d.setCarrier(1)
 	for _, q := range d.queues {
 		if err := q.file.SetReadDeadline(time.Time{}); err != nil {

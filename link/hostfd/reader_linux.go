@@ -1,6 +1,7 @@
 package hostfd
 
 import (
+	"io"
 	"unsafe"
 
 	"github.com/knitnet/knit/core/packet"
@@ -8,15 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// maxBatch is how many packets are taken before they are given to the kernel:
-	// NAPI's budget.
-	maxBatch = 64
-
-	// maxErrors is how many reads in a row may fail before the poller is asked
-	// again.
-	maxErrors = 64
-)
+// maxBatch is how many reads are made before the kernel is given what they brought:
+// NAPI's budget.
+const maxBatch = 64
 
 // A reader takes what comes from one queue.
 type reader struct {
@@ -25,7 +20,7 @@ type reader struct {
 	queue   *queue
 	land    landing
 	batch   packet.Queue
-	failure unix.Errno // why the queue is lost
+	failure error // why the queue is lost
 }
 
 func newReader(d *driver, dev *link.Device, q *queue) *reader {
@@ -37,15 +32,17 @@ func newReader(d *driver, dev *link.Device, q *queue) *reader {
 // run reads until Close sets a deadline in the past, or the queue is lost.
 func (r *reader) run() {
 	_ = r.queue.raw.Read(r.ready) // an error is the deadline
-	if r.failure == 0 {
+	if r.failure == nil {
 		return
 	}
 	// Not in this goroutine: Close waits for it, and a watcher that hears of the
 	// lost carrier may want to close the device.
-	go func() {
-		r.driver.lost(r.dev, r.failure)
-		r.dev.SetCarrier(false)
-	}()
+	if !r.driver.told.Swap(true) {
+		go func() {
+			r.driver.lost(r.dev, r.failure)
+			r.dev.SetCarrier(false)
+		}()
+	}
 }
 
 // ready is called when there may be something to read. It returns true to end, and
@@ -58,7 +55,7 @@ func (r *reader) ready(fd uintptr) (done bool) {
 			r.dev.Receive(&r.batch)
 		}
 		if !more {
-			return r.failure != 0
+			return r.failure != nil
 		}
 	}
 	return true
@@ -67,31 +64,30 @@ func (r *reader) ready(fd uintptr) (done bool) {
 // fillBatch reads what is there into the batch. It reports whether there may be
 // more.
 func (r *reader) fillBatch(fd int) (more bool) {
-	errors := 0
-	for r.batch.Len() < maxBatch {
+	failed := 0
+	for range maxBatch {
 		n, errno := r.read(fd)
 		switch {
-		case errno == 0:
-			errors = 0
+		case errno == 0 && n > 0:
 			if pkt := r.land.build(n); pkt != nil {
 				r.batch.Push(pkt)
 			} else {
 				r.dev.Rx().Errors.Inc()
 			}
+		case errno == 0:
+			r.failure = io.EOF // of a socket whose other end is closed
+			return false
 		case errno == unix.EAGAIN:
 			return false
-		case errno == unix.EINTR:
 		case isFatal(errno):
 			r.failure = errno
 			return false
-		default:
+		case errno != unix.EINTR:
 			r.dev.Rx().Errors.Inc()
-			if errors++; errors == maxErrors {
-				return false
-			}
+			failed++
 		}
 	}
-	return true
+	return failed < maxBatch // else ask the poller first
 }
 
 // isFatal reports whether the queue will never give anything again.

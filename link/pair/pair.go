@@ -7,7 +7,6 @@
 package pair
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"github.com/knitnet/knit/core/packet"
@@ -90,12 +89,8 @@ func (e *end) Peer(*link.Device) *link.Device {
 	return peer
 }
 
-// Detach takes both devices of a pair away, given one of them.
-func Detach(dev *link.Device) error {
-	e, ok := dev.Driver().(*end)
-	if !ok {
-		return fmt.Errorf("device %s: not one of a pair", dev.Name())
-	}
+// Delete implements link.Deleter: with one device of a pair the other one goes.
+func (e *end) Delete(dev *link.Device) error {
 	dev.Detach()
 	if peer := e.peer.Load(); peer != nil {
 		peer.Detach()

@@ -37,7 +37,6 @@ func start(c *module.Context) error {
 		New: func(name string, options map[string]string) (*link.Device, error) {
 			return m.fromOptions(l, name, options)
 		},
-		Delete: pair.Detach,
 	})
 	if err != nil {
 		return err

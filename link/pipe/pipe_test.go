@@ -90,6 +90,14 @@ func TestWithoutOffload(t *testing.T) {
 	}
 }
 
+// TestDeleteInTheOtherKernel: which does not know the kind.
+func TestDeleteInTheOtherKernel(t *testing.T) {
+	x, y, _ := join(t, link.PipeConfig{})
+	if err := y.Layer().Delete(y); err != nil || len(x.Layer().Devices())+len(y.Layer().Devices()) != 0 {
+		t.Errorf("Delete: %v, left %v and %v", err, x.Layer().Devices(), y.Layer().Devices())
+	}
+}
+
 // TestEthernet: a pair of Ethernet devices across two kernels.
 func TestEthernet(t *testing.T) {
 	x, y, _ := join(t, link.PipeConfig{Ethernet: true})

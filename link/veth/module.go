@@ -41,7 +41,6 @@ func start(c *module.Context) error {
 			}
 			return add(l, &set, name, peer, hold)
 		},
-		Delete: pair.Detach,
 	})
 	if err != nil {
 		return err

@@ -11,8 +11,8 @@ const (
 	// maxHeaders bounds the extension headers of a packet (RFC 8504 §5.3 allows a
 	// limit; RFC 8200 §4.1 knows of seven in the order it recommends).
 	maxHeaders = 8
-	// maxOptions bounds the options of one header, padding aside (RFC 8504 §5.3:
-	// "A host MAY set a limit on the number of options"; Linux: max_hbh_opts_number).
+	// maxOptions bounds the options of one header, padding aside (RFC 8504 §5.3
+	// allows that too; Linux: max_hbh_opts_number).
 	maxOptions = 8
 )
 
@@ -146,16 +146,36 @@ func (p *ip6) reassemble(pkt *packet.Packet) *packet.Packet {
 		p.bad(pkt, stat.IPv6BadExthdr)
 		return nil
 	}
+	if whole != nil && isNeighbourDiscovery(whole) {
+		p.bad(whole, stat.IPv6NDiscFrag)
+		return nil
+	}
 	return whole
+}
+
+// isNeighbourDiscovery reports whether a packet that came in fragments is one that
+// must not: "Nodes MUST silently ignore the following Neighbor Discovery [...]
+// messages if the packet carrying them includes an IPv6 Fragmentation Header"
+// (RFC 6980 §5).
+func isNeighbourDiscovery(pkt *packet.Packet) bool {
+	if !ensureHeaders(pkt) {
+		return false // it will not get further anyway
+	}
+	h, _ := wire.ParseIPv6(pkt.Head())
+	proto, off, _, ok := h.Upper()
+	if !ok || proto != wire.ProtoICMPv6 || off >= pkt.HeadLen() {
+		return false
+	}
+	typ := pkt.Head()[off]
+	return typ >= wire.ICMP6RouterSolicit && typ <= wire.ICMP6Redirect
 }
 
 // brokenChain answers a chain of headers that stops early, and ends pkt.
 func (p *ip6) brokenChain(pkt *packet.Packet, err wire.IPv6ExtError, pointer int) {
 	switch err {
 	case wire.IPv6ExtIncomplete:
-		// "If a host receives a First Fragment that does not satisfy the
-		// above-stated requirement, the host SHOULD discard the packet and MAY send
-		// an ICMPv6 error message [...] Code 3" (RFC 7112 §5).
+		// A first fragment has to hold all headers; the error for one that does not
+		// has code 3 and a pointer of zero (RFC 7112 §5).
 		p.parameterProblem(pkt, wire.ICMP6IncompleteChain, 0)
 	case wire.IPv6ExtMisplaced:
 		p.parameterProblem(pkt, wire.ICMP6BadNextHeader, pointer)
@@ -207,8 +227,10 @@ func (p *ip6) obeyOne(pkt *packet.Packet, x wire.IPv6Ext) bool {
 			p.parameterProblem(pkt, wire.ICMP6BadField, x.Offset()+2)
 			return p.bad(pkt, stat.IPv6BadExthdr)
 		}
+	case wire.ProtoFragment: // the only legal one is gone
+		return p.bad(pkt, stat.IPv6BadExthdr)
 	}
-	return true // hop-by-hop: obeyed when it came in; fragment: gone
+	return true // hop-by-hop: obeyed when it came in
 }
 
 func (p *ip6) parameterProblem(pkt *packet.Packet, code uint8, pointer int) {

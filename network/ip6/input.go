@@ -7,7 +7,6 @@ import (
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
-	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -156,8 +155,7 @@ func (p *ip6) routeGroup(dev *link.Device, h wire.IPv6, pkt *packet.Packet, q *p
 // address is so on its own link only (RFC 4007 §5).
 func (p *ip6) isLocal(dev *link.Device, dst netip.Addr) bool {
 	if !dst.IsLinkLocalUnicast() || dev.Type() == link.Loopback {
-		r := p.net.Local.Lookup(dst)
-		return r != nil && r.Type == route.Local
+		return p.net.TakesIn(dst)
 	}
 	for _, a := range p.net.Addrs(dev.Index()) {
 		if a.IP() == dst {

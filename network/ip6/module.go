@@ -5,6 +5,7 @@ package ip6
 
 import (
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
 
 	"github.com/knitnet/knit/core/clock"
@@ -52,6 +53,7 @@ type ip6 struct {
 	// empty set.
 	tentative atomic.Pointer[map[owned]bool]
 	expiry    clock.Timer // of address lifetimes
+	mtus      sync.Map    // interface index -> MTU that was seen last
 	groups    groups
 	looped    looped
 }
@@ -78,7 +80,7 @@ func start(c *module.Context) error {
 	})
 	c.Free(p.frags.Close)
 	var undo func()
-	if p.conf, undo, err = conf6.New(n.Link, sysctls, p.settingChanged); err != nil {
+	if p.conf, undo, err = conf6.New(n.Link, sysctls); err != nil {
 		return err
 	}
 	c.Cleanup(undo)
@@ -105,6 +107,7 @@ func (p *ip6) register(c *module.Context) error {
 	}
 	c.Cleanup(p.removeAddrs)
 	c.Cleanup(p.leaveGroups)
+	c.Cleanup(p.conf.Watch(p.settingChanged))
 	c.Cleanup(n.Watch(p.addrChanged))
 	c.Cleanup(n.Link.Watch(p.deviceChanged))
 	for _, dev := range n.Link.Devices() {
@@ -130,8 +133,8 @@ func (p *ip6) registerStats(c *module.Context) error {
 	return c.Register(files.Register("net/if_inet6", p.writeAddrs))
 }
 
-// MinMTU is the smallest path MTU that is believed (RFC 8201 §4: "A node MUST NOT
-// reduce its estimate of the Path MTU below the IPv6 minimum link MTU").
+// MinMTU is the smallest path MTU that is believed: the IPv6 minimum link MTU
+// (RFC 8201 §4).
 func (p *ip6) MinMTU() int { return wire.IPv6MinMTU }
 
 // LinkMTU implements network.MTULimiter: routers may advertise a smaller MTU than

@@ -117,9 +117,13 @@ var (
 // A Table is a set of routes. The zero Table is empty and ready to use. Lookups
 // are lock free and run concurrently with changes.
 type Table struct {
-	mu   sync.Mutex
-	tree atomic.Pointer[bart.Table[[]*Route]]
+	mu    sync.Mutex
+	tree  atomic.Pointer[bart.Table[[]*Route]]
+	local atomic.Int32 // routes of type Local
 }
+
+// HasLocal reports whether any route is of type Local.
+func (t *Table) HasLocal() bool { return t.local.Load() > 0 }
 
 // Lookup returns the route with the longest prefix that contains a, and of
 // those the one with the smallest metric. a must not be an IPv4-mapped address.
@@ -217,6 +221,7 @@ func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) err
 	if err != nil {
 		return err
 	}
+	t.local.Add(int32(countLocal(rs) - countLocal(old)))
 	if len(rs) == 0 {
 		tree = tree.DeletePersist(dst)
 	} else {
@@ -224,6 +229,15 @@ func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) err
 	}
 	t.tree.Store(tree)
 	return nil
+}
+
+func countLocal(rs []*Route) (n int) {
+	for _, r := range rs {
+		if r.Type == Local {
+			n++
+		}
+	}
+	return n
 }
 
 // DeleteFunc removes every route for which del holds and returns them.

@@ -40,13 +40,20 @@ func (t *tcp) Input(q *packet.Queue) {
 	}
 }
 
-// stray takes a segment that belongs to no connection: for a listener, or for
-// nobody. minISS is where the sequence numbers of a connection in TIME-WAIT
-// ended that it replaces.
+// stray takes a segment that belongs to no connection: for a listener, for the
+// interceptor, or for nobody. minISS is where the sequence numbers of a connection
+// in TIME-WAIT ended that it replaces.
 func (t *tcp) stray(pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
 	k := tupleOf(pkt, h)
+	foreign := t.isForeign(&k)
+	if foreign && t.intercept(pkt, h, &k, minISS, true) {
+		return
+	}
 	if l := t.listeners.lookup(&k, pkt.In); l != nil {
 		l.input(pkt, h, &k, minISS)
+		return
+	}
+	if !foreign && t.intercept(pkt, h, &k, minISS, false) {
 		return
 	}
 	t.reset(pkt, h)

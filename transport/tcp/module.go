@@ -25,19 +25,20 @@ var Module = module.Spec{
 }
 
 type tcp struct {
-	net       *network.Layer
-	clock     *clock.Clock
-	cc        *cc.Table
-	ports     *transport.Ports
-	sockets   *module.Users
-	conns     table
-	listeners listenTable
-	waits     waitList
-	secret    secret
-	nextPort  portTable
-	nextID    atomic.Uint64
-	settings  settings
-	mib       mib
+	net         *network.Layer
+	clock       *clock.Clock
+	cc          *cc.Table
+	ports       *transport.Ports
+	sockets     *module.Users
+	conns       table
+	listeners   listenTable
+	interceptor atomic.Pointer[interceptor]
+	waits       waitList
+	secret      secret
+	nextPort    portTable
+	nextID      atomic.Uint64
+	settings    settings
+	mib         mib
 }
 
 func start(c *module.Context) error {

@@ -38,6 +38,9 @@ func (u *udp) input(pkt *packet.Packet) {
 		return
 	}
 	s := u.table.find(&f)
+	if u.interceptor.Load() != nil && (s == nil || !s.intercepted) && u.intercept(pkt, &f, m, s != nil) {
+		return
+	}
 	if s == nil {
 		m.noPorts.Inc()
 		u.net.SendError(v, network.PortUnreachable, pkt)

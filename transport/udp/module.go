@@ -2,6 +2,8 @@
 package udp
 
 import (
+	"sync/atomic"
+
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/network"
@@ -22,12 +24,13 @@ var Module = module.Spec{
 }
 
 type udp struct {
-	net     *network.Layer
-	ports   *transport.Ports
-	sockets *module.Users
-	table   table
-	batches batches
-	mib     [2]mib // by network.Version
+	net         *network.Layer
+	ports       *transport.Ports
+	sockets     *module.Users
+	table       table
+	interceptor atomic.Pointer[interceptor]
+	batches     batches
+	mib         [2]mib // by network.Version
 }
 
 // mib holds the counters of the Udp and Udp6 groups (RFC 4113).

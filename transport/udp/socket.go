@@ -17,6 +17,8 @@ type socket struct {
 	addr  netip.Addr // bound address; zero: all of both versions
 	port  uint16
 	index int32
+	// intercepted: addr need not be an address of this host, and no port is bound.
+	intercepted bool
 
 	queue datagram.Queue
 	opts  datagram.Options

@@ -17,10 +17,14 @@ import (
 )
 
 // System is Linux. The zero value is ready to use.
-type System struct{}
+type System struct {
+	// Software lets Linux cut large segments just before a link and merge small
+	// ones behind it (GSO and GRO). A veth does not merge unless told to.
+	Software bool
+}
 
 // Net implements system.System.
-func (System) Net(o system.Options) (*system.Net, error) {
+func (s System) Net(o system.Options) (*system.Net, error) {
 	var (
 		n   *system.Net
 		err error
@@ -29,9 +33,9 @@ func (System) Net(o system.Options) (*system.Net, error) {
 	case system.Loopback:
 		n, err = loopback()
 	case system.Link:
-		n, err = link(o)
+		n, err = s.link(o)
 	default:
-		n, err = routed(o)
+		n, err = s.routed(o)
 	}
 	if err != nil {
 		return nil, err
@@ -42,8 +46,8 @@ func (System) Net(o system.Options) (*system.Net, error) {
 
 // TAP implements system.TAPper. Linux needs no TAP to be reached by programs:
 // a veth pair into another namespace takes its place.
-func (System) TAP(o system.Options) (*system.Net, error) {
-	n, err := link(o)
+func (s System) TAP(o system.Options) (*system.Net, error) {
+	n, err := s.link(o)
 	if err != nil {
 		return nil, err
 	}

@@ -21,20 +21,20 @@ const maxBatch = 256
 // Router implements system.Forwarder: frames enter through a packet socket on a
 // veth whose other end is in the router's namespace, and are counted where they
 // leave it.
-func (System) Router(o system.Options) (*system.Router, error) {
-	c, err := newChain(o)
+func (s System) Router(o system.Options) (*system.Router, error) {
+	c, err := s.newChain(o)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSender(c)
+	from, err := newSender(c)
 	if err != nil {
 		c.close()
 		return nil, err
 	}
 	return &system.Router{
-		Inject:    s.send,
+		Inject:    from.send,
 		Delivered: func() uint64 { return received(c.z) },
-		Close:     func() { unix.Close(s.fd); c.close() },
+		Close:     func() { unix.Close(from.fd); c.close() },
 	}, nil
 }
 

@@ -14,14 +14,14 @@ import (
 )
 
 // link joins the process's namespace with a new one by a veth pair.
-func link(o system.Options) (*system.Net, error) {
+func (s System) link(o system.Options) (*system.Net, error) {
 	z, err := newNS()
 	if err != nil {
 		return nil, err
 	}
 	a := netdev.Device{Name: "bench0", Addr: netip.MustParsePrefix("10.77.0.1/24")}
 	b := netdev.Device{Name: "bench1", Addr: netip.MustParsePrefix("10.77.0.2/24"), NS: z}
-	remove, err := pair(a, b, o)
+	remove, err := s.pair(a, b, o)
 	if err != nil {
 		z.Close()
 		return nil, err
@@ -34,8 +34,8 @@ func link(o system.Options) (*system.Net, error) {
 }
 
 // routed puts a forwarding namespace between that of the process and a new one.
-func routed(o system.Options) (*system.Net, error) {
-	c, err := newChain(o)
+func (s System) routed(o system.Options) (*system.Net, error) {
+	c, err := s.newChain(o)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ type chain struct {
 	remove []func()
 }
 
-func newChain(o system.Options) (*chain, error) {
+func (s System) newChain(o system.Options) (*chain, error) {
 	r, err := newNS()
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func newChain(o system.Options) (*chain, error) {
 		return nil, err
 	}
 	c := &chain{r: r, z: z}
-	if err := c.join(o); err != nil {
+	if err := c.join(s, o); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -80,13 +80,13 @@ func (c *chain) close() {
 }
 
 // join makes the two links and the routes. After an error close undoes it.
-func (c *chain) join(o system.Options) error {
+func (c *chain) join(s System, o system.Options) error {
 	left := netdev.Device{Name: "bench0", Addr: netip.MustParsePrefix("10.77.1.1/24")}
 	in := netdev.Device{Name: "in", Addr: netip.MustParsePrefix("10.77.1.2/24"), NS: c.r}
 	out := netdev.Device{Name: "out", Addr: netip.MustParsePrefix("10.77.2.2/24"), NS: c.r}
 	right := netdev.Device{Name: "bench1", Addr: netip.MustParsePrefix("10.77.2.1/24"), NS: c.z}
 	for _, ends := range [][2]netdev.Device{{left, in}, {out, right}} {
-		remove, err := pair(ends[0], ends[1], o)
+		remove, err := s.pair(ends[0], ends[1], o)
 		if err != nil {
 			return err
 		}
@@ -105,9 +105,9 @@ func (c *chain) join(o system.Options) error {
 }
 
 // pair makes a veth pair with the options of the network.
-func pair(a, z netdev.Device, o system.Options) (remove func(), err error) {
+func (s System) pair(a, z netdev.Device, o system.Options) (remove func(), err error) {
 	for _, d := range []*netdev.Device{&a, &z} {
-		d.MTU, d.Offload = o.LinkMTU(), o.Offload
+		d.MTU, d.Offload, d.Software = o.LinkMTU(), o.Offload, s.Software
 	}
 	return netdev.Pair(a, z)
 }

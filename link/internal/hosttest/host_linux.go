@@ -15,9 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of the two sides.
+// Linux returns the address of the host's interface.
 func Linux() net.IP { return net.IP{10, 9, 0, 1} }
-func Knit() net.IP  { return net.IP{10, 9, 0, 2} }
+
+// Knit returns the address that a Peer answers for.
+func Knit() net.IP { return net.IP{10, 9, 0, 2} }
 
 // Namespace runs f on a thread in a network namespace of its own, which vanishes
 // with the thread. f must create its sockets in its own goroutine. Where the machine

@@ -10,6 +10,7 @@ import (
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/link/internal/linktest"
 	"github.com/knitnet/knit/wire"
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds a wait of a test that fails.
@@ -22,6 +23,7 @@ func Exchange(t *testing.T, p *Peer) {
 	datagramsOut(t, p)
 	stream(t, p)
 	if p.dev.Features()&link.USO != 0 {
+		datagramBatchIn(t, p)
 		datagramBatchOut(t, p)
 	}
 }
@@ -74,6 +76,24 @@ func expect(t *testing.T, c *net.UDPConn, want []byte) {
 	Must(t, err)
 	if !bytes.Equal(buf[:n], want) {
 		t.Errorf("host received %d bytes %.20q, want %d", n, buf[:n], len(want))
+	}
+}
+
+// datagramBatchIn: datagrams that the host sends at once arrive as one packet.
+func datagramBatchIn(t *testing.T, p *Peer) {
+	t.Helper()
+	c := Listen(t)
+	raw, err := c.SyscallConn()
+	Must(t, err)
+	Must(t, raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, 1000)
+	}))
+	Must(t, err)
+	want := pattern(2500)
+	send := func() { c.WriteTo(want, &net.UDPAddr{IP: Knit(), Port: 7}) }
+	got := p.Request(send, wire.ProtoUDP, func(q Packet) bool { return len(q.Bytes) == 28+len(want) })
+	if got.GSO != packet.GSOUDP || got.GSOSize != 1000 || got.GSOSegs != 3 || !bytes.Equal(got.Bytes[28:], want) {
+		t.Errorf("GSO %d, %d segments of %d, want UDP, 3 of 1000", got.GSO, got.GSOSegs, got.GSOSize)
 	}
 }
 

@@ -5,11 +5,13 @@ package conf6
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/knitnet/knit/core/rcu"
 	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
@@ -59,7 +61,7 @@ type setting struct {
 }
 
 const (
-	mtuMin = 1280 // RFC 8200 §5
+	mtuMin = 1280    // RFC 8200 §5
 	long   = 1 << 20 // 12 days in seconds
 	day    = 86400
 )
@@ -100,36 +102,62 @@ var settings = []setting{
 }
 
 // A Table is the settings of all devices.
-type Table = network.DeviceConf[Conf]
+type Table struct {
+	*network.DeviceConf[Conf]
+	watchers rcu.Value[[]*watcher]
+}
 
-// New registers the settings until undo is called. changed is called after a
-// setting was written, with its name and the Conf it is in; no lock is held.
-func New(l *link.Layer, t *sysctl.Table, changed func(name string, c *Conf)) (table *Table, undo func(), err error) {
+type watcher struct {
+	f func(name string, c *Conf)
+}
+
+// Watch calls f after a setting was written, with its name and the Conf it is in,
+// until undo is called. No lock is held.
+func (t *Table) Watch(f func(name string, c *Conf)) (undo func()) {
+	w := &watcher{f}
+	t.watchers.Update(func(ws []*watcher) []*watcher { return append(slices.Clone(ws), w) })
+	return func() {
+		t.watchers.Update(func(ws []*watcher) []*watcher {
+			return slices.DeleteFunc(slices.Clone(ws), func(x *watcher) bool { return x == w })
+		})
+	}
+}
+
+// Concerns reports whether a change of c is one for a device.
+func (t *Table) Concerns(c *Conf, dev *link.Device) bool {
+	return c == t.All || c == t.Of(dev.Index())
+}
+
+// New registers the settings until undo is called.
+func New(l *link.Layer, t *sysctl.Table) (table *Table, undo func(), err error) {
 	all, def := new(Conf), new(Conf)
 	for _, s := range settings {
 		s.field(all).Store(s.def)
 		s.field(def).Store(s.def)
 	}
-	var made atomic.Pointer[Table]
+	table = new(Table)
+	var ready atomic.Bool
 	written := func(name string, c *Conf) {
-		if c == all && (name == "forwarding" || name == "disable_ipv6") {
-			toAll(made.Load(), name)
+		if !ready.Load() {
+			return
 		}
-		changed(name, c)
+		if c == all && (name == "forwarding" || name == "disable_ipv6") {
+			table.toAll(name)
+		}
+		for _, w := range *table.watchers.Load() {
+			w.f(name, c)
+		}
 	}
-	table, undo, err = network.NewDeviceConf(l, t, network.DeviceConfSpec[Conf]{
+	table.DeviceConf, undo, err = network.NewDeviceConf(l, t, network.DeviceConfSpec[Conf]{
 		Prefix: "net.ipv6.conf", All: all, Default: def, Clone: clone,
 		Entries: func(prefix string, c *Conf) []sysctl.Entry { return entries(prefix, c, written) },
 	})
-	made.Store(table)
+	ready.Store(true)
 	return table, undo, err
 }
 
 // toAll copies a setting of "all" to every device: these two have a meaning there.
-func toAll(t *Table, name string) {
-	if t == nil {
-		return
-	}
+func (t *Table) toAll(name string) {
 	for _, s := range settings {
 		if s.name == name {
 			v := s.field(t.All).Load()

@@ -1,0 +1,155 @@
+package ip6
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/route"
+	"github.com/knitnet/knit/wire"
+)
+
+// forward sends packets on that are for others.
+func (p *ip6) forward(q *packet.Queue) {
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if p.mayForward(pkt) {
+			q.Push(pkt)
+		}
+	}
+	if !p.hooks.Forward.Empty() {
+		p.hooks.Forward.RunBatch(q)
+	}
+	in = *q
+	*q = packet.Queue{}
+	var last *network.Path
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		h, ok := wire.ParseIPv6(pkt.Head())
+		if !ok {
+			p.bad(pkt, stat.IPInHdr)
+			continue
+		}
+		path, err := p.paths.Resolve(flowOf(h))
+		if err != nil { // a hook sent it elsewhere, or routes changed just now
+			p.noRoute(pkt, err)
+			continue
+		}
+		if path != last {
+			p.sendOn(last, q)
+		}
+		last = path
+		q.Push(pkt)
+	}
+	p.sendOn(last, q)
+}
+
+// sendOn sends forwarded packets of one path.
+func (p *ip6) sendOn(path *network.Path, q *packet.Queue) {
+	if q.Empty() {
+		return
+	}
+	if !p.hooks.Postrouting.Empty() {
+		p.hooks.Postrouting.RunBatch(q)
+	}
+	p.mib.outForwDatagrams.Add(uint64(q.Len()))
+	p.countOut(q)
+	if !q.Empty() {
+		path.Transmit(q)
+	}
+}
+
+// flowOf is the flow of a packet that is not ours: several next hops share flows
+// by addresses and flow label, as with fib_multipath_hash_policy 0.
+func flowOf(h wire.IPv6) network.Flow {
+	f := network.Flow{Dst: h.Dst(), Src: h.Src()}
+	s, d := h.Src16(), h.Dst16()
+	f.Hash = mix(be64(s[:8])^be64(s[8:])*3^be64(d[:8])*5^be64(d[8:])*7, uint64(h.FlowLabel()))
+	return f
+}
+
+// mayForward checks a packet, finds its way and takes one hop off it.
+func (p *ip6) mayForward(pkt *packet.Packet) bool {
+	h, _ := wire.ParseIPv6(pkt.Head())
+	src, dst := h.Src(), h.Dst()
+	switch {
+	case src.IsUnspecified(), src.IsLoopback(), dst.IsLoopback(), dst.IsUnspecified():
+		// "An IPv6 router must not forward a packet with" these (RFC 4291 §2.5.2,
+		// §2.5.3).
+		p.mib.inAddrErrors.Inc()
+		pkt.Drop(stat.IPInAddrErrors)
+		return false
+	case dst.IsLinkLocalUnicast():
+		// "Routers must not forward any packets with link-local source or
+		// destination addresses to other links" (RFC 4291 §2.5.6).
+		p.mib.inAddrErrors.Inc()
+		pkt.Drop(stat.IPInAddrErrors)
+		return false
+	case h.HopLimit() <= 1:
+		// RFC 8200 §3: discarded "when decremented to zero".
+		p.mib.inHdrErrors.Inc()
+		p.net.SendError(network.V6, network.TimeExceeded, pkt)
+		pkt.Drop(stat.TTLExceeded)
+		return false
+	}
+	path, err := p.paths.Resolve(flowOf(h))
+	if err == nil && (path.Type != route.Unicast || path.Device == p.net.Loopback()) {
+		err = syscall.ENETUNREACH
+	}
+	if err != nil {
+		p.noRoute(pkt, err)
+		return false
+	}
+	return p.fits(pkt, h, path)
+}
+
+// fits checks what depends on the way, and takes one hop off.
+func (p *ip6) fits(pkt *packet.Packet, h wire.IPv6, path *network.Path) bool {
+	if h.Src().IsLinkLocalUnicast() {
+		if path.Device.Index() != pkt.In {
+			// "Code 2 [...] delivery requires going beyond the scope of the source
+			// address" (RFC 4443 §3.1).
+			p.net.SendError(network.V6, network.BeyondScope, pkt)
+		}
+		p.mib.inAddrErrors.Inc()
+		pkt.Drop(stat.IPInAddrErrors)
+		return false
+	}
+	if mtu := p.forwardMTU(path); sentLen(pkt) > mtu {
+		p.mib.inTooBigErrors.Inc()
+		p.mib.fragFails.Inc()
+		p.net.SendErrorDetail(network.V6, network.PacketTooBig, 0, mtu, 0, pkt)
+		pkt.Drop(stat.PktTooBig)
+		return false
+	}
+	h.SetHopLimit(h.HopLimit() - 1)
+	pkt.Out = path.Device.Index()
+	return true
+}
+
+// forwardMTU is the MTU of the next link. What errors told of the rest of the way
+// was told about packets of this host.
+func (p *ip6) forwardMTU(path *network.Path) int {
+	mtu := min(path.Device.MTU(), p.LinkMTU(path.Device))
+	if path.Route != nil && path.Route.MTU != 0 {
+		mtu = min(mtu, path.Route.MTU)
+	}
+	return mtu
+}
+
+// noRoute answers a packet that cannot be forwarded.
+func (p *ip6) noRoute(pkt *packet.Packet, err error) {
+	p.mib.inNoRoutes.Inc()
+	switch {
+	case errors.Is(err, syscall.EINVAL): // blackhole
+	case errors.Is(err, syscall.EACCES):
+		p.net.SendError(network.V6, network.AdminProhibited, pkt)
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		p.net.SendError(network.V6, network.HostUnreachable, pkt)
+	default:
+		p.net.SendError(network.V6, network.NetUnreachable, pkt)
+	}
+	pkt.Drop(stat.IPInNoRoute)
+}
