@@ -7,6 +7,7 @@ import (
 
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network/route"
+	"github.com/knitnet/knit/wire"
 )
 
 // A fate is what becomes of a packet because of its addresses.
@@ -115,6 +116,12 @@ func (p *ip4) fate(dev *link.Device, cf *conf, a addrs) fate {
 func (p *ip4) validSource(cf *conf, src [4]byte) bool {
 	r := p.net.Local.Lookup(netip.AddrFrom4(src))
 	return r == nil || r.Type == route.Local && either(&p.conf.All.acceptLocal, &cf.acceptLocal)
+}
+
+// isMembership reports whether b is a message about a group that this host is in:
+// source filters do not hold for IGMP.
+func (p *ip4) isMembership(dev *link.Device, b []byte) bool {
+	return b[9] == wire.ProtoIGMP && p.net.IsMember(dev.Index(), netip.AddrFrom4([4]byte(b[16:20])))
 }
 
 // groupFate decides about a group. All hosts are in 224.0.0.1 (RFC 1112 §4). A
