@@ -35,6 +35,7 @@ type iface struct {
 	// changes are told, or told again. Never: not at all.
 	general, changes clock.Time
 	out              outbox
+	dead             bool // the module is gone
 }
 
 func newIface(g *igmp, dev *link.Device) *iface {
@@ -117,6 +118,9 @@ func (i *iface) unsolicited() time.Duration {
 
 // arm sets the timer for whatever comes first.
 func (i *iface) arm() {
+	if i.dead {
+		return
+	}
 	next := min(i.general, i.changes)
 	for _, s := range i.groups {
 		next = min(next, s.due)

@@ -75,6 +75,9 @@ func (g *igmp) close() {
 	g.ifaces = map[int32]*iface{}
 	g.mu.Unlock()
 	for _, i := range ifaces {
+		i.mu.Lock()
+		i.dead = true
+		i.mu.Unlock()
 		i.timer.StopWait()
 	}
 }

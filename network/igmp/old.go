@@ -47,7 +47,7 @@ func (i *iface) queryOld(now clock.Time, asked netip.Addr, most time.Duration) {
 // heard notes that another host has reported a group: ours need not.
 func (i *iface) heard(a netip.Addr) {
 	if s := i.groups[a]; s != nil && i.mode < 3 {
-		s.due, s.reporter = clock.Never, false
+		s.due, s.modeLeft, s.reporter = clock.Never, 0, false
 	}
 }
 

@@ -88,19 +88,14 @@ func (p *ip4) dispatch(dev *link.Device, q *packet.Queue) {
 		if a != last || f == unknown {
 			last, f = a, p.fate(dev, cf, a)
 		}
-		switch f {
-		case host, broadcast, multicast:
-			if f != host || pkt.Kind != packet.Host {
-				if !p.acceptCast(cf, pkt, f) {
-					continue
-				}
-			}
-			if isPlain(b) {
-				local.Push(pkt)
-			} else if pkt = p.receiveSlow(cf, pkt, f, &transit); pkt != nil {
+		switch {
+		case f == host && pkt.Kind == packet.Host && isPlain(b):
+			local.Push(pkt)
+		case f == host, f == broadcast, f == multicast, f == notMember && p.isMembership(dev, b):
+			if pkt = p.receiveSlow(cf, pkt, f, &transit); pkt != nil {
 				local.Push(pkt)
 			}
-		case transitory:
+		case f == transitory:
 			if p.mayForward(cf, pkt) {
 				transit.Push(pkt)
 			}
@@ -118,10 +113,13 @@ func (p *ip4) dispatch(dev *link.Device, q *packet.Queue) {
 // no fragment.
 func isPlain(b []byte) bool { return b[0] == 4<<4|wire.IPv4Len/4 && b[6]&0x3f|b[7] == 0 }
 
-// receiveSlow acts on the options of a packet for this host and puts fragments
-// together. It returns what is to be delivered now, or nil; a source route may
-// send it on, to transit.
+// receiveSlow takes a packet for this host that needs more than a look: it may be
+// for many, have options or be a fragment. It returns what is to be delivered now,
+// or nil; a source route may send it on, to transit.
 func (p *ip4) receiveSlow(cf *conf, pkt *packet.Packet, f fate, transit *packet.Queue) *packet.Packet {
+	if (f != host || pkt.Kind != packet.Host) && !p.acceptCast(cf, pkt, f) {
+		return nil
+	}
 	switch p.localOptions(cf, pkt, f) {
 	case optionsBad:
 		return nil
@@ -143,7 +141,7 @@ func (p *ip4) acceptCast(cf *conf, pkt *packet.Packet, f fate) bool {
 	switch {
 	case f == broadcast:
 		countCast(&p.mib.inBcastPkts, &p.mib.inBcastOctets, pkt)
-	case f == multicast:
+	case f != host:
 		countCast(&p.mib.inMcastPkts, &p.mib.inMcastOctets, pkt)
 	case either(&p.conf.All.dropUnicastInL2Multicast, &cf.dropUnicastInL2Multicast):
 		p.mib.inDiscards.Inc()
