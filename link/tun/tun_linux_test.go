@@ -1,6 +1,7 @@
 package tun_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -41,6 +42,67 @@ func TestAgainstTheHost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestIPv6: datagrams both ways, several in one packet where the host can.
+func TestIPv6(t *testing.T) {
+	hosttest.Namespace(t, func(t *testing.T) {
+		l := linktest.New(t)
+		linktest.Load(t, l, tun.Module)
+		dev := hosttest.Create(t, l, "tun", "knit0", nil)
+		linktest.Up(t, dev)
+		iface := hosttest.Configure(t, "knit0", dev)
+		host := net.ParseIP("fd09::1")
+		hosttest.Must(t, netlink.AddrAdd(iface, &netlink.Addr{
+			IPNet: &net.IPNet{IP: host, Mask: net.CIDRMask(64, 128)}, Flags: unix.IFA_F_NODAD,
+		}))
+		c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: host})
+		hosttest.Must(t, err)
+		defer c.Close()
+		size := 2500 // in segments of 1000
+		if dev.Features()&link.USO == 0 {
+			size = 1000
+		} else {
+			raw, err := c.SyscallConn()
+			hosttest.Must(t, err)
+			hosttest.Must(t, raw.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, 1000)
+			}))
+			hosttest.Must(t, err)
+		}
+		echoed := make(chan packet.Meta, 1)
+		linktest.Handle(t, l, wire.EtherTypeIPv6, func(dev *link.Device, pkt *packet.Packet) {
+			b := linktest.Bytes(pkt)
+			if b[6] != wire.ProtoUDP { // the host's own neighbour discovery
+				pkt.Consume()
+				return
+			}
+			meta := pkt.Meta
+			back := linktest.UDP6(l.Pool, [16]byte(b[24:40]), [16]byte(b[8:24]), 7, uint16(b[40])<<8|uint16(b[41]), b[48:])
+			back.GSO, back.GSOSize, back.GSOSegs = pkt.GSO, pkt.GSOSize, pkt.GSOSegs
+			pkt.Consume()
+			linktest.Send(dev, back, wire.MAC{})
+			echoed <- meta
+		})
+		want := make([]byte, size)
+		for i := range want {
+			want[i] = byte(i / 7)
+		}
+		_, err = c.WriteTo(want, &net.UDPAddr{IP: net.ParseIP("fd09::2"), Port: 7})
+		hosttest.Must(t, err)
+		if m := <-echoed; size > 1000 && (m.GSO != packet.GSOUDP || m.GSOSize != 1000 || m.GSOSegs != 3) {
+			t.Errorf("GSO %d, %d segments of %d, want UDP, 3 of 1000", m.GSO, m.GSOSegs, m.GSOSize)
+		}
+		got := make([]byte, 2000)
+		for off := 0; off < size; off += 1000 {
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			n, err := c.Read(got)
+			hosttest.Must(t, err)
+			if !bytes.Equal(got[:n], want[off:min(off+1000, size)]) {
+				t.Errorf("datagram at %d came back changed, %d bytes", off, n)
+			}
+		}
+	})
 }
 
 // TestAttach: descriptors that somebody else opened, and may close.

@@ -59,6 +59,7 @@ type conn struct {
 	release  func()     // of the local port
 	keep     tcb.KeepAlive
 	keepOn   bool // SO_KEEPALIVE
+	cork     bool // TCP_CORK
 	sndFixed bool // SO_SNDBUF was set
 
 	waiting   *list.Element // in the list of TIME-WAITs
@@ -148,6 +149,7 @@ func (c *conn) takeQueued() {
 		return
 	}
 	c.tcb.Queue(int(n))
+	c.tcb.SetCork(c.cork || c.snd.more.Load())
 }
 
 // takeInput gives the machine the segments of the inbox.

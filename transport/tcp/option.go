@@ -46,7 +46,8 @@ func (c *conn) setOption(now clock.Time, o transport.Option, v int64) error {
 	case transport.NoDelay:
 		c.tcb.SetNoDelay(v != 0)
 	case transport.Cork:
-		c.tcb.SetCork(v != 0)
+		c.cork = v != 0
+		c.tcb.SetCork(c.cork)
 	case transport.QuickAck:
 		c.tcb.SetQuickAck(v != 0)
 	case transport.UserTimeout:

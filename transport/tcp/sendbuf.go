@@ -26,8 +26,8 @@ type sendBuffer struct {
 	queued atomic.Int64 // bytes in it, committed or not
 	fresh  atomic.Int64 // bytes committed and not yet told to the machine
 	limit  atomic.Int64
-	// waiting: a Send found no room and wants the Waker told.
-	waiting atomic.Bool
+	// more: the running Send has not put all of its bytes in yet.
+	more atomic.Bool
 
 	mu     sync.Mutex // guards what follows; held for moments
 	blocks []block
@@ -44,6 +44,16 @@ type block struct {
 
 // room returns how many bytes may still be written.
 func (s *sendBuffer) room() int64 { return s.limit.Load() - s.queued.Load() }
+
+// roomFor returns how many of n bytes to take now: none rather than a few, since
+// small pieces cost as much as large ones.
+func (s *sendBuffer) roomFor(n int) int {
+	room := s.room()
+	if room < min(int64(n), s.limit.Load()/3) {
+		return 0
+	}
+	return int(min(int64(n), room))
+}
 
 // fill copies a part of b behind the queue and returns its length. Only the
 // writer calls it. It copies without the lock, so it holds a reference of its own.

@@ -177,7 +177,8 @@ func (c *conn) consumed(n int) {
 // and a message and its answer need not pay for it.
 const consumeStep = 1024
 
-// Send implements transport.Stream.
+// Send implements transport.Stream. What does not go out at once leaves in full
+// segments: while more of b follows, the machine holds a last small one back.
 func (c *conn) Send(b []byte) (n int, err error) {
 	s := &c.snd
 	s.writer.Lock()
@@ -186,13 +187,14 @@ func (c *conn) Send(b []byte) (n int, err error) {
 		if st := c.state.Load(); st&(isDead|isShut) != 0 {
 			return n, c.sendErr()
 		}
-		room := s.room()
-		if room <= 0 {
+		room := s.roomFor(len(b))
+		if room == 0 {
 			break
 		}
-		m := s.fill(c.t.net.Pool, b[:min(int64(len(b)), room)])
+		m := s.fill(c.t.net.Pool, b[:room])
 		n += m
 		b = b[m:]
+		s.more.Store(m < room)
 		c.kick(workWrite)
 	}
 	if n > 0 || len(b) == 0 {

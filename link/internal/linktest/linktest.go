@@ -157,6 +157,28 @@ func partial(pkt *packet.Packet, h []byte, n, at int) {
 	pkt.L4 = pkt.CsumStart
 }
 
+// UDP6 is UDP4Between for IPv6.
+func UDP6(p *packet.Pool, src, dst [16]byte, sport, dport uint16, payload []byte) *packet.Packet {
+	pkt := p.Get()
+	n := wire.UDPLen + len(payload)
+	b := pkt.Extend(wire.IPv6Len + wire.UDPLen)
+	clear(b)
+	b[0], b[6], b[7] = 0x60, wire.ProtoUDP, 64
+	binary.BigEndian.PutUint16(b[4:], uint16(n))
+	copy(b[8:], src[:])
+	copy(b[24:], dst[:])
+	wire.PutUDP(b[wire.IPv6Len:], sport, dport, len(payload))
+	h, _ := wire.ParseIPv6(b)
+	binary.BigEndian.PutUint16(b[wire.IPv6Len+6:], h.PseudoSum(wire.ProtoUDP, n).Fold())
+	pkt.Proto = wire.EtherTypeIPv6
+	pkt.Csum = packet.CsumPartial
+	pkt.L3 = uint16(pkt.Offset())
+	pkt.CsumStart = pkt.L3 + wire.IPv6Len
+	pkt.CsumOffset = 6
+	pkt.Append(payload)
+	return pkt
+}
+
 // ChecksumOK reports whether the IPv4 packet b has the right transport checksum.
 func ChecksumOK(b []byte) bool {
 	h, ok := wire.ParseIPv4(b)

@@ -91,7 +91,7 @@ func (t *TCB) restart(now clock.Time) {
 // is the receiver's silly window avoidance (RFC 9293 §3.8.6.2.2).
 func (t *TCB) advertise() uint16 {
 	w := t.rcvAdv.Sub(t.rcvNxt)
-	if free := t.freeSpace(); free-w >= min(int(t.rcvBuf)/2, int(t.ourMSS)) {
+	if free := t.freeSpace(); free-w >= t.windowStep(w) {
 		// Whole units of the scale only: the peer cannot see the rest.
 		w = free >> t.rcvShift << t.rcvShift
 		t.rcvAdv = maxSeq(t.rcvAdv, t.rcvNxt.Add(w))
@@ -101,20 +101,36 @@ func (t *TCB) advertise() uint16 {
 
 // freeSpace is the largest window that we could advertise.
 func (t *TCB) freeSpace() int {
-	most := min(t.cfg.WindowClamp, 65535<<t.rcvShift)
-	return min(max(int(t.rcvBuf)-int(t.unread), 0), most)
+	return min(max(int(t.rcvBuf)-int(t.unread), 0), t.maxAdvertise())
 }
+
+// maxAdvertise is the largest window that the header and the settings allow.
+func (t *TCB) maxAdvertise() int { return min(t.cfg.WindowClamp, 65535<<t.rcvShift) }
 
 // synWindow is the window of a SYN, which is not scaled.
 func (t *TCB) synWindow() int { return min(t.freeSpace(), 65535) }
 
+// windowStep is by how much a window of w must grow before the peer hears of it:
+// a segment, or half of a smaller buffer (RFC 9293 §3.8.6.2.2). When the
+// application is slower than the peer, so that the window is nearly closed, it is
+// an eighth of the buffer: seven eighths wait to be read, so nobody starves, and
+// the peer sends large bursts instead of a segment for every read.
+func (t *TCB) windowStep(w int) int {
+	most := min(int(t.rcvBuf), t.maxAdvertise())
+	step := min(most/2, int(t.ourMSS))
+	if w < most/4 {
+		step = max(step, most/8)
+	}
+	return step
+}
+
 // windowWorthTelling reports whether an acknowledgement for the window alone is
 // due after the application has read: when it at least doubles what the peer
-// knows of, by no less than a segment.
+// knows of, by no less than a step.
 func (t *TCB) windowWorthTelling() bool {
 	w := t.rcvAdv.Sub(t.rcvNxt)
 	gain := t.freeSpace() - w
-	return gain >= w && gain >= min(int(t.rcvBuf)/2, int(t.ourMSS))
+	return gain >= w && gain >= t.windowStep(w)
 }
 
 // armPersist starts the persist timer: something is queued, nothing is in
