@@ -85,7 +85,7 @@ func Rmmod() *Verb[RmmodRequest, RmmodReply] {
 		Print: Each(func(c *Console, q RmmodRequest, r RmmodReply) error {
 			switch {
 			case r.Error != "":
-				c.Warn("rmmod: ERROR: %s", r.Error)
+				c.Warn("%s", r.Error)
 			case q.verbose:
 				return c.Print("rmmod " + r.Name + "\n")
 			}

@@ -138,6 +138,7 @@ var ipObjects = []struct {
 type ipParser struct {
 	words
 	q IPRequest
+	slashed bool // the address had a prefix length
 }
 
 func parseIP(args []string) (IPRequest, error) {

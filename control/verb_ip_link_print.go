@@ -1,6 +1,9 @@
 package control
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // links prints devices as ip link and ip address do.
 func (o *ipOut) links(q IPRequest, list []IPLink) {
@@ -171,32 +174,33 @@ type column struct {
 	n          uint64
 }
 
+// minWidths are the widths of the columns of counters, wider numbers make wider.
+var minWidths = [...]int{6, 7, 6, 7, 7, 7}
+
+// direction prints titles and below them numbers, right aligned. The columns of
+// the errors are those of all counters but the first.
 func (o *ipOut) direction(key string, columns, errors []column) {
+	width := minWidths
+	for i, c := range columns {
+		width[i] = max(width[i], len(jsonText(c.n)))
+	}
 	o.beginObject(key)
 	name := strings.ToUpper(key)
-	o.columns("    "+name+": ", columns, true)
+	o.columns("    "+name+": ", columns, width[:])
 	if o.f.stats > 1 {
-		o.columns("    "+name+" errors: ", errors, false)
+		o.columns(fmt.Sprintf("%-*s", 9+width[0], "    "+name+" errors:"), errors, width[1:])
 	}
 	o.endObject()
 }
 
-// columns prints titles and below them the numbers, right aligned.
-func (o *ipOut) columns(head string, cs []column, bytes bool) {
-	width := make([]int, len(cs))
-	for i, c := range cs {
-		width[i] = max(len(c.title), len(jsonText(c.n)))
-	}
+func (o *ipOut) columns(head string, cs []column, width []int) {
 	o.line()
 	o.text("%s", head)
 	for i, c := range cs {
-		if i == 0 && bytes {
-			width[i] = max(width[i], 6)
-		}
 		o.text("%*s ", width[i], c.title)
 	}
-	if bytes {
-		o.text("          ")
+	if len(cs) == len(minWidths) {
+		o.text("          ") // the column of compressed packets, which has no title
 	}
 	o.line()
 	o.text("%*s", len(head), "")

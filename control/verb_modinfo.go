@@ -80,7 +80,7 @@ func parseModinfo(_ *Console, args []string) (q ModinfoRequest, err error) {
 
 func printModinfo(c *Console, q ModinfoRequest, r ModinfoReply) error {
 	if r.Error != "" {
-		c.Warn("modinfo: ERROR: %s", r.Error)
+		c.Warn("%s", r.Error)
 		return nil
 	}
 	var fields []module.Field

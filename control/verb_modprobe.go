@@ -18,8 +18,7 @@ type ModprobeRequest struct {
 	DryRun     bool          `json:"dry_run,omitempty"`
 	Verbose    bool          `json:"verbose,omitempty"`
 	ResolveAll bool          `json:"resolve,omitempty"` // only say which modules the names stand for
-
-	quiet bool
+	Quiet      bool          `json:"quiet,omitempty"`   // no messages about errors
 }
 
 // A ModprobeReply is one thing that was done, or would be.
@@ -67,7 +66,7 @@ func Modprobe() *Verb[ModprobeRequest, ModprobeReply] {
 		Parse: parseModprobe,
 		Print: Each(func(c *Console, q ModprobeRequest, r ModprobeReply) error {
 			if r.Error != "" {
-				if !q.quiet {
+				if !q.Quiet {
 					c.Warn("%s", r.Error)
 				}
 				return nil
@@ -127,7 +126,7 @@ func (q *ModprobeRequest) set(name string) {
 	case "verbose":
 		q.Verbose = true
 	case "quiet":
-		q.quiet = true
+		q.Quiet = true
 	}
 }
 

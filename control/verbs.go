@@ -3,7 +3,11 @@ package control
 // Verbs returns the table of commands, in the order in which help lists them.
 func Verbs() []Command {
 	return []Command{
+		Modprobe(),
+		Insmod(),
+		Rmmod(),
 		Lsmod(),
+		Modinfo(),
 		Dmesg(),
 	}
 }

@@ -17,7 +17,7 @@ import (
 // netKind is a parsed network name.
 type netKind struct {
 	kind    transport.Kind
-	name    string // "tcp", "udp", "ip"
+	name    string // "tcp", "udp", "ip", "ping"
 	version int    // 4, 6, or 0 for both
 	proto   uint8  // of "ip:proto"
 }
@@ -48,27 +48,33 @@ func parseNetwork(network string) (n netKind, err error) {
 			return n, fmt.Errorf("unknown IP protocol specified: %s", proto)
 		}
 		n.proto = p
+	case n.name == "ping" && !raw:
+		n.kind = transport.Ping
 	default:
 		return n, net.UnknownNetworkError(network)
 	}
 	return n, nil
 }
 
+// hostOnly reports whether addresses have no port: raw sockets have none, and a
+// ping socket's, the ICMP identifier, is chosen by the kernel.
+func (n netKind) hostOnly() bool { return n.kind == transport.Raw || n.kind == transport.Ping }
+
 func (n netKind) addr(a netip.AddrPort) net.Addr {
 	switch n.name {
 	case "tcp":
 		return net.TCPAddrFromAddrPort(a)
-	case "udp":
+	case "udp", "ping":
 		return net.UDPAddrFromAddrPort(a)
 	}
 	return &net.IPAddr{IP: a.Addr().AsSlice(), Zone: a.Addr().Zone()}
 }
 
-// resolve turns "host:port" (for "ip" networks "host") into addresses of the
-// right version.
+// resolve turns "host:port" (without ports: "host") into addresses of the right
+// version.
 func (s *Sockets) resolve(ctx context.Context, n netKind, address string) ([]netip.AddrPort, error) {
 	host, port := address, uint16(0)
-	if n.name != "ip" {
+	if !n.hostOnly() {
 		h, p, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
@@ -78,7 +84,7 @@ func (s *Sockets) resolve(ctx context.Context, n netKind, address string) ([]net
 		}
 		host = h
 	} else {
-		host = strings.TrimSuffix(strings.Trim(host, "[]"), ":0")
+		host = strings.Trim(host, "[]")
 	}
 	addrs, err := s.lookup(ctx, n, host)
 	if err != nil {

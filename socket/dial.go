@@ -39,8 +39,9 @@ func (s *Sockets) Dial(network, address string) (net.Conn, error) {
 }
 
 // DialContext connects to address on a network: "tcp", "tcp4", "tcp6", "udp",
-// "udp4", "udp6", "ip:proto" or with 4 or 6. The context bounds connecting, not
-// the connection. Addresses of a name are tried in order.
+// "udp4", "udp6", "ip:proto" or with 4 or 6, or "ping4" or "ping6", whose address
+// is a host and whose local port is the ICMP identifier. The context bounds
+// connecting, not the connection. Addresses of a name are tried in order.
 func (s *Sockets) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return (&Dialer{Sockets: s}).DialContext(ctx, network, address)
 }
@@ -164,8 +165,8 @@ func (s *Sockets) ListenStream(network, address string, o transport.StreamOption
 	return l, nil
 }
 
-// ListenPacket announces on a local address: "udp", "udp4", "udp6", or "ip:proto"
-// for a raw socket of that protocol.
+// ListenPacket announces on a local address: "udp", "udp4", "udp6", "ip:proto" for
+// a raw socket of that protocol, or "ping4" or "ping6" for one of ICMP echo.
 func (s *Sockets) ListenPacket(network, address string) (net.PacketConn, error) {
 	return s.ListenDatagram(network, address, transport.DatagramOptions{})
 }
@@ -209,14 +210,16 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 
 // local reads the local address of a listener.
 func (s *Sockets) local(n netKind, address string) (netip.AddrPort, error) {
-	if address == "" {
-		address = ":0"
+	host := "[::]"
+	if n.version == 4 {
+		host = "0.0.0.0"
 	}
-	if strings.HasPrefix(address, ":") {
-		host := "[::]"
-		if n.version == 4 {
-			host = "0.0.0.0"
-		}
+	switch {
+	case address == "" && n.hostOnly():
+		address = host
+	case address == "":
+		address = host + ":0"
+	case strings.HasPrefix(address, ":") && !n.hostOnly():
 		address = host + address
 	}
 	as, err := s.resolve(context.Background(), n, address)

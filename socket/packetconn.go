@@ -16,7 +16,7 @@ import (
 // *net.UDPConn that have a meaning here. It is safe for concurrent use.
 type PacketConn struct {
 	d       transport.Datagram
-	network string // "udp", "ip"
+	network string // "udp", "ip", "ping"
 	closed  atomic.Bool
 	turn    sync.Mutex
 	rd, wr  waiter

@@ -7,9 +7,20 @@ import (
 	"github.com/knitnet/knit/link/dummy"
 	"github.com/knitnet/knit/link/loopback"
 	"github.com/knitnet/knit/link/pipe"
+	"github.com/knitnet/knit/link/tap"
+	"github.com/knitnet/knit/link/tun"
 	"github.com/knitnet/knit/link/veth"
+	"github.com/knitnet/knit/network/arp"
+	"github.com/knitnet/knit/network/icmp4"
+	"github.com/knitnet/knit/network/icmp6"
+	"github.com/knitnet/knit/network/igmp"
 	"github.com/knitnet/knit/network/ip4"
+	"github.com/knitnet/knit/network/ip6"
+	"github.com/knitnet/knit/network/mld"
+	"github.com/knitnet/knit/network/ndp"
 	"github.com/knitnet/knit/service/hello"
+	"github.com/knitnet/knit/transport/ping"
+	"github.com/knitnet/knit/transport/raw"
 	"github.com/knitnet/knit/transport/tcp"
 	"github.com/knitnet/knit/transport/tcp/cc/cubic"
 	"github.com/knitnet/knit/transport/tcp/cc/reno"
@@ -19,6 +30,9 @@ import (
 // Modules returns every module of this repository, in no order that matters.
 func Modules() []module.Spec {
 	return []module.Spec{
-		cubic.Module, dummy.Module, hello.Module, ip4.Module, loopback.Module, pipe.Module, reno.Module, tcp.Module, udp.Module, veth.Module,
+		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
+		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
+		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
+		hello.Module,
 	}
 }

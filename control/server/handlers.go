@@ -3,7 +3,11 @@ package server
 // handlers returns one handler for each verb of control.Verbs.
 func handlers() []Handler {
 	return []Handler{
+		modprobe(),
+		insmod(),
+		rmmod(),
 		lsmod(),
+		modinfo(),
 		dmesg(),
 	}
 }

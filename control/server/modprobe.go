@@ -28,24 +28,23 @@ type prober struct {
 
 // each goes on after a failure, as modprobe does, and fails in the end.
 func (p *prober) each() error {
-	failed := false
+	f := failures{tell: func(text string) error { return p.emit(control.ModprobeReply{Error: text}) }}
 	for _, name := range p.q.Names {
 		err := p.one(name)
-		if err == nil {
+		switch {
+		case err == nil:
 			continue
-		}
-		if p.ctx.Err() != nil {
+		case p.ctx.Err() != nil:
 			return p.ctx.Err()
 		}
-		failed = true
-		if err := p.emit(control.ModprobeReply{Error: "modprobe: " + err.Error()}); err != nil {
+		if err := f.add("modprobe: " + err.Error()); err != nil {
 			return err
 		}
 	}
-	if failed {
+	if p.q.Quiet && f.err() != nil {
 		return &control.Error{Status: 1}
 	}
-	return nil
+	return f.err()
 }
 
 func (p *prober) one(name string) error {

@@ -32,21 +32,19 @@ func insmod() Handler {
 
 func rmmod() Handler {
 	return Handle(control.Rmmod(), func(ctx context.Context, e *Env, q control.RmmodRequest, emit func(control.RmmodReply) error) error {
-		failed := false
+		f := failures{tell: func(text string) error { return emit(control.RmmodReply{Error: text}) }}
 		for _, name := range q.Names {
-			r := control.RmmodReply{Name: name}
-			if err := e.Kernel.Modules.Unload(ctx, name); err != nil {
-				failed = true
-				r.Error = rmmodError(name, err)
+			err := e.Kernel.Modules.Unload(ctx, name)
+			if err == nil {
+				err = emit(control.RmmodReply{Name: name})
+			} else {
+				err = f.add("rmmod: ERROR: " + rmmodError(name, err))
 			}
-			if err := emit(r); err != nil {
+			if err != nil {
 				return err
 			}
 		}
-		if failed {
-			return &control.Error{Status: 1}
-		}
-		return nil
+		return f.err()
 	})
 }
 
@@ -62,12 +60,11 @@ func rmmodError(name string, err error) string {
 
 func modinfo() Handler {
 	return Handle(control.Modinfo(), func(_ context.Context, e *Env, q control.ModinfoRequest, emit func(control.ModinfoReply) error) error {
-		failed := false
+		f := failures{tell: func(text string) error { return emit(control.ModinfoReply{Error: text}) }}
 		for _, name := range q.Names {
 			names, err := e.Kernel.Modules.Resolve(name)
 			if err != nil {
-				failed = true
-				if err := emit(control.ModinfoReply{Name: name, Error: err.Error() + "."}); err != nil {
+				if err := f.add("modinfo: ERROR: " + err.Error() + "."); err != nil {
 					return err
 				}
 			}
@@ -77,10 +74,7 @@ func modinfo() Handler {
 				}
 			}
 		}
-		if failed {
-			return &control.Error{Status: 1}
-		}
-		return nil
+		return f.err()
 	})
 }
 

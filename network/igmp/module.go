@@ -120,7 +120,7 @@ func (g *igmp) deviceChanged(e link.Event) {
 
 // groupChanged hears what this host listens to.
 func (g *igmp) groupChanged(e network.GroupEvent) {
-	if !g.reports(e.Group.As4()) || !e.Group.Is4() {
+	if !e.Group.Is4() || !g.reports(e.Group.As4()) {
 		return
 	}
 	if i := g.iface(e.Device); i != nil {

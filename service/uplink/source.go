@@ -1,7 +1,6 @@
 package uplink
 
 import (
-	"io"
 	"net"
 	"sync"
 )
@@ -54,12 +53,4 @@ func (s *source) read() (buf *[]byte, n int, err error) {
 	}
 	s.buffers.put(buf)
 	return nil, 0, err
-}
-
-// noBytes is what no bytes and no error mean.
-func noBytes(datagrams bool) error {
-	if datagrams {
-		return nil
-	}
-	return io.EOF
 }

@@ -2,7 +2,10 @@
 
 package uplink
 
-import "net"
+import (
+	"io"
+	"net"
+)
 
 // A readiness can do nothing here: reads wait with a buffer in hand.
 type readiness struct{}
@@ -12,5 +15,5 @@ func (*readiness) init(net.Conn) {}
 func (*readiness) usable() bool { return false }
 
 func (*readiness) read(*buffers) (buf *[]byte, n int, err error) {
-	return nil, 0, noBytes(false)
+	return nil, 0, io.EOF
 }

@@ -3,6 +3,7 @@
 package uplink
 
 import (
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -64,5 +65,5 @@ func (r *readiness) read(b *buffers) (buf *[]byte, n int, err error) {
 	case r.err != nil:
 		return nil, 0, os.NewSyscallError("read", r.err)
 	}
-	return nil, 0, noBytes(r.datagrams)
+	return nil, 0, io.EOF
 }

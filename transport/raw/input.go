@@ -23,7 +23,7 @@ func (s *socket) RawInput(v network.Version, pkt *packet.Packet) (wanted bool) {
 		return true
 	}
 	if v == network.V4 {
-		c.Push(int(c.L4 - c.L3))
+		c.Unpull(int(c.L4 - c.L3))
 	}
 	s.queue.Put(c)
 	return true

@@ -73,7 +73,9 @@ func (s *socket) Leave(group netip.Addr, index int32, source netip.Addr) error {
 }
 
 // LocalAddr implements transport.Datagram; the port is the protocol.
-func (s *socket) LocalAddr() netip.AddrPort { return netip.AddrPortFrom(s.ends.Local(), uint16(s.proto)) }
+func (s *socket) LocalAddr() netip.AddrPort {
+	return netip.AddrPortFrom(s.ends.Local(), uint16(s.proto))
+}
 
 // RemoteAddr implements transport.Datagram.
 func (s *socket) RemoteAddr() netip.AddrPort {
