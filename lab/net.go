@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/knitnet/knit"
@@ -16,7 +17,8 @@ import (
 	"github.com/knitnet/knit/std"
 )
 
-// Kernel returns a kernel with modules loaded. It is closed at the end of the test,
+// Kernel returns a kernel with modules loaded; a name behind a minus is one that
+// must not be loaded as somebody's optional dependency. It is closed at the end of the test,
 // which fails if a packet or a buffer is left then.
 func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 	t.Helper()
@@ -32,6 +34,10 @@ func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 		}
 	})
 	for _, m := range modules {
+		if unwanted, ok := strings.CutPrefix(m, "-"); ok {
+			k.Modules.Blacklist(unwanted)
+			continue
+		}
 		if err := k.Modprobe(context.Background(), m); err != nil {
 			t.Fatal(err)
 		}

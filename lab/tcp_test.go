@@ -44,7 +44,7 @@ func (silent) Wake(transport.Ready) {}
 func (tr transfer) run(t *testing.T) (took time.Duration) {
 	t.Helper()
 	clk := clock.NewVirtual()
-	a, z := lab.Kernel(t, clk, "tcp"), lab.Kernel(t, clk, "tcp")
+	a, z := lab.Kernel(t, clk, "-ip6", "tcp"), lab.Kernel(t, clk, "-ip6", "tcp")
 	lab.Connect(t, a, z, tr.wire, subnet)
 	r := &receiver{l: listen(t, z, tr.buffer), sum: sha256.New()}
 	s := &sender{kernel: a, data: pattern(tr.bytes), buffer: tr.buffer}

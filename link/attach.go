@@ -23,7 +23,7 @@ type AttachConfig struct {
 	// frame. They are duplicated: the caller keeps its own and closes them.
 	Files []*os.File
 	// VNetHdrLen is the length in bytes of the virtio-net header before each
-	// frame: 10 or 12, or 0 for none.
+	// frame: 10 or 12, or 0 for none. Its fields are little-endian.
 	VNetHdrLen int
 	// Features are what may be written unfinished. They need the header; zero
 	// means what every Linux with the header takes: TxCsum, TSO4 and TSO6.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/network"
@@ -23,6 +24,19 @@ type Sockets struct {
 	// LookupHost finds the addresses of a name. Nil knows literal addresses and
 	// localhost only.
 	LookupHost func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	// messages are *transport.Message for calls through an interface, which would
+	// make a variable escape.
+	messages sync.Pool
+}
+
+// message returns an empty message.
+func (s *Sockets) message() *transport.Message {
+	if m, _ := s.messages.Get().(*transport.Message); m != nil {
+		*m = transport.Message{}
+		return m
+	}
+	return new(transport.Message)
 }
 
 // A Dialer opens connections with options. The zero values are usual.
@@ -198,7 +212,7 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 	if err != nil {
 		return nil, sysErr("socket", err)
 	}
-	p := newPacketConn(s.Clock, n.name)
+	p := newPacketConn(s, n.name)
 	if p.d, err = proto.Open(o, local, p); err != nil {
 		return nil, sysErr("bind", err)
 	}

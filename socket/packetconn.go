@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/transport"
 )
 
@@ -16,16 +15,17 @@ import (
 // *net.UDPConn that have a meaning here. It is safe for concurrent use.
 type PacketConn struct {
 	d       transport.Datagram
+	s       *Sockets
 	network string // "udp", "ip", "ping"
 	closed  atomic.Bool
 	turn    sync.Mutex
 	rd, wr  waiter
 }
 
-func newPacketConn(c *clock.Clock, network string) *PacketConn {
-	p := &PacketConn{network: network}
-	p.rd.init(c)
-	p.wr.init(c)
+func newPacketConn(s *Sockets, network string) *PacketConn {
+	p := &PacketConn{s: s, network: network}
+	p.rd.init(s.Clock)
+	p.wr.init(s.Clock)
 	return p
 }
 
@@ -97,14 +97,25 @@ func (p *PacketConn) WriteMessage(b []byte, m *transport.Message) (int, error) {
 
 // ReadFromAddrPort receives one datagram; what does not fit into b is lost.
 func (p *PacketConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	var m transport.Message
-	n, err := p.ReadMessage(b, &m)
-	return n, m.Src, err
+	m := p.s.message()
+	n, err := p.ReadMessage(b, m)
+	from := m.Src
+	p.s.messages.Put(m)
+	return n, from, err
 }
 
 // WriteToAddrPort sends b as one datagram.
 func (p *PacketConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	return p.WriteMessage(b, &transport.Message{Dst: netip.AddrPortFrom(to.Addr().Unmap(), to.Port())})
+	return p.writeTo(b, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+}
+
+// writeTo sends b to an address, or to the connected peer if it is zero.
+func (p *PacketConn) writeTo(b []byte, to netip.AddrPort) (int, error) {
+	m := p.s.message()
+	m.Dst = to
+	n, err := p.WriteMessage(b, m)
+	p.s.messages.Put(m)
+	return n, err
 }
 
 // ReadFrom implements net.PacketConn.
@@ -134,7 +145,7 @@ func (p *PacketConn) Read(b []byte) (int, error) {
 
 // Write implements net.Conn: it sends one datagram to the connected peer.
 func (p *PacketConn) Write(b []byte) (int, error) {
-	return p.WriteMessage(b, new(transport.Message))
+	return p.writeTo(b, netip.AddrPort{})
 }
 
 // Close implements net.Conn and net.PacketConn.

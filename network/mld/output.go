@@ -45,9 +45,10 @@ func (p *port) transmit(src, dst netip.Addr, n int, put func(b []byte)) {
 	p.m.send.Send(msg6.Message{Device: p.dev, Src: src, Dst: dst, HopLimit: wire.MLDHopLimit, RouterAlert: true}, n, put)
 }
 
-// linkLocal returns the source of messages: "MLD messages are sent with [...] an
-// IPv6 link-local source address", or the unspecified one while there is no valid
-// one (RFC 3810 §5.2.13).
+// linkLocal returns the source of messages: "An MLDv2 Report MUST be sent with a
+// valid IPv6 link-local source address, or the unspecified address (::), if the
+// sending interface has not acquired a valid link-local address yet" (RFC 3810
+// §5.2.13).
 func (m *mld) linkLocal(p *port) netip.Addr {
 	for _, a := range m.net.Addrs(p.dev.Index()) {
 		if a.IP().Is6() && a.IP().IsLinkLocalUnicast() && a.Usable() {
