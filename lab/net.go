@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/link"
@@ -18,11 +20,14 @@ import (
 )
 
 // Kernel returns a kernel with modules loaded; a name behind a minus is one that
-// must not be loaded as somebody's optional dependency. It is closed at the end of the test,
-// which fails if a packet or a buffer is left then.
+// does not exist there, not even as somebody's optional dependency. It is closed at
+// the end of the test, which fails if a packet or a buffer is left then.
 func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 	t.Helper()
-	k, err := knit.New(knit.Config{Modules: std.Modules(), Clock: c})
+	specs := slices.DeleteFunc(std.Modules(), func(s module.Spec) bool {
+		return slices.Contains(modules, "-"+s.Name)
+	})
+	k, err := knit.New(knit.Config{Modules: specs, Clock: c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +39,7 @@ func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 		}
 	})
 	for _, m := range modules {
-		if unwanted, ok := strings.CutPrefix(m, "-"); ok {
-			k.Modules.Blacklist(unwanted)
+		if strings.HasPrefix(m, "-") {
 			continue
 		}
 		if err := k.Modprobe(context.Background(), m); err != nil {
