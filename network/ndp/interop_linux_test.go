@@ -1,6 +1,7 @@
 package ndp_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -41,7 +42,7 @@ func newLinux(t *testing.T) linux {
 			t.Skipf("no %s on this machine: %v", tool, err)
 		}
 	}
-	runtime.LockOSThread() // and never unlocked: the thread is of no use to others
+	runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine, and its namespace with it
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("cannot make a network namespace: %v (needs CAP_SYS_ADMIN)", err)
 	}
@@ -113,26 +114,36 @@ func (r *replies) RawError(*network.Error) {}
 // each other's addresses as duplicates, and Linux configures itself by what this
 // host advertises. tshark, if it is there, finds nothing malformed in all of it.
 func TestLinux(t *testing.T) {
-	leak.Check(t)
-	done := make(chan struct{})
-	go func() { // on a thread of its own, which dies with its namespace
-		defer close(done)
-		againstLinux(t)
-	}()
-	<-done
+	t.Run("offload", func(t *testing.T) {
+		h, k, dev := meetLinux(t, "on")
+		linuxPings(h, k, dev)
+		pingLinux(h, k)
+	})
+	t.Run("finished frames", func(t *testing.T) {
+		h, k, dev := meetLinux(t, "off")
+		check := capture(h)
+		linuxPings(h, k, dev)
+		pingLinux(h, k)
+		duplicates(h, k, dev)
+		linuxConfiguresItself(h, k, dev)
+		check()
+	})
 }
 
-func againstLinux(t *testing.T) {
+// meetLinux joins a kernel and Linux by a TAP and waits until both have link-local
+// addresses.
+func meetLinux(t *testing.T, offload string) (linux, *ip6test.Kernel, *link.Device) {
+	t.Helper()
+	leak.Check(t)
 	h := newLinux(t)
 	c := clock.NewReal()
 	t.Cleanup(c.Close)
 	k := ip6test.New(t, c, loopback.Module, tap.Module, ip6.Module, icmp6.Module, ndp.Module, mld.Module)
-	dev, err := k.Link.Create("tap", "knit0", nil)
+	dev, err := k.Link.Create("tap", "knit0", map[string]string{"vnet_hdr": offload})
 	if err != nil {
 		t.Skipf("cannot make a TAP: %v", err)
 	}
 	t.Cleanup(func() { k.Link.Delete(dev) })
-	check := capture(h)
 	k.Set("net.ipv6.conf.knit0.router_solicitation_delay", "0")
 	h.run("ip link set knit0 up")
 	if err := dev.SetUp(true); err != nil {
@@ -143,11 +154,7 @@ func againstLinux(t *testing.T) {
 		return len(as) > 0 && as[0].Usable()
 	})
 	h.shows("ip -6 addr show dev knit0", `inet6 fe80::.* scope link\s*\n\s+valid`)
-	linuxPings(h, k, dev)
-	pingLinux(h, k)
-	duplicates(h, k, dev)
-	linuxConfiguresItself(h, k, dev)
-	check()
+	return h, k, dev
 }
 
 // linuxPings: Linux pings us: unicast, link-local and multicast, small, fragmented
@@ -251,7 +258,12 @@ func capture(h linux) (check func()) {
 		h.t.Fatal(err)
 	}
 	buf := make([]byte, 1024)
-	stderr.Read(buf) // "listening on": it is ready
+	for said := ""; !strings.Contains(said, "listening on"); {
+		n, err := stderr.Read(buf)
+		if said += string(buf[:n]); err != nil {
+			h.t.Fatalf("tcpdump: %s", said)
+		}
+	}
 	return func() {
 		cmd.Process.Signal(os.Interrupt)
 		for n, err := 1, error(nil); n > 0 && err == nil; {
@@ -259,9 +271,13 @@ func capture(h linux) (check func()) {
 		}
 		cmd.Wait()
 		out, err := exec.Command(tshark, "-r", file, "-o", "ipv6.defragment:TRUE",
-			"-Y", "_ws.malformed || _ws.expert.severity == error || icmpv6.checksum.status == 0", "-V").Output()
+			"-Y", `_ws.malformed || _ws.expert.severity == "Error" || icmpv6.checksum.status == "Bad"`, "-V").Output()
 		if err != nil {
 			h.t.Errorf("tshark: %v", err)
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				h.t.Logf("%s", exit.Stderr)
+			}
 		}
 		if len(out) > 0 {
 			h.t.Errorf("tshark complains about\n%.4000s", out)
