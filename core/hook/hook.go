@@ -58,7 +58,7 @@ type Entry struct {
 }
 
 // A Point is one place in the packet's way. The zero Point is empty and ready
-// to use. Run, RunBatch and Empty may be called concurrently with each other
+// to use. RunBatch and Empty may be called concurrently with each other
 // and with Add; a removed function may still be running until the grace period
 // after its removal has passed.
 type Point struct {
@@ -108,39 +108,6 @@ func (p *Point) Entries() []Entry {
 		out = append(out, *e)
 	}
 	return out
-}
-
-// Run asks every function about pkt, which the caller owns. It reports whether
-// the caller still owns it.
-func (p *Point) Run(pkt *packet.Packet) (mine bool) {
-	c := p.chain.Load()
-	if c == nil {
-		return true
-	}
-	for _, e := range *c {
-		if e.Func == nil {
-			if !runBatchOfOne(e.Batch, pkt) {
-				return false
-			}
-			continue
-		}
-		switch e.Func(pkt) {
-		case Accept:
-		case Drop:
-			pkt.Drop(stat.NetfilterDrop)
-			return false
-		case Stolen:
-			return false
-		}
-	}
-	return true
-}
-
-func runBatchOfOne(f BatchFunc, pkt *packet.Packet) (mine bool) {
-	var q packet.Queue
-	q.Push(pkt)
-	f(&q)
-	return q.Pop() != nil
 }
 
 // RunBatch asks every function about the packets of q and leaves in q those

@@ -10,8 +10,16 @@ import (
 	"github.com/knitnet/knit/core/stat"
 )
 
+// one returns a batch of one packet.
+func one(pool *packet.Pool) *packet.Queue {
+	q := new(packet.Queue)
+	q.Push(pool.Get())
+	return q
+}
+
 func TestOrderIsPriorityThenAge(t *testing.T) {
 	var p Point
+	var pool packet.Pool
 	var got []string
 	add := func(name string, prio Priority) func() {
 		return p.Add(Entry{Owner: name, Priority: prio, Func: func(*packet.Packet) Verdict { got = append(got, name); return Accept }})
@@ -20,20 +28,19 @@ func TestOrderIsPriorityThenAge(t *testing.T) {
 	add("track", Conntrack)
 	rm := add("deny", Filter)
 	add("deny2", Filter)
-	p.Run(nil)
+	p.RunBatch(one(&pool))
 	if want := []string{"track", "deny", "deny2", "nat"}; !slices.Equal(got, want) {
 		t.Fatalf("ran %v, want %v", got, want)
 	}
 	rm()
 	got = nil
-	p.Run(nil)
+	p.RunBatch(one(&pool))
 	if want := []string{"track", "deny2", "nat"}; !slices.Equal(got, want) {
 		t.Fatalf("ran %v, want %v", got, want)
 	}
 }
 
-// TestVerdicts: a batch keeps its order, loses what was dropped or stolen, and
-// the same functions decide the same for one packet and for a batch.
+// TestVerdicts: a batch keeps its order and loses what was dropped or stolen.
 func TestVerdicts(t *testing.T) {
 	var pool packet.Pool
 	var p Point
@@ -67,18 +74,10 @@ func TestVerdicts(t *testing.T) {
 	var marks []uint32
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		marks = append(marks, pkt.Mark)
-		if !p.Run(pkt) {
-			t.Fatalf("packet %d passed in a batch and not alone", marks[len(marks)-1])
-		}
 		pkt.Consume()
 	}
 	if want := []uint32{2, 8}; !slices.Equal(marks, want) {
 		t.Errorf("passed %v, want %v", marks, want)
-	}
-	five := pool.Get()
-	five.Mark = 5
-	if p.Run(five) {
-		t.Error("packet 5 passed alone although a batch function dropped it")
 	}
 	if n := stolen.Len(); n != 3 {
 		t.Errorf("%d stolen, want 3", n)
@@ -99,10 +98,9 @@ func TestAddAndRemoveWhilePacketsPass(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for range 2000 {
-				pkt := pool.Get()
-				if p.Run(pkt) {
-					pkt.Consume()
-				}
+				q := one(&pool)
+				p.RunBatch(q)
+				q.Consume()
 			}
 		})
 	}
@@ -125,9 +123,9 @@ func BenchmarkRun(b *testing.B) {
 				p.Add(Entry{Func: func(*packet.Packet) Verdict { return Accept }})
 			}
 			var pool packet.Pool
-			pkt := pool.Get()
+			q := one(&pool)
 			for b.Loop() {
-				p.Run(pkt)
+				p.RunBatch(q)
 			}
 		})
 	}

@@ -11,21 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
-)
 
-const (
-	stripeBits = 6
-	nStripes   = 1 << stripeBits
-
-	// stackShift drops the address bits that differ within one goroutine's
-	// stack: the smallest stack has 2 KiB, so neighbouring goroutines differ
-	// above bit 11.
-	stackShift = 11
-
-	// fibonacci is 2^64 divided by the golden ratio: multiplied by it,
-	// addresses in arithmetic progression spread evenly over the top bits.
-	fibonacci = 0x9E3779B97F4A7C15
+	"github.com/knitnet/knit/core/stat"
 )
 
 // A stripe counts the walks of two generations. It fills two cache lines,
@@ -41,7 +28,7 @@ type stripe struct {
 type Period struct {
 	gen     atomic.Uint32 // its lowest bit chooses the counter of new walks
 	_       [124]byte     // gen is read by every walk: keep it off the counters' lines
-	stripes [nStripes]stripe
+	stripes [stat.Stripes]stripe
 
 	// waiting lets one Wait run at a time. The others wait on a condition, not
 	// on the lock, which nobody holds for long (testing/synctest lets virtual
@@ -66,7 +53,7 @@ func (p *Period) Enter() Walk { return p.enter(p.gen.Load()) }
 // it may have looked at the counter already, so the walk must be counted in
 // the new generation instead.
 func (p *Period) enter(g uint32) Walk {
-	s := &p.stripes[stripeIndex()]
+	s := &p.stripes[stat.Stripe()]
 	for {
 		n := &s.n[g&1]
 		n.Add(1)
@@ -81,16 +68,6 @@ func (p *Period) enter(g uint32) Walk {
 
 // Exit ends the walk.
 func (w Walk) Exit() { w.n.Add(-1) }
-
-// stripeIndex chooses a stripe by the address of the goroutine's stack, which
-// costs no lock and no call into the scheduler. The address is used as a
-// number only, never to reach memory, so it does not matter that the stack may
-// move; a walk keeps a pointer to its counter and never computes it twice.
-func stripeIndex() uint64 {
-	var here byte
-	addr := uint64(uintptr(unsafe.Pointer(&here)))
-	return (addr >> stackShift) * fibonacci >> (64 - stripeBits)
-}
 
 // Wait returns when every walk that began before the call has ended: a grace
 // period. Walks that begin later are not waited for, so Wait ends under steady

@@ -193,33 +193,6 @@ func TestWalkDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Goroutines must not all land on one stripe.
-func TestStripesSpread(t *testing.T) {
-	const goroutines = 64
-	var mu sync.Mutex
-	used := map[uint64]bool{}
-	var wg sync.WaitGroup
-	hold := make(chan struct{})
-	var ready sync.WaitGroup
-	ready.Add(goroutines)
-	for range goroutines {
-		wg.Go(func() {
-			i := stripeIndex()
-			mu.Lock()
-			used[i] = true
-			mu.Unlock()
-			ready.Done()
-			<-hold // keep the stack, so that the next goroutine has another
-		})
-	}
-	ready.Wait()
-	close(hold)
-	wg.Wait()
-	if len(used) < nStripes/8 {
-		t.Fatalf("%d goroutines use %d stripes of %d", goroutines, len(used), nStripes)
-	}
-}
-
 func BenchmarkWalk(b *testing.B) {
 	var p Period
 	b.Run("alone", func(b *testing.B) {

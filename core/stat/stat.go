@@ -24,23 +24,37 @@ func (c *Counter) Load() uint64 { return c.n.Load() }
 // Store sets the value: for gauges and for resets.
 func (c *Counter) Store(n uint64) { c.n.Store(n) }
 
-// Stripes is the number of stripes of a Striped counter, a power of two.
-const Stripes = 16
+const (
+	stripeBits = 6
 
-// cacheLine is the distance that keeps two stripes from sharing a line.
-const cacheLine = 64
+	// Stripes is the number of stripes of what many goroutines count at once.
+	Stripes = 1 << stripeBits
 
-// Stripe returns a small number, below Stripes, that is mostly the same for one
-// goroutine and mostly different for two. Go tells nobody which processor it is
-// on, but the address of a stack variable costs nothing and serves as well:
-// stripes only spread the load, they never decide what is right.
+	// cacheLine is the distance that keeps two stripes from sharing a line.
+	cacheLine = 64
+
+	// stackShift drops the address bits that differ within one goroutine's
+	// stack: the smallest stack has 2 KiB, so neighbouring goroutines differ
+	// above bit 11.
+	stackShift = 11
+
+	// fibonacci is 2^64 divided by the golden ratio: multiplied by it,
+	// addresses in arithmetic progression spread evenly over the top bits.
+	fibonacci = 0x9E3779B97F4A7C15
+)
+
+// Stripe returns a number below Stripes that is mostly the same for one goroutine
+// and mostly different for two. Go tells nobody which processor it is on, but the
+// address of a stack variable costs nothing and serves as well: stripes spread the
+// load and never decide what is right. The address is used as a number only, never
+// to reach memory, so it does not matter that the stack may move.
 func Stripe() int {
 	var here byte
-	a := uint64(uintptr(unsafe.Pointer(&here)))
-	return int((a >> 12) * 0x9e3779b97f4a7c15 >> 60)
+	addr := uint64(uintptr(unsafe.Pointer(&here)))
+	return int((addr >> stackShift) * fibonacci >> (64 - stripeBits))
 }
 
-// A Striped counts events that many goroutines count at once. It takes 1 KiB;
+// A Striped counts events that many goroutines count at once. It takes 4 KiB;
 // the zero value is ready to use and safe for concurrent use.
 type Striped struct {
 	s [Stripes]struct {
