@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/link"
 )
 
 // An ErrorKind is what an ICMP error says, the same for both IP versions.
@@ -98,8 +99,21 @@ func (l *Layer) SendError(v Version, kind ErrorKind, pkt *packet.Packet) {
 // the pointer of a ParameterProblem.
 func (l *Layer) SendErrorDetail(v Version, kind ErrorKind, code uint8, mtu int, pointer uint32, pkt *packet.Packet) {
 	if s := l.errors[v].Load(); s != nil {
+		completeQuote(pkt)
 		s.SendError(kind, code, mtu, pointer, pkt)
 	}
+}
+
+// completeQuote puts the checksum into a packet whose sender left that to a device:
+// an error quotes what was, or would have been, on the wire.
+func completeQuote(pkt *packet.Packet) {
+	if pkt.Csum != packet.CsumPartial || pkt.GSO != packet.GSONone {
+		return
+	}
+	back := max(0, pkt.Offset()-int(pkt.CsumStart))
+	pkt.Unpull(back)
+	link.CompleteChecksum(pkt)
+	pkt.Pull(back)
 }
 
 // Deliver gives an ICMP error to the transport it is about. ICMP modules call it.
