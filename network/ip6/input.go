@@ -23,6 +23,11 @@ func (p *ip6) Input(dev *link.Device, q *packet.Queue) {
 			q.Push(pkt)
 		}
 	}
+	p.received(dev, q)
+}
+
+// received takes packets that have passed check, or are copies of our own.
+func (p *ip6) received(dev *link.Device, q *packet.Queue) {
 	if !p.hooks.Prerouting.Empty() {
 		p.hooks.Prerouting.RunBatch(q)
 	}

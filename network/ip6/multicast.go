@@ -72,8 +72,9 @@ func (p *ip6) receiveCopy(pkt *packet.Packet, q *packet.Queue) {
 		pkt.Drop(stat.DevReady)
 		return
 	}
+	p.mib.inReceives.Inc()
 	q.Push(pkt)
-	p.Input(dev, q)
+	p.received(dev, q)
 }
 
 // groups are the memberships that every interface has by itself.
