@@ -48,7 +48,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	for target in $$targets; do \
 		n=$$((n+1)); dir=$$(dirname "$${target%%:*}"); name=$${target##*:}; \
 		echo "[$$n/$$all] $$dir $$name, $(FUZZTIME)"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" || failed+=" $$dir:$$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$dir" || failed+=" $$dir:$$name"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "make fuzz: findings in:$$failed" >&2; exit 1; fi; \
 	echo "$$all fuzz targets, no finding"

@@ -54,11 +54,25 @@ func start(c *module.Context) error {
 		return err
 	}
 	p := &ping{net: n, users: c.Users("socket"), sockets: map[key][]*socket{}}
+	c.Free(p.closeAll)
 	for v, proto := range [2]uint8{network.V4: wire.ProtoICMP, network.V6: wire.ProtoICMPv6} {
 		p.idents[v] = transport.NewPorts(&l.Ephemeral)
 		c.Cleanup(n.SetRaw(network.Version(v), proto, p))
 	}
 	return c.Register(l.Add(transport.Ping, p))
+}
+
+// closeAll closes the sockets that are left when the kernel ends.
+func (p *ping) closeAll() {
+	p.mu.RLock()
+	var left []*socket
+	for _, ss := range p.sockets {
+		left = append(left, ss...)
+	}
+	p.mu.RUnlock()
+	for _, s := range left {
+		s.Close()
+	}
 }
 
 func (p *ping) at(k key) []*socket {

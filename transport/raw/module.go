@@ -43,7 +43,19 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Register(l.Add(transport.Raw, &raw{net: n, users: c.Users("socket")}))
+	r := &raw{net: n, users: c.Users("socket")}
+	c.Free(r.closeAll)
+	return c.Register(l.Add(transport.Raw, r))
+}
+
+// closeAll closes the sockets that are left when the kernel ends.
+func (r *raw) closeAll() {
+	r.mu.Lock()
+	left := slices.Clone(r.sockets)
+	r.mu.Unlock()
+	for _, s := range left {
+		s.Close()
+	}
 }
 
 func (r *raw) add(s *socket) {

@@ -57,6 +57,7 @@ func start(c *module.Context) error {
 	}
 	u := &udp{net: n, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket")}
 	u.table.init()
+	c.Free(u.closeAll)
 	for v, group := range []string{"Udp", "Udp6"} {
 		if err := c.Register(n.Stats.Add(group, u.mib[v].fields()...)); err != nil {
 			return err
@@ -66,4 +67,11 @@ func start(c *module.Context) error {
 		}
 	}
 	return c.Register(l.Add(transport.UDP, u))
+}
+
+// closeAll closes the sockets that are left when the kernel ends.
+func (u *udp) closeAll() {
+	for _, s := range u.table.all() {
+		s.Close()
+	}
 }
