@@ -157,3 +157,13 @@ func (k *Kernel) Send(f network.Flow, s network.Send, b []byte) {
 	q.Push(pkt)
 	k.Net.Send(&s, &q)
 }
+
+// Symbol returns a symbol that a module exports.
+func Symbol[T any](t testing.TB, k *Kernel, name string) T {
+	t.Helper()
+	v, ok := module.Find[T](k.Modules, name)
+	if !ok {
+		t.Fatalf("no symbol %s", name)
+	}
+	return v
+}
