@@ -106,7 +106,10 @@ func New(cfg Config) (*Kernel, error) {
 	if err := k.provide(); err != nil {
 		return nil, err
 	}
-	return k, k.registerSysctls()
+	if err := k.registerSysctls(); err != nil {
+		return nil, err
+	}
+	return k, k.registerProcs()
 }
 
 // provide makes the kernel's parts available to modules.

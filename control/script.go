@@ -156,12 +156,12 @@ func Quote(words ...string) string {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(quote(w))
+		b.WriteString(quoteWord(w))
 	}
 	return b.String()
 }
 
-func quote(w string) string {
+func quoteWord(w string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%^"
 	if w != "" && strings.Trim(w, plain) == "" {
 		return w

@@ -2,21 +2,18 @@ package control
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"regexp"
 	"strings"
-	"syscall"
 )
 
 // SysctlRequest asks to read and write settings, in order.
 type SysctlRequest struct {
 	Ops []SysctlOp `json:"ops"`
 
-	style  string // "names", "values", "binary" or "" for both
-	quiet  bool
-	match  *regexp.Regexp
-	failed []string // lines of files that are malformed
+	style string // "names", "values", "binary" or "" for both
+	quiet bool
+	match *regexp.Regexp
 }
 
 // A SysctlOp reads, or with Set writes, one setting.
@@ -29,7 +26,7 @@ type SysctlOp struct {
 	AnyError bool `json:"any_error,omitempty"`
 }
 
-// A SysctlReply is a setting that was read or written.
+// A SysctlReply is a setting that was read or written, or one that could not be.
 type SysctlReply struct {
 	Name  string `json:"name,omitempty"`
 	Value string `json:"value,omitempty"`
@@ -113,7 +110,9 @@ func parseSysctl(c *Console, args []string) (q SysctlRequest, err error) {
 	}
 	if !l.load {
 		for _, o := range rest {
-			l.operand(o)
+			if err := l.operand(o); err != nil {
+				return q, err
+			}
 		}
 	}
 	return l.SysctlRequest, nil
@@ -151,7 +150,7 @@ func (l *sysctlLine) option(o setting) error {
 }
 
 // operand takes NAME or NAME=VALUE.
-func (l *sysctlLine) operand(o operand) {
+func (l *sysctlLine) operand(o operand) error {
 	name, value, set := strings.Cut(o.text, "=")
 	op := SysctlOp{Name: strings.TrimSpace(name), Ignore: l.ignore, DryRun: l.dryRun}
 	switch {
@@ -159,10 +158,10 @@ func (l *sysctlLine) operand(o operand) {
 		value = strings.TrimSpace(value)
 		op.Set = &value
 	case set || l.write || op.Name == "":
-		l.failed = append(l.failed, "sysctl: command line(0): invalid syntax, continuing...")
-		return
+		return WordErrorf(o.word, 1, "sysctl: %q: invalid syntax: want name=value", o.text)
 	}
 	l.Ops = append(l.Ops, op)
+	return nil
 }
 
 // file takes the lines of a sysctl.conf(5).
@@ -190,8 +189,7 @@ func (l *sysctlLine) file(c *Console, name string) error {
 		key, value, set := strings.Cut(line, "=")
 		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 		if !set || key == "" {
-			l.failed = append(l.failed, fmt.Sprintf("sysctl: %s(%d): invalid syntax, continuing...", name, n))
-			continue
+			return Errorf(1, "sysctl: %s(%d): invalid syntax: want name = value", name, n)
 		}
 		l.Ops = append(l.Ops, SysctlOp{Name: key, Set: &value, Ignore: l.ignore, DryRun: l.dryRun, AnyError: anyError})
 	}
@@ -215,9 +213,4 @@ func printSysctl(c *Console, q SysctlRequest, r SysctlReply) error {
 		return c.Print(r.Value)
 	}
 	return c.Print(r.Name + " = " + r.Value + "\n")
-}
-
-// NoSuchSysctl is what the sysctl tool says of a name that is not there.
-func NoSuchSysctl(name string) string {
-	return fmt.Sprintf("sysctl: cannot stat /proc/sys/%s: %s", strings.ReplaceAll(name, ".", "/"), errnoText(syscall.ENOENT))
 }

@@ -9,5 +9,10 @@ func Verbs() []Command {
 		Lsmod(),
 		Modinfo(),
 		Dmesg(),
+		Sysctl(),
+		Proc(),
+		Stat(),
+		Save(),
+		Down(),
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,22 @@ func runVerb(ctx context.Context, c *control.Console, socket string, v control.C
 	words := append([]string{v.About().Name}, args...)
 	if s := control.Run(ctx, &caller{client: control.NewClient(socket)}, c, words...); s != 0 {
 		return status(s)
+	}
+	if v.About().Name == "down" && len(args) == 0 { // else it printed help
+		return waitGone(socket)
+	}
+	return nil
+}
+
+// patience is longer than a daemon takes to end in order.
+const patience = 30 * time.Second
+
+// waitGone waits until the daemon has ended.
+func waitGone(socket string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := server.Wait(ctx, socket); err != nil {
+		return control.Errorf(1, "down: the daemon does not end: %v", err)
 	}
 	return nil
 }

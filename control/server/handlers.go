@@ -9,5 +9,10 @@ func handlers() []Handler {
 		lsmod(),
 		modinfo(),
 		dmesg(),
+		sysctls(),
+		procs(),
+		stats(),
+		save(),
+		down(),
 	}
 }

@@ -25,6 +25,7 @@ type Server struct {
 	kernel   *knit.Kernel
 	config   Config
 	handlers map[string]Handler
+	journal  journal
 }
 
 // New returns a server for k.
@@ -42,7 +43,8 @@ type Env struct {
 	// Stdin is the user's standard input, for verbs that read it; else empty.
 	Stdin io.Reader
 
-	config Config
+	config  Config
+	journal *journal
 }
 
 // A Handler does the work of one verb.
@@ -92,7 +94,7 @@ func (s *Server) env(stdin io.Reader) *Env {
 	if stdin == nil {
 		stdin = eof{}
 	}
-	return &Env{Kernel: s.kernel, Stdin: stdin, config: s.config}
+	return &Env{Kernel: s.kernel, Stdin: stdin, config: s.config, journal: &s.journal}
 }
 
 type eof struct{}
