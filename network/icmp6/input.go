@@ -65,7 +65,7 @@ func (m *icmp6) echo(pkt *packet.Packet, ip wire.IPv6, q *packet.Queue) {
 		// "SHOULD be sent in response to an Echo Request message sent to an IPv6
 		// multicast [...] address. In this case, the source address of the reply
 		// MUST be a unicast address belonging to the interface on which the
-		// message was received".
+		// Echo Request message was received".
 		f.Src, f.Index = netip.Addr{}, pkt.In
 	}
 	if f.Dst.IsLinkLocalUnicast() || ip.Dst().IsLinkLocalUnicast() {

@@ -11,7 +11,7 @@ import (
 
 // "In order to limit the bandwidth and forwarding costs incurred by originating
 // ICMPv6 error messages, an IPv6 node MUST limit the rate of ICMPv6 error messages
-// it originates. [...] a token-bucket function" (RFC 4443 §2.4 (f)).
+// it originates" (RFC 4443 §2.4 (f)); a token bucket is what it recommends.
 const (
 	burstPerDestination = 6    // as Linux's XRLIM_BURST_FACTOR
 	perSecond           = 1000 // of all (net.ipv4.icmp_msgs_per_sec, which counts for both)

@@ -76,8 +76,7 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 	src, dst := h.Src(), h.Dst()
 	switch {
 	case src.IsUnspecified(), src.IsLoopback(), dst.IsLoopback(), dst.IsUnspecified():
-		// "An IPv6 router must not forward a packet with" these (RFC 4291 §2.5.2,
-		// §2.5.3).
+		// Neither must ever be forwarded by a router (RFC 4291 §2.5.2, §2.5.3).
 		p.mib.inAddrErrors.Inc()
 		pkt.Drop(stat.IPInAddrErrors)
 		return false
@@ -109,8 +108,8 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 func (p *ip6) fits(pkt *packet.Packet, h wire.IPv6, path *network.Path) bool {
 	if h.Src().IsLinkLocalUnicast() {
 		if path.Device.Index() != pkt.In {
-			// "Code 2 [...] delivery requires going beyond the scope of the source
-			// address" (RFC 4443 §3.1).
+			// The destination is beyond the scope of the source address: code 2 of
+			// RFC 4443 §3.1.
 			p.net.SendError(network.V6, network.BeyondScope, pkt)
 		}
 		p.mib.inAddrErrors.Inc()

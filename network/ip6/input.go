@@ -16,13 +16,16 @@ import (
 // that is not known here (a hook, a handler, a driver) would be allocated.
 func (p *ip6) Input(dev *link.Device, q *packet.Queue) {
 	p.mib.inReceives.Add(uint64(q.Len()))
+	octets := 0
 	in := *q
 	*q = packet.Queue{}
 	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
 		if p.check(dev, pkt) {
+			octets += pkt.Len()
 			q.Push(pkt)
 		}
 	}
+	p.mib.inOctets.Add(uint64(octets))
 	p.received(dev, q)
 }
 
@@ -69,7 +72,6 @@ func (p *ip6) check(dev *link.Device, pkt *packet.Packet) bool {
 		pkt.Drop(stat.IPInAddrErrors)
 		return false
 	}
-	p.mib.inOctets.Add(uint64(h.TotalLen()))
 	if h.Dst16()[0] == 0xff {
 		p.mib.inMcastPkts.Inc()
 		p.mib.inMcastOctets.Add(uint64(h.TotalLen()))

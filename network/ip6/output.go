@@ -99,7 +99,7 @@ func (p *ip6) markHeaders(s *network.Send, q *packet.Queue) {
 }
 
 // flowLabel labels a flow by what distinguishes it (RFC 6437 §3): "It is therefore
-// RECOMMENDED that source hosts support the flow label by setting the Flow Label
+// RECOMMENDED that source hosts support the flow label by setting the flow label
 // field for all packets of a given flow to the same value chosen from an
 // approximation to a discrete uniform distribution."
 func flowLabel(addrs uint64, proto uint8, transport []byte) uint32 {
@@ -142,14 +142,16 @@ func (p *ip6) finish(s *network.Send, q *packet.Queue) {
 }
 
 func (p *ip6) countOut(q *packet.Queue) {
+	octets := uint64(0)
 	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
 		n := uint64(pkt.Len())
-		p.mib.outOctets.Add(n)
+		octets += n
 		if pkt.Head()[24] == 0xff {
 			p.mib.outMcastPkts.Inc()
 			p.mib.outMcastOctets.Add(n)
 		}
 	}
+	p.mib.outOctets.Add(octets)
 }
 
 func (p *ip6) discard(q *packet.Queue, why stat.Reason) {

@@ -167,8 +167,8 @@ func minus(a, b []netip.Addr) (out []netip.Addr) {
 // query takes in a query (RFC 3810 §6.2, RFC 2710 §4).
 func (s *state) query(now clock.Time, q wire.MLDQueryMsg) {
 	if q.Version() == 1 && s.force != 2 {
-		// "Older Version Querier Present Timeout: [Robustness Variable] times the
-		// [Query Interval] plus one [Query Response Interval]" (RFC 3810 §9.12).
+		// The Older Version Querier Present Timeout is the robustness variable times
+		// the query interval, plus one query response interval (RFC 3810 §9.12).
 		s.v1Until = now.Add(time.Duration(s.robustness)*s.interval + defaultResponse)
 	}
 	if q.Version() == 2 {
@@ -219,9 +219,10 @@ func (s *state) query2(now clock.Time, q wire.MLDQueryMsg, at clock.Time) {
 	}
 }
 
-// query1 sets the delay timers of the groups that are asked for: "If a timer for
-// the address is already running, it is reset to the new random value only if the
-// requested Maximum Response Delay is less than the remaining value".
+// query1 sets the delay timers of the groups that are asked for: "If a timer for any
+// address is already running, it is reset to the new random value only if the
+// requested Maximum Response Delay is less than the remaining value of the running
+// timer" (RFC 2710 §4).
 func (s *state) query1(now clock.Time, asked netip.Addr, most time.Duration) {
 	for a, g := range s.groups {
 		if g.filter.None() || !asked.IsUnspecified() && a != asked {

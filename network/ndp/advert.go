@@ -84,9 +84,10 @@ func (i *iface) fireAdvert(now clock.Time) {
 	d.sendRouterAdvert(i.dev, allNodes, false)
 }
 
-// routerSolicit brings the next advertisement forward (§6.2.6): "a router MUST delay
-// the response by a random delay between 0 and MAX_RA_DELAY_TIME", and keep
-// MIN_DELAY_BETWEEN_RAS between those to all nodes.
+// routerSolicit brings the next advertisement forward: "Router Advertisements sent in
+// response to a Router Solicitation MUST be delayed by a random time between 0 and
+// MAX_RA_DELAY_TIME seconds", and those to all nodes are MIN_DELAY_BETWEEN_RAS apart
+// (§6.2.6).
 func (d *ndp) routerSolicit(m *message) {
 	rs, ok := wire.ParseRouterSolicit(m.b)
 	mac := wire.MAC{}

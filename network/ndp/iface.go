@@ -145,12 +145,19 @@ func (i *iface) learn(r route.Route, lifetime time.Duration) bool {
 	case old != nil && (lifetime <= 0 || old.Metric != r.Metric):
 		d.net.DelRoute(old.Route)
 		fallthrough
-	case old == nil:
-		if lifetime > 0 {
+	case old == nil || !k.via.IsValid(): // what is on the link may have gone with an address
+		if lifetime > 0 && !i.onLink(r) {
 			d.net.AddRoute(r, route.Append)
 		}
 	}
 	return true
+}
+
+// onLink reports whether a route like r is there, because this host has an address
+// in the prefix or has learned it before.
+func (i *iface) onLink(r route.Route) bool {
+	x := i.d.net.Main.LookupIndex(r.Dst.Addr(), i.dev.Index())
+	return !r.NextHops[0].Gateway.IsValid() && x != nil && x.Dst == r.Dst && x.Metric == r.Metric
 }
 
 // roomFor reports whether one more route may be learned. d.mu is held.

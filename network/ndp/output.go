@@ -5,6 +5,7 @@ import (
 
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/internal/conf6"
 	"github.com/knitnet/knit/network/internal/msg6"
 	"github.com/knitnet/knit/wire"
 )
@@ -56,7 +57,7 @@ func (d *ndp) sendProbe(dev *link.Device, target netip.Addr, nonce [6]byte) {
 func (d *ndp) sendAdvert(dev *link.Device, target, dst netip.Addr, solicited bool) {
 	m := msg6.Message{Device: dev, Src: target, Dst: dst, HopLimit: wire.NDPHopLimit}
 	f := wire.NeighborAdvertFields{
-		Router: d.conf.Of(dev.Index()).Forwarding.Load() != 0, Solicited: solicited, Override: true, Target: target.As16(),
+		Router: isRouter(d.conf.Of(dev.Index())), Solicited: solicited, Override: true, Target: target.As16(),
 	}
 	mac, n := dev.MAC(), wire.NeighborAdvertLen
 	if dev.Type() == link.Ether {
@@ -68,6 +69,13 @@ func (d *ndp) sendAdvert(dev *link.Device, target, dst netip.Addr, solicited boo
 			wire.PutNDPLinkAddr(b[wire.NeighborAdvertLen:], wire.NDPOptTargetLink, mac)
 		}
 	})
+}
+
+// isRouter reports whether hosts on a link may take this one for a router. Who
+// advertises a lifetime is one even if it forwards nothing itself: hosts drop a
+// default router whose advertisements say otherwise (RFC 4861 §7.2.5).
+func isRouter(c *conf6.Conf) bool {
+	return c.Forwarding.Load() != 0 || c.SendRA.Load() != 0 && c.RALifetime.Load() > 0
 }
 
 // linkLocal returns the usable link-local address of dev, or the zero Addr.

@@ -178,6 +178,33 @@ func TestAutoconfiguration(t *testing.T) {
 	w.Settle()
 }
 
+// TestOnLinkPrefixOfAnAddress: one route for a prefix that the host has an address
+// in and hears of too; when the address goes the next advertisement brings it back.
+func TestOnLinkPrefixOfAnAddress(t *testing.T) {
+	w := ip6test.NewNet(t, 1)
+	a := w.Hosts[0]
+	r := life(0)
+	r.options = [][]byte{prefixOption(netip.MustParsePrefix("fd00::/64"), true, false, 7200, 3600)}
+	advertise(w, routerIP, r)
+	n := 0
+	for _, x := range a.Net.Main.All() {
+		if x.Dst == netip.MustParsePrefix("fd00::/64") {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d routes to fd00::/64, want 1", n)
+	}
+	if err := a.Net.DelAddr(a.Dev, netip.MustParsePrefix(ip6test.Prefix(1))); err != nil {
+		t.Fatal(err)
+	}
+	advertise(w, routerIP, r)
+	want(t, a, "the address is gone", "fd00::/64 metric 256")
+	w.Clock.Advance(3 * time.Hour)
+	want(t, a, "the lifetime has ended")
+	w.Settle()
+}
+
 // TestPrefixesThatAreIgnored: RFC 4862 §5.5.3 (a) to (d).
 func TestPrefixesThatAreIgnored(t *testing.T) {
 	w := ip6test.NewNet(t, 1)
@@ -387,7 +414,10 @@ func TestAdvertiser(t *testing.T) {
 	if x := b.Find(b.Dev, ip.String()); x == nil || !x.Usable() {
 		t.Errorf("no address in the advertised prefix: %v", b.Net.Addrs(b.Dev.Index()))
 	}
-	want(t, b, "advertised", "::/0 via "+r.LinkLocal(r.Dev).String()+" metric 1024", "2001:db8:1::/64 metric 256", "fd00::/64 metric 256")
+	want(t, b, "advertised", "::/0 via "+r.LinkLocal(r.Dev).String()+" metric 1024", "2001:db8:1::/64 metric 256")
+	// The answer to its solicitation must not say that it is no router.
+	b.Send(network.Flow{Dst: netip.MustParseAddr("2001:db8:ffff::1")}, network.Send{Proto: wire.ProtoUDP}, nil)
+	want(t, b, "the router was asked for its address", "::/0 via "+r.LinkLocal(r.Dev).String()+" metric 1024", "2001:db8:1::/64 metric 256")
 	if rs := resolvers(t, b); len(rs) != 1 || rs[0].Addr != netip.MustParseAddr("2001:db8:1::53") {
 		t.Errorf("servers %v", rs)
 	}
@@ -395,9 +425,9 @@ func TestAdvertiser(t *testing.T) {
 	if n := len(ip6test.Messages(t, w.Ether.Frames(), wire.ICMP6RouterAdvert)); n < 12 || n > 40 {
 		t.Errorf("%d advertisements in two hours, want one in 200 to 600 s", n)
 	}
-	want(t, b, "two hours later", "::/0 via "+r.LinkLocal(r.Dev).String()+" metric 1024", "2001:db8:1::/64 metric 256", "fd00::/64 metric 256")
+	want(t, b, "two hours later", "::/0 via "+r.LinkLocal(r.Dev).String()+" metric 1024", "2001:db8:1::/64 metric 256")
 	r.Set("net.ipv6.conf.eth0.send_ra", "0")
-	want(t, b, "the router stops", "2001:db8:1::/64 metric 256", "fd00::/64 metric 256")
+	want(t, b, "the router stops", "2001:db8:1::/64 metric 256")
 }
 
 // TestRedirect: RFC 4861 §8.1 and §8.3.
