@@ -8,6 +8,7 @@ import (
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
+	"github.com/knitnet/knit/transport/datagram"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -29,7 +30,7 @@ type udp struct {
 	sockets     *module.Users
 	table       table
 	interceptor atomic.Pointer[interceptor]
-	batches     batches
+	out         datagram.Outbox
 	mib         [2]mib // by network.Version
 }
 

@@ -2,7 +2,6 @@ package udp
 
 import (
 	"net/netip"
-	"sync"
 	"syscall"
 
 	"github.com/knitnet/knit/core/packet"
@@ -15,28 +14,6 @@ import (
 
 // maxSegments bounds the datagrams of one UDP_SEGMENT send (UDP_MAX_SEGMENTS).
 const maxSegments = 128
-
-// A batch is what one send needs beside the packet. It is pooled, since calls
-// through interfaces would make it escape.
-type batch struct {
-	send network.Send
-	q    packet.Queue
-}
-
-// batches is the pool of them.
-type batches struct{ pool sync.Pool }
-
-func (b *batches) get() *batch {
-	if x, _ := b.pool.Get().(*batch); x != nil {
-		return x
-	}
-	return new(batch)
-}
-
-func (b *batches) put(x *batch) {
-	x.send = network.Send{}
-	b.pool.Put(x)
-}
 
 // SendTo implements transport.Datagram.
 func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
@@ -64,12 +41,7 @@ func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
 	}
 	s.pushHeader(pkt, p, to.Port())
 	s.u.mib[network.VersionOf(p.Dst)].outDatagrams.Add(uint64(max(pkt.GSOSegs, 1)))
-	x := s.u.batches.get()
-	x.send.Path, x.send.Proto, x.send.Fragment = p, wire.ProtoUDP, network.FragmentWant
-	s.opts.Fill(&x.send, p.Dst)
-	x.q.Push(pkt)
-	s.u.net.Send(&x.send, &x.q)
-	s.u.batches.put(x)
+	s.u.out.Send(s.u.net, p, &s.opts, network.Send{Proto: wire.ProtoUDP}, pkt)
 	return len(b), nil
 }
 

@@ -209,7 +209,7 @@ func (t *TCB) stop() {
 }
 
 // die enters CLOSED because of an error.
-func (t *TCB) die(errno uint16) {
+func (t *TCB) die(errno uint32) {
 	if t.state == Closed {
 		return
 	}

@@ -17,7 +17,7 @@ func (t *TCB) InWindow(seq Seq) bool {
 // is unreachable (RFC 9293 §3.9.2.2). The connection goes on; when it times out
 // this is the reason given.
 func (t *TCB) SoftError(errno syscall.Errno) {
-	t.soft = uint16(errno)
+	t.soft = uint32(errno)
 	t.events |= EventSoftError
 }
 
@@ -26,7 +26,7 @@ func (t *TCB) SoftError(errno syscall.Errno) {
 // treats it as soft, as RFC 5461 §4.1 recommends.
 func (t *TCB) HardError(errno syscall.Errno) {
 	if t.state == SynSent || t.state == SynReceived && t.has(flagActive) {
-		t.die(uint16(errno))
+		t.die(uint32(errno))
 		return
 	}
 	t.SoftError(errno)

@@ -94,7 +94,7 @@ func (t *TCB) inputSynSent(now clock.Time, seg *Segment, pkt *packet.Packet) {
 		// "If the ACK was acceptable, signal to the user 'error: connection
 		// reset'"; without an ACK anybody could have sent it.
 		if seg.Flags&ACK != 0 {
-			t.die(uint16(syscall.ECONNREFUSED))
+			t.die(uint32(syscall.ECONNREFUSED))
 		}
 		drop(pkt, stat.TCPReset)
 		return
@@ -191,14 +191,14 @@ func (t *TCB) inputReset(now clock.Time, seg *Segment) {
 	case seg.Seq != t.rcvNxt:
 		t.challengeAck(now)
 	case t.state == SynReceived && t.has(flagActive):
-		t.die(uint16(syscall.ECONNREFUSED))
+		t.die(uint32(syscall.ECONNREFUSED))
 	case t.state == Closing || t.state == LastAck:
 		t.finish()
 	case t.state == CloseWait:
 		// The peer closed and then reset: who writes has a broken pipe.
-		t.die(uint16(syscall.EPIPE))
+		t.die(uint32(syscall.EPIPE))
 	default:
-		t.die(uint16(syscall.ECONNRESET))
+		t.die(uint32(syscall.ECONNRESET))
 	}
 }
 
@@ -207,7 +207,7 @@ func (t *TCB) inputReset(now clock.Time, seg *Segment) {
 // fourth), all others send a challenge ACK (RFC 5961 §4.2).
 func (t *TCB) inputSyn(now clock.Time) {
 	if t.state == SynReceived && !t.has(flagActive) {
-		t.die(uint16(syscall.ECONNRESET))
+		t.die(uint32(syscall.ECONNRESET))
 		return
 	}
 	t.challengeAck(now)

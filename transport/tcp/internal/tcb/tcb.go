@@ -124,7 +124,7 @@ type TCB struct {
 	cfg  *Config
 	stat counters
 
-	errno, soft uint16
+	errno, soft uint32
 }
 
 // options are settings that few connections have.

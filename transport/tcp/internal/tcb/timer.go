@@ -106,7 +106,7 @@ func (t *TCB) timeOut() {
 		t.die(t.soft)
 		return
 	}
-	t.die(uint16(syscall.ETIMEDOUT))
+	t.die(uint32(syscall.ETIMEDOUT))
 }
 
 // persistExpired probes a window that is closed, with exponential back-off, for
