@@ -10,12 +10,15 @@ import (
 	"github.com/knitnet/knit/link"
 )
 
-// TestNetConn holds a connection over a pipe to the contract of net.Conn.
+// TestNetConn holds connections over pipes, with and without offload, and over
+// Ethernet to the contract of net.Conn.
 func TestNetConn(t *testing.T) {
 	leak.Check(t)
-	for name, f := range map[string]link.Features{"offload": link.Default, "segments": link.TxCsum | link.GRO, "nothing": link.GRO} {
+	for name, cfg := range map[string]link.PipeConfig{
+		"pipe": {}, "segments": {Features: link.TxCsum | link.GRO}, "checksums": {Features: link.GRO}, "ethernet": {Ethernet: true},
+	} {
 		t.Run(name, func(t *testing.T) {
-			k, z := pair(t, link.PipeConfig{Features: f}, "tcp")
+			k, z := pair(t, cfg, "tcp")
 			ln, err := z.Listen("tcp", "10.0.0.2:0")
 			if err != nil {
 				t.Fatal(err)

@@ -1,0 +1,78 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"net"
+	"runtime"
+	"testing"
+
+	"golang.org/x/net/nettest"
+	"golang.org/x/sys/unix"
+
+	"github.com/knitnet/knit"
+)
+
+// inside runs f on a thread in the host's namespace; sockets that f makes stay there.
+func (h *host) inside(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread has changed
+		fd, err := unix.Open(h.ns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWNET)
+			unix.Close(fd)
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// TestNetConn holds connections between the kernel and Linux, opened by either, to
+// the contract of net.Conn.
+func TestNetConn(t *testing.T) {
+	kinds(t, func(t *testing.T, k *knit.Kernel, h *host) {
+		linux := func(t *testing.T) (ln net.Listener) {
+			err := h.inside(func() (err error) { ln, err = net.Listen("tcp", net.JoinHostPort(h.v4.String(), "0")); return err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ln
+		}
+		t.Run("knit dials", func(t *testing.T) {
+			conformance(t, linux(t), k.Dial)
+		})
+		t.Run("linux dials", func(t *testing.T) {
+			ln, err := k.Listen("tcp", net.JoinHostPort(h.gw6.String(), "0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conformance(t, ln, func(network, address string) (c net.Conn, err error) {
+				h.inside(func() error { c, err = net.Dial(network, address); return nil })
+				return c, err
+			})
+		})
+	})
+}
+
+func conformance(t *testing.T, ln net.Listener, dial func(network, address string) (net.Conn, error)) {
+	t.Cleanup(func() { ln.Close() })
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		accepted := make(chan net.Conn, 1)
+		go func() {
+			c, err := ln.Accept()
+			if err != nil {
+				t.Error(err)
+			}
+			accepted <- c
+		}()
+		if c1, err = dial("tcp", ln.Addr().String()); err != nil {
+			return nil, nil, nil, err
+		}
+		c2 = <-accepted
+		return c1, c2, func() { c1.Close(); c2.Close() }, nil
+	})
+}
