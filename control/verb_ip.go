@@ -137,7 +137,7 @@ var ipObjects = []struct {
 // An ipParser translates the words of one command into q.
 type ipParser struct {
 	words
-	q IPRequest
+	q       IPRequest
 	slashed bool // the address had a prefix length
 }
 
@@ -317,7 +317,7 @@ func (o *ipOut) flushed(q IPRequest, r IPReply) {
 		case "neigh":
 			sub.neighs(IPRequest{Filter: &IPFilter{}}, r.Neighs)
 		}
-		o.text(sub.String())
+		o.text("%s", sub.String())
 	}
 	o.text("\n*** Round 1, deleting %d %s ***\n*** Flush is complete after 1 round ***\n", n, what)
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Forever is a lifetime without end, in seconds.
@@ -43,6 +44,8 @@ type IPAddrChange struct {
 	// Local has the prefix length of the subnet, which is Peer's if there is one.
 	Local netip.Prefix `json:"local"`
 	Peer  netip.Addr   `json:"peer,omitzero"`
+	// Any: delete takes the address with any prefix length.
+	Any bool `json:"any,omitempty"`
 	// Broadcast is an address; "+" and "-" mean host bits set and clear.
 	Broadcast string   `json:"broadcast,omitempty"`
 	Label     string   `json:"label,omitempty"`
@@ -95,10 +98,14 @@ func (p *ipParser) addrCheck(c *IPAddrChange) error {
 	}
 	if p.q.Command == "delete" {
 		if c.Local.IsSingleIP() && c.Local.Addr().Is4() && !c.Peer.IsValid() && !p.slashed {
+			c.Any = true
 			p.q.warning = "Warning: Executing wildcard deletion to stay compatible with old scripts.\n" +
 				"         Explicitly specify the prefix length (" + c.Local.String() + ") to avoid this warning."
 		}
 		return nil
+	}
+	if c.Broadcast != "" && c.Local.Addr().Is6() {
+		return p.fail(1, "Broadcast can be set only for IPv4 addresses")
 	}
 	valid, preferred := uint32(Forever), uint32(Forever)
 	if c.Valid != nil {
@@ -160,22 +167,13 @@ func (p *ipParser) addrLocal(c *IPAddrChange, family *string, word string) (err 
 	if err != nil {
 		return err
 	}
-	p.slashed = containsSlash(word)
+	p.slashed = strings.Contains(word, "/")
 	*family = familyOf(pfx.Addr())
 	if c.Peer.IsValid() {
 		pfx = netip.PrefixFrom(pfx.Addr(), c.Local.Bits())
 	}
 	c.Local = pfx
 	return nil
-}
-
-func containsSlash(word string) bool {
-	for i := range word {
-		if word[i] == '/' {
-			return true
-		}
-	}
-	return false
 }
 
 // addrPeer reads the other end: its prefix length is that of the address.
@@ -189,7 +187,7 @@ func (p *ipParser) addrPeer(c *IPAddrChange, family *string) error {
 		return err
 	}
 	if c.Peer.IsValid() {
-		return p.fail(255, "Error: duplicate \"peer\": %s is the second value.", quote(word))
+		return p.fail(255, "Error: duplicate \"peer\": %s is the second value.", inQuotes(word))
 	}
 	*family, c.Peer = familyOf(pfx.Addr()), pfx.Addr()
 	if c.Local.IsValid() {
@@ -206,7 +204,7 @@ func (p *ipParser) addrBroadcast(c *IPAddrChange, family string) error {
 		return err
 	}
 	if c.Broadcast != "" {
-		return p.fail(255, "Error: duplicate \"broadcast\": %s is the second value.", quote(word))
+		return p.fail(255, "Error: duplicate \"broadcast\": %s is the second value.", inQuotes(word))
 	}
 	c.Broadcast = word
 	if word == "+" || word == "-" {
@@ -255,14 +253,11 @@ func ScopeNumber(name string) (n uint8, ok bool) {
 }
 
 func (p *ipParser) lifetime(what string) (*uint32, error) {
-	n, seconds := uint32(Forever), false
-	if !p.skip("forever") {
-		seconds = true
+	if p.skip("forever") {
+		n := uint32(Forever)
+		return &n, nil
 	}
-	var err error
-	if seconds {
-		n, err = p.u32(what + " value")
-	}
+	n, err := p.u32(what + " value")
 	return &n, err
 }
 
@@ -297,7 +292,7 @@ func (p *ipParser) addrFilter(f *IPFilter, word string) (err error) {
 			return err
 		}
 		pfx, err := p.prefix(word, p.q.Family)
-		f.To = pfx.String()
+		f.To, p.q.Family = pfx.String(), familyOf(pfx.Addr())
 		return err
 	case word == "scope":
 		f.Scope, err = p.scope("invalid scope value")
@@ -364,11 +359,10 @@ func (o *ipOut) addrLines(list []IPLink) {
 // local prints the address and its other end.
 func (o *ipOut) local(a *IPAddr, brief bool) {
 	o.val("local", "%s", a.Local)
-	end := "/%d "
 	if a.Peer.IsValid() {
 		o.val("address", " peer %s", a.Peer)
 	}
-	o.val("prefixlen", end, a.PrefixLen)
+	o.val("prefixlen", "/%d ", a.PrefixLen)
 	if !brief && a.Metric != 0 {
 		o.val("metric", "metric %d ", a.Metric)
 	}
@@ -389,7 +383,9 @@ func (o *ipOut) addr(a *IPAddr) {
 	if a.Proto != "" {
 		o.val("protocol", "proto %s ", a.Proto)
 	}
-	o.val("label", map[bool]string{true: "%s"}[a.Label != ""], nilIfEmpty(a.Label))
+	if a.Label != "" {
+		o.val("label", "%s", a.Label)
+	}
 	o.line()
 	o.text("       valid_lft %s preferred_lft %s\n", seconds(a.Valid), seconds(a.Preferred))
 	o.val("valid_life_time", "", a.Valid)
@@ -401,34 +397,4 @@ func seconds(n uint32) string {
 		return "forever"
 	}
 	return fmt.Sprintf("%dsec", n)
-}
-
-// AddrCommand returns the words that give dev this address; ok is false for
-// addresses that come by themselves or expire.
-func (a *IPAddr) AddrCommand(dev string) (words []string, ok bool) {
-	if a.Has("dynamic") || a.Proto != "" || a.Local.IsLoopback() || a.Has("temporary") && a.Local.Is6() {
-		return nil, false
-	}
-	words = []string{"ip", "addr", "add", a.Prefix().String()}
-	if a.Peer.IsValid() {
-		words = []string{"ip", "addr", "add", a.Local.String(), "peer", netip.PrefixFrom(a.Peer, a.PrefixLen).String()}
-	}
-	if a.Broadcast.IsValid() {
-		words = append(words, "brd", a.Broadcast.String())
-	}
-	if a.Label != "" && a.Label != dev {
-		words = append(words, "label", a.Label)
-	}
-	if a.Scope != "global" && !a.Local.IsLinkLocalUnicast() || a.Scope != "link" && a.Local.IsLinkLocalUnicast() && a.Local.Is6() {
-		words = append(words, "scope", a.Scope)
-	}
-	if a.Metric != 0 {
-		words = append(words, "metric", strconv.FormatUint(uint64(a.Metric), 10))
-	}
-	for _, f := range a.Flags {
-		if f == "nodad" || f == "noprefixroute" {
-			words = append(words, f)
-		}
-	}
-	return append(words, "dev", dev), true
 }

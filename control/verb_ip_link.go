@@ -2,7 +2,6 @@ package control
 
 import (
 	"math"
-	"strings"
 )
 
 // An IPLink is a device, with its addresses for ip address.
@@ -138,7 +137,7 @@ func (p *ipParser) linkOptions(c *IPLinkChange) error {
 			c.Options = map[string]string{}
 		}
 		if _, twice := c.Options[word]; twice {
-			return p.fail(255, "Error: duplicate %s: %s is the second value.", quote(word), quote(value))
+			return p.fail(255, "Error: duplicate %s: %s is the second value.", inQuotes(word), inQuotes(value))
 		}
 		c.Options[word] = value
 	}
@@ -276,7 +275,7 @@ func (p *ipParser) linkFilter(f *IPFilter, word string) (err error) {
 			}
 		}
 		if f.Dev != "" {
-			return p.fail(255, "Error: duplicate \"dev\": %s is the second value.", quote(word))
+			return p.fail(255, "Error: duplicate \"dev\": %s is the second value.", inQuotes(word))
 		}
 		f.Dev = word
 	}
@@ -298,7 +297,7 @@ func (p *ipParser) tuntap() error {
 				return err
 			}
 			if mode != "tun" && mode != "tap" {
-				return p.fail(255, "Unknown tunnel mode %s\nWant: tun or tap", quote(mode))
+				return p.fail(255, "Unknown tunnel mode %s\nWant: tun or tap", inQuotes(mode))
 			}
 			c.Kind = mode
 		case word == "vnet_hdr":
@@ -336,18 +335,4 @@ func (p *ipParser) tuntap() error {
 // MatchLink reports whether a device passes the filter.
 func (f *IPFilter) MatchLink(l *IPLink) bool {
 	return (f.Dev == "" || f.Dev == l.Name) && (!f.Up || l.Up()) && (f.Kind == "" || f.Kind == l.Kind)
-}
-
-// LinkCommand returns the words that make or set up a device like l, for boot
-// scripts. First says that l is the first of its pair, whose words make both. ok is
-// false where there is nothing to say.
-func (l *IPLink) LinkCommand(first bool) (words []string, ok bool) {
-	if l.Kind == "" || l.Peer != "" && !first {
-		return nil, false
-	}
-	words = []string{"ip", "link", "add", l.Name, "type", l.Kind}
-	if l.Peer != "" && l.Peer != "NONE" {
-		words = append(words, "peer", "name", l.Peer)
-	}
-	return append(words, strings.Fields(l.Detail)...), true
 }

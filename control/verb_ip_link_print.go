@@ -18,7 +18,8 @@ func (o *ipOut) links(q IPRequest, list []IPLink) {
 			o.addrLines(list[i : i+1])
 		default:
 			o.beginObject("")
-			if q.Filter == nil || !q.Filter.hidesLink(q.Family) || o.f.json {
+			if q.Filter == nil || q.Filter.Label == "" || o.f.json {
+				// Where label says which addresses are wanted, they come alone.
 				o.link(q, l, withAddrs)
 			}
 			if withAddrs {
@@ -35,10 +36,6 @@ func (o *ipOut) links(q IPRequest, list []IPLink) {
 	}
 	o.endArray()
 }
-
-// hidesLink reports whether ip address prints addresses without their device:
-// where label says which are wanted.
-func (f *IPFilter) hidesLink(family string) bool { return f.Label != "" }
 
 // name prints index and name of a device, and the other end of a pair.
 func (o *ipOut) name(l *IPLink) {
@@ -106,7 +103,7 @@ func (o *ipOut) link(q IPRequest, l *IPLink, withAddrs bool) {
 		o.val("txqlen", "qlen %d", l.TxQueue)
 	}
 	if q.Family == "" || q.Family == "link" || !withAddrs {
-		o.linkAddress(q, l)
+		o.linkAddress(l)
 	}
 	if o.f.details {
 		o.linkDetails(l)
@@ -117,10 +114,7 @@ func (o *ipOut) link(q IPRequest, l *IPLink, withAddrs bool) {
 	o.text("\n")
 }
 
-func (o *ipOut) linkAddress(q IPRequest, l *IPLink) {
-	if q.Filter != nil && q.Filter.To != "" && !o.f.json {
-		return
-	}
+func (o *ipOut) linkAddress(l *IPLink) {
 	o.line()
 	o.val("link_type", "    link/%s ", l.Type)
 	if l.Address == "" {

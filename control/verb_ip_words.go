@@ -45,16 +45,16 @@ func (w *words) fail(status int, format string, args ...any) error {
 }
 
 func (w *words) invalid(arg, why string) error {
-	return w.fail(255, "Error: argument %s is wrong: %s", quote(arg), why)
+	return w.fail(255, "Error: argument %s is wrong: %s", inQuotes(arg), why)
 }
 
 // garbage is what iproute2 says of a word that it took for a second value.
 func (w *words) garbage(what, word, want string) error {
-	return w.fail(255, "Error: either %s is duplicate, or %s is a garbage.\nWant: %s", quote(what), quote(word), want)
+	return w.fail(255, "Error: either %s is duplicate, or %s is a garbage.\nWant: %s", inQuotes(what), inQuotes(word), want)
 }
 
 // quote puts a word between quotation marks, as it is.
-func quote(s string) string { return `"` + s + `"` }
+func inQuotes(s string) string { return `"` + s + `"` }
 
 // abbreviates reports whether word is the beginning of name.
 func abbreviates(word, name string) bool { return word != "" && strings.HasPrefix(name, word) }
@@ -86,7 +86,7 @@ func (w *words) onOff(what string) (*bool, error) {
 	}
 	on := arg == "on"
 	if !on && arg != "off" {
-		return nil, w.fail(1, "Error: argument of %s must be \"on\" or \"off\", not %s", quote(what), quote(arg))
+		return nil, w.fail(1, "Error: argument of %s must be \"on\" or \"off\", not %s", inQuotes(what), inQuotes(arg))
 	}
 	return &on, nil
 }
@@ -104,7 +104,7 @@ func (w *words) device(what string) (string, error) {
 // are for the kernel to refuse, as ip leaves it to it.
 func (w *words) checkName(name, what string) error {
 	if name == "" || strings.ContainsAny(name, "/ \t\n\v\f\r") {
-		return w.invalid(name, quote(what)+" not a valid ifname")
+		return w.invalid(name, inQuotes(what)+" not a valid ifname")
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (w *words) checkMAC(arg string) (string, error) {
 	for i, s := range parts {
 		n, err := strconv.ParseUint(s, 16, 8)
 		if err != nil || len(s) > 2 {
-			return "", w.fail(1, "%s is invalid lladdr.", quote(arg))
+			return "", w.fail(1, "%s is invalid lladdr.", inQuotes(arg))
 		}
 		out[i] = string("0123456789abcdef"[n>>4]) + string("0123456789abcdef"[n&15])
 	}
@@ -148,7 +148,7 @@ func familyWord(family string) string {
 func (w *words) prefix(word, family string) (netip.Prefix, error) {
 	p, ok := parsePrefix(word, family)
 	if !ok {
-		return p, w.fail(1, "Error: %s prefix is expected rather than %s.", familyWord(family), quote(word))
+		return p, w.fail(1, "Error: %s prefix is expected rather than %s.", familyWord(family), inQuotes(word))
 	}
 	return p, nil
 }
@@ -157,7 +157,7 @@ func (w *words) prefix(word, family string) (netip.Prefix, error) {
 func (w *words) address(word, family string) (netip.Addr, error) {
 	a, ok := parseAddress(word, family)
 	if !ok {
-		return a, w.fail(1, "Error: %s address is expected rather than %s.", familyWord(family), quote(word))
+		return a, w.fail(1, "Error: %s address is expected rather than %s.", familyWord(family), inQuotes(word))
 	}
 	return a, nil
 }

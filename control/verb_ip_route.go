@@ -1,0 +1,452 @@
+package control
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// An IPRoute is a route of a table.
+type IPRoute struct {
+	Family string       `json:"family"`
+	Dst    netip.Prefix `json:"dst"`
+	Type   string       `json:"type"`  // "unicast", "local", "blackhole", ...
+	Table  string       `json:"table"` // "main" or "local"
+	Proto  string       `json:"protocol"`
+	Scope  string       `json:"scope"`
+	Src    netip.Addr   `json:"prefsrc,omitzero"`
+	Metric uint32       `json:"metric,omitempty"`
+	MTU    int          `json:"mtu,omitempty"`
+	// NextHops is empty for blackhole, unreachable and prohibit.
+	NextHops []IPNextHop `json:"nexthops,omitempty"`
+
+	// The rest is set in answers to route get.
+	Resolved bool       `json:"resolved,omitempty"`
+	From     netip.Addr `json:"from,omitzero"`
+	Cache    []string   `json:"cache,omitempty"` // "local", "brd", "mc"
+	UID      int        `json:"uid,omitempty"`
+}
+
+// An IPNextHop is one way out of a route.
+type IPNextHop struct {
+	Gateway netip.Addr `json:"gateway,omitzero"`
+	Dev     string     `json:"dev,omitempty"`
+	Weight  int        `json:"weight,omitempty"` // 0 counts as 1
+	Onlink  bool       `json:"onlink,omitempty"`
+}
+
+// An IPRouteChange adds, changes or removes a route.
+type IPRouteChange struct {
+	Dst   netip.Prefix `json:"dst"`
+	Type  string       `json:"type,omitempty"`  // "" is unicast
+	Table string       `json:"table,omitempty"` // "" is main
+	Proto string       `json:"protocol,omitempty"`
+	Scope string       `json:"scope,omitempty"` // "" follows type and gateway
+	Src   netip.Addr   `json:"prefsrc,omitzero"`
+	// Metric nil is the family's default, of delete any.
+	Metric *uint32 `json:"metric,omitempty"`
+	MTU    int     `json:"mtu,omitempty"`
+	// Hop is the next hop that stands in the route itself, NextHops those of the word
+	// nexthop.
+	Hop      IPNextHop   `json:"hop,omitzero"`
+	NextHops []IPNextHop `json:"nexthops,omitempty"`
+}
+
+// An IPRouteGet asks which way packets to an address go.
+type IPRouteGet struct {
+	Dst  netip.Addr `json:"dst"`
+	From netip.Addr `json:"from,omitzero"`
+	Oif  string     `json:"oif,omitempty"`
+}
+
+// routeTypes are those that may stand in front of a destination.
+var routeTypes = []string{"unicast", "local", "broadcast", "blackhole", "unreachable", "prohibit"}
+
+// unsupportedTypes are Linux's others.
+var unsupportedTypes = []string{"anycast", "multicast", "throw", "nat", "xresolve"}
+
+const routeFields = "via, dev, src, metric, mtu, scope, proto, table, onlink or nexthop"
+
+func (p *ipParser) route() error {
+	command, err := p.command("add|prepend", "change|chg", "replace", "append", "delete", "show|lst|list", "get", "flush", "test", "save", "restore", "showdump")
+	if err != nil {
+		return err
+	}
+	switch command {
+	case "add", "change", "replace", "append", "delete":
+		return p.routeChange()
+	case "show", "flush":
+		return p.routeShow()
+	case "get":
+		return p.routeGet()
+	}
+	return p.fail(2, "ip route %s: Operation not supported", command)
+}
+
+func (p *ipParser) routeChange() error {
+	c := &IPRouteChange{}
+	p.q.Route = c
+	if !p.more() {
+		return p.usage("route")
+	}
+	family := p.q.Family
+	for p.more() {
+		word := p.next()
+		if word == "nexthop" {
+			if err := p.nextHops(c, &family); err != nil {
+				return err
+			}
+			break
+		}
+		if err := p.routeField(c, &family, word); err != nil {
+			return err
+		}
+	}
+	if !c.Dst.IsValid() {
+		return p.fail(2, "RTNETLINK answers: Invalid argument\nWant: a destination, such as default or 10.0.0.0/8")
+	}
+	return nil
+}
+
+func (p *ipParser) routeField(c *IPRouteChange, family *string, word string) (err error) {
+	if ok, err := p.hopField(&c.Hop, family, word); ok {
+		return err
+	}
+	switch {
+	case word == "src":
+		c.Src, err = p.addressArg(*family)
+		*family = familyOf(c.Src)
+	case word == "scope":
+		c.Scope, err = p.scope("invalid \"scope\" value")
+	case word == "mtu":
+		var n uint32
+		if p.skip("lock") {
+			return p.fail(2, "RTNETLINK answers: Operation not supported\nWant: mtu without lock")
+		}
+		n, err = p.u32("\"mtu\" value is invalid")
+		c.MTU = int(n)
+	case abbreviates(word, "metric") && len(word) > 1, word == "priority", word == "preference":
+		var n uint32
+		n, err = p.u32("\"metric\" value is invalid")
+		c.Metric = &n
+	case abbreviates(word, "protocol") && len(word) > 2:
+		c.Proto, err = p.proto("\"protocol\" value is invalid")
+	case word == "table":
+		c.Table, err = p.table("\"table\" value is invalid", false)
+	case word == "pref":
+		return p.pref()
+	case slices.Contains([]string{"expires", "tos", "dsfield", "advmss", "hoplimit", "rtt", "rttvar", "window", "initcwnd", "initrwnd", "cwnd", "ssthresh", "realms", "rto_min", "features", "quickack", "congctl", "encap", "nhid"}, word):
+		return p.fail(2, "RTNETLINK answers: Operation not supported\nip route: no %s here", word)
+	default:
+		return p.routeDst(c, family, word)
+	}
+	return err
+}
+
+// pref takes RFC 4191's preference, of which there is only the usual one.
+func (p *ipParser) pref() error {
+	arg, err := p.arg()
+	switch {
+	case err != nil:
+		return err
+	case arg == "low", arg == "high":
+		return p.fail(2, "RTNETLINK answers: Operation not supported\nWant: pref medium")
+	case arg != "medium":
+		return p.invalid(arg, "\"pref\" value is invalid")
+	}
+	return nil
+}
+
+// hopField reads what a route has in common with a next hop; ok is false for
+// other words.
+func (p *ipParser) hopField(h *IPNextHop, family *string, word string) (ok bool, err error) {
+	switch word {
+	case "via":
+		arg, err := p.arg()
+		if err != nil {
+			return true, err
+		}
+		if f, ok := ipFamilies[arg]; ok {
+			if *family != "" && f != *family {
+				return true, p.fail(2, "RTNETLINK answers: Operation not supported\nWant: a gateway of the same family")
+			}
+			*family = f
+			if arg, err = p.arg(); err != nil {
+				return true, err
+			}
+		}
+		h.Gateway, err = p.words.address(arg, *family)
+		if err == nil {
+			*family = familyOf(h.Gateway)
+		}
+		return true, err
+	case "dev", "oif":
+		h.Dev, err = p.device("dev")
+		return true, err
+	case "onlink":
+		h.Onlink = true
+		return true, nil
+	}
+	return false, nil
+}
+
+func (p *ipParser) routeDst(c *IPRouteChange, family *string, word string) (err error) {
+	if word == "to" {
+		if word, err = p.arg(); err != nil {
+			return err
+		}
+	}
+	if abbreviates(word, "help") && len(word) > 1 {
+		return p.usage("route")
+	}
+	if c.Dst.IsValid() {
+		return p.garbage("to", word, routeFields)
+	}
+	if slices.Contains(unsupportedTypes, word) {
+		return p.fail(2, "RTNETLINK answers: Operation not supported\nWant: %s", strings.Join(routeTypes, ", "))
+	}
+	if slices.Contains(routeTypes, word) && c.Type == "" {
+		c.Type = word
+		if word, err = p.arg(); err != nil {
+			return err
+		}
+	}
+	if c.Dst, err = p.prefix(word, *family); err == nil && *family == "" {
+		if *family = familyOf(c.Dst.Addr()); c.Dst.Bits() == 0 && !strings.Contains(word, "/") {
+			*family = "" // default: the gateway will tell
+		}
+	}
+	return err
+}
+
+// nextHops reads what comes after the first word nexthop, to the end.
+func (p *ipParser) nextHops(c *IPRouteChange, family *string) error {
+	for {
+		if !p.more() {
+			return p.fail(255, "Error: unexpected end of line after \"nexthop\"")
+		}
+		var h IPNextHop
+		for p.more() && p.peek() != "nexthop" {
+			word := p.next()
+			ok, err := p.hopField(&h, family, word)
+			if !ok && word == "weight" {
+				ok = true
+				var n uint64
+				if n, err = p.number(256, "\"weight\" is invalid"); err == nil && n == 0 {
+					err = p.invalid("0", "\"weight\" is invalid")
+				}
+				h.Weight = int(n)
+			}
+			if !ok {
+				return p.fail(255, "Error: \"nexthop\" or end of line is expected instead of %s", inQuotes(word))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		c.NextHops = append(c.NextHops, h)
+		if !p.more() {
+			return nil
+		}
+		p.next()
+	}
+}
+
+// routeProtos are the names of /etc/iproute2/rt_protos with their numbers.
+var routeProtos = []struct {
+	n    uint8
+	name string
+}{
+	{0, "unspec"}, {1, "redirect"}, {2, "kernel"}, {3, "boot"}, {4, "static"}, {8, "gated"}, {9, "ra"}, {10, "mrt"}, {11, "zebra"},
+	{12, "bird"}, {13, "dnrouted"}, {14, "xorp"}, {15, "ntk"}, {16, "dhcp"}, {18, "keepalived"}, {42, "babel"}, {99, "openr"},
+	{186, "bgp"}, {187, "isis"}, {188, "ospf"}, {189, "rip"}, {192, "eigrp"},
+}
+
+// ProtoName returns the name of a route's origin.
+func ProtoName(n uint8) string {
+	for _, p := range routeProtos {
+		if p.n == n {
+			return p.name
+		}
+	}
+	return strconv.Itoa(int(n))
+}
+
+// ProtoNumber returns the number of a route's origin, by name or in digits.
+func ProtoNumber(name string) (n uint8, ok bool) {
+	for _, p := range routeProtos {
+		if p.name == name {
+			return p.n, true
+		}
+	}
+	v, err := strconv.ParseUint(name, 0, 8)
+	return uint8(v), err == nil
+}
+
+func (p *ipParser) proto(complaint string) (string, error) {
+	arg, err := p.arg()
+	if err != nil {
+		return "", err
+	}
+	n, ok := ProtoNumber(arg)
+	if !ok {
+		return "", p.invalid(arg, complaint)
+	}
+	return ProtoName(n), nil
+}
+
+func (p *ipParser) table(complaint string, all bool) (string, error) {
+	arg, err := p.arg()
+	if err != nil {
+		return "", err
+	}
+	switch arg {
+	case "main", "254":
+		return "main", nil
+	case "local", "255":
+		return "local", nil
+	case "all", "unspec", "0":
+		if all {
+			return "all", nil
+		}
+	case "default":
+		return arg, nil
+	}
+	if _, err := strconv.ParseUint(arg, 0, 32); err != nil {
+		return "", p.invalid(arg, complaint)
+	}
+	return arg, nil
+}
+
+func (p *ipParser) routeShow() error {
+	f := &IPFilter{Table: "main"}
+	p.q.Filter = f
+	if p.q.Command == "flush" && !p.more() {
+		return p.fail(1, "\"ip route flush\" requires arguments.")
+	}
+	for p.more() {
+		if err := p.routeFilter(f, p.next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *ipParser) routeFilter(f *IPFilter, word string) (err error) {
+	switch {
+	case word == "table":
+		if p.skip("cache") {
+			f.Table = "cache"
+			return nil
+		}
+		f.Table, err = p.table("table id value is invalid", true)
+	case word == "cached", word == "cloned", word == "cache":
+		f.Table = "cache"
+	case word == "dev", word == "oif":
+		f.Dev, err = p.device("dev")
+	case word == "scope":
+		f.Scope, err = p.scope("invalid \"scope\" value")
+	case abbreviates(word, "protocol") && len(word) > 2:
+		f.Proto, err = p.proto("invalid \"protocol\"")
+	case word == "type":
+		f.Type, err = p.arg()
+		if err == nil && !slices.Contains(routeTypes, f.Type) && !slices.Contains(unsupportedTypes, f.Type) {
+			return p.invalid(f.Type, "node type value is invalid")
+		}
+	case word == "via":
+		return p.addressFilter(&f.Via)
+	case word == "src":
+		return p.addressFilter(&f.Src)
+	case word == "metric":
+		n, err := p.u32("\"metric\" value is invalid")
+		f.Metric = &n
+		return err
+	case abbreviates(word, "help") && len(word) > 1:
+		return p.usage("route")
+	default:
+		return p.destinationFilter(f, word)
+	}
+	return err
+}
+
+func (p *ipParser) addressFilter(to *string) error {
+	a, err := p.addressArg(p.q.Family)
+	if err != nil {
+		return err
+	}
+	*to, p.q.Family = a.String(), familyOf(a)
+	return nil
+}
+
+func (p *ipParser) destinationFilter(f *IPFilter, word string) (err error) {
+	f.Match = "exact"
+	for _, next := range []string{"to", "root|match|exact"} {
+		for _, name := range strings.Split(next, "|") {
+			if word != name {
+				continue
+			}
+			if name != "to" {
+				f.Match = name
+			}
+			if word, err = p.arg(); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	pfx, err := p.prefix(word, p.q.Family)
+	if err != nil {
+		return err
+	}
+	if f.To = pfx.String(); pfx.Bits() > 0 {
+		p.q.Family = familyOf(pfx.Addr())
+	}
+	return nil
+}
+
+func (p *ipParser) routeGet() error {
+	g := &IPRouteGet{}
+	p.q.Get = g
+	for p.more() {
+		word := p.next()
+		var err error
+		switch {
+		case word == "from":
+			g.From, err = p.addressArg(p.q.Family)
+		case word == "oif", word == "dev":
+			g.Oif, err = p.device("oif")
+		case slices.Contains([]string{"iif", "tos", "mark", "vrf", "uid", "ipproto", "sport", "dport", "fibmatch", "connected", "notify"}, word):
+			return p.fail(2, "ip route get %s: Operation not supported", word)
+		case abbreviates(word, "help") && len(word) > 1:
+			return p.usage("route")
+		default:
+			err = p.getDst(g, word)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !g.Dst.IsValid() {
+		return p.fail(1, "need at least a destination address")
+	}
+	return nil
+}
+
+func (p *ipParser) getDst(g *IPRouteGet, word string) (err error) {
+	if word == "to" {
+		if word, err = p.arg(); err != nil {
+			return err
+		}
+	}
+	pfx, err := p.prefix(word, p.q.Family)
+	if err != nil {
+		return err
+	}
+	if !pfx.IsSingleIP() {
+		bits := pfx.Addr().BitLen()
+		p.q.warning = "Warning: /" + strconv.Itoa(pfx.Bits()) + " as prefix is invalid, only /" + strconv.Itoa(bits) + " (or none) is supported."
+	}
+	g.Dst, p.q.Family = pfx.Addr(), familyOf(pfx.Addr())
+	return nil
+}

@@ -1,0 +1,195 @@
+package control
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// MatchRoute reports whether a route passes the filter and the family.
+func (f *IPFilter) MatchRoute(r *IPRoute, family string) bool {
+	if f.Table != "all" && f.Table != r.Table || family != "" && family != r.Family {
+		return false
+	}
+	if f.Scope != "" && !sameScope(f.Scope, r.Scope) || f.Proto != "" && f.Proto != r.Proto || f.Type != "" && f.Type != r.Type {
+		return false
+	}
+	if f.Metric != nil && *f.Metric != r.Metric || f.Src != "" && f.Src != r.Src.String() {
+		return false
+	}
+	return f.matchDst(r.Dst) && f.matchHop(r.NextHops)
+}
+
+func (f *IPFilter) matchDst(dst netip.Prefix) bool {
+	if f.To == "" {
+		return true
+	}
+	to, err := netip.ParsePrefix(f.To)
+	if err != nil {
+		return false
+	}
+	if to.Bits() == 0 && f.Match != "root" {
+		return dst.Bits() == 0 // "default" is of both families
+	}
+	to = to.Masked()
+	switch f.Match {
+	case "root":
+		return to.Bits() == 0 || to.Bits() <= dst.Bits() && to.Contains(dst.Addr())
+	case "match":
+		return dst.Bits() <= to.Bits() && dst.Contains(to.Addr())
+	}
+	return to == dst
+}
+
+func (f *IPFilter) matchHop(hops []IPNextHop) bool {
+	if f.Dev == "" && f.Via == "" {
+		return true
+	}
+	// Routes of several next hops have no device of their own.
+	return len(hops) == 1 && (f.Dev == "" || hops[0].Dev == f.Dev) && (f.Via == "" || hops[0].Gateway.String() == f.Via)
+}
+
+// routes prints routes as ip route does: what the filter fixes is left out.
+func (o *ipOut) routes(q IPRequest, list []IPRoute) {
+	o.beginArray("")
+	for i := range list {
+		o.beginObject("")
+		o.route(q.Filter, &list[i])
+		o.endObject()
+		o.text("\n")
+	}
+	o.endArray()
+}
+
+func (o *ipOut) route(f *IPFilter, r *IPRoute) {
+	if f == nil {
+		f = &IPFilter{}
+	}
+	if r.Type != "unicast" || o.f.details {
+		o.val("type", "%s ", r.Type)
+	}
+	o.val("dst", "%s ", shortPrefix(r.Dst))
+	if r.From.IsValid() {
+		o.val("from", "from %s ", r.From)
+	}
+	one := len(r.NextHops) == 1
+	if one {
+		o.hopWay(f, &r.NextHops[0])
+	} else if len(r.NextHops) == 0 && r.Family == "inet6" {
+		o.val("dev", "dev %s ", "lo") // where Linux hangs such routes
+	}
+	o.routeOrigin(f, r)
+	if r.Metric != 0 && f.Metric == nil || r.Family == "inet6" && r.Table == "local" {
+		o.val("metric", "metric %d ", r.Metric)
+	}
+	o.beginArray("flags")
+	if one {
+		o.hopFlags(&r.NextHops[0])
+	}
+	o.endArray()
+	o.routeEnd(r)
+	if len(r.NextHops) > 1 {
+		o.nextHops(r.NextHops)
+	}
+}
+
+func (o *ipOut) hopWay(f *IPFilter, h *IPNextHop) {
+	if h.Gateway.IsValid() && f.Via == "" {
+		o.val("gateway", "via %s ", h.Gateway)
+	}
+	if h.Dev != "" && f.Dev == "" {
+		o.val("dev", "dev %s ", h.Dev)
+	}
+}
+
+func (o *ipOut) hopFlags(h *IPNextHop) {
+	if h.Onlink {
+		o.text("onlink ")
+		if o.f.json {
+			o.js.value("onlink")
+		}
+	}
+}
+
+// routeOrigin prints table, origin, scope and preferred source.
+func (o *ipOut) routeOrigin(f *IPFilter, r *IPRoute) {
+	if f.Table == "all" && r.Table != "main" || r.Resolved && (o.f.details || r.Family == "inet6" && r.Table == "local") {
+		o.val("table", "table %s ", r.Table)
+	}
+	if (r.Proto != "boot" || o.f.details) && f.Proto == "" && r.Proto != "" {
+		o.val("protocol", "proto %s ", r.Proto)
+	}
+	if (r.Scope != "global" || o.f.details) && f.Scope == "" && r.Scope != "" {
+		o.val("scope", "scope %s ", r.Scope)
+	}
+	if r.Src.IsValid() && f.Src == "" {
+		o.val("prefsrc", "src %s ", r.Src)
+	}
+}
+
+// routeEnd prints what stands behind the flags.
+func (o *ipOut) routeEnd(r *IPRoute) {
+	if r.Resolved && r.Family == "inet" {
+		o.val("uid", "uid %d ", r.UID)
+		o.cache(r)
+	}
+	if r.MTU != 0 {
+		o.beginArray("metrics")
+		o.beginObject("")
+		o.val("mtu", "mtu %d ", r.MTU)
+		o.endObject()
+		o.endArray()
+	}
+	if r.Family == "inet6" {
+		o.val("pref", "pref %s", "medium")
+	}
+}
+
+// cache prints the second line of answers to route get.
+func (o *ipOut) cache(r *IPRoute) {
+	o.line()
+	o.text("    cache ")
+	if len(r.Cache) > 0 {
+		o.text("<")
+		for i, s := range r.Cache {
+			if i > 0 {
+				o.text(",")
+			}
+			o.text("%s", s)
+		}
+		o.text("> ")
+	}
+	o.list("cache", r.Cache)
+}
+
+func (o *ipOut) nextHops(hops []IPNextHop) {
+	o.beginArray("nexthops")
+	for i := range hops {
+		h := &hops[i]
+		o.beginObject("")
+		o.line()
+		o.text("\tnexthop ")
+		o.hopWay(&IPFilter{}, h)
+		o.val("weight", "weight %d ", max(h.Weight, 1))
+		o.beginArray("flags")
+		o.hopFlags(h)
+		o.endArray()
+		o.endObject()
+	}
+	o.endArray()
+}
+
+// DefaultScope returns the scope of an IPv4 route whose command does not say one.
+func (c *IPRouteChange) DefaultScope() string {
+	gateway := c.Hop.Gateway.IsValid() || slices.ContainsFunc(c.NextHops, func(h IPNextHop) bool { return h.Gateway.IsValid() })
+	return defaultScope(c.Type, gateway || len(c.NextHops) > 0)
+}
+
+func defaultScope(routeType string, gateway bool) string {
+	switch {
+	case routeType == "local":
+		return "host"
+	case routeType == "broadcast", (routeType == "unicast" || routeType == "") && !gateway:
+		return "link"
+	}
+	return "global"
+}

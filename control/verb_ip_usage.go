@@ -1,0 +1,65 @@
+package control
+
+// ipUsage are the texts of help by object. They go to standard error with status
+// 255, as iproute2's do; `knit help ip` prints the first one as any help.
+var ipUsage = map[string]string{
+	"": `Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
+where  OBJECT := { address | link | maddress | monitor | neighbor | route | rule | tuntap }
+       OPTIONS := { -4 | -6 | -0 | -f[amily] { inet | inet6 | link } |
+                    -s[tatistics] | -d[etails] | -o[neline] | -br[ief] |
+                    -j[son] | -p[retty] | -t[imestamp] | -ts[hort] }
+Objects and commands may be shortened: ip a, ip r s, ip -br l.`,
+
+	"link": `Usage: ip link add [ name ] NAME [ up | down ] [ mtu MTU ] [ address LLADDR ]
+               type TYPE [ OPTION VALUE ]...
+       ip link set { DEVICE | dev DEVICE } [ up | down ] [ mtu MTU ] [ name NAME ]
+               [ address LLADDR ] [ promisc { on | off } ] [ allmulticast { on | off } ]
+       ip link delete { DEVICE | dev DEVICE } [ type TYPE ]
+       ip link [ show [ DEVICE | dev DEVICE ] [ up ] [ type TYPE ] ]
+TYPE := a kind of device, whose module is loaded by its alias rtnl-link-TYPE:
+        { dummy | pipe | tap | tun | veth }
+OPTION := for veth and pipe: peer [ name ] NAME; others: see knit modinfo TYPE`,
+
+	"address": `Usage: ip address { add | change | replace } IFADDR dev DEVICE [ LIFETIME ] [ FLAG ]...
+       ip address delete IFADDR dev DEVICE
+       ip address { show | flush } [ dev DEVICE ] [ up ] [ type TYPE ] [ scope SCOPE ]
+               [ to PREFIX ] [ label PATTERN ] [ FILTER ]...
+IFADDR := PREFIX | ADDR peer PREFIX  [ broadcast { ADDR | + | - } ] [ label NAME ]
+          [ scope SCOPE ] [ metric METRIC ]
+SCOPE := { host | link | site | global | NUMBER }
+LIFETIME := [ valid_lft LFT ] [ preferred_lft LFT ]    LFT := { forever | SECONDS }
+FLAG := { nodad | noprefixroute | home | mngtmpaddr | autojoin }
+FILTER := { permanent | dynamic | secondary | primary | temporary |
+            [-]tentative | [-]deprecated | [-]dadfailed | FLAG }`,
+
+	"route": `Usage: ip route { add | replace | append | change | delete } [ TYPE ] PREFIX
+               [ via [ FAMILY ] ADDR ] [ dev DEVICE ] [ onlink ] [ src ADDR ] [ metric NUMBER ]
+               [ mtu BYTES ] [ scope SCOPE ] [ proto PROTO ] [ table TABLE ]
+               [ nexthop [ via ADDR ] [ dev DEVICE ] [ weight NUMBER ] [ onlink ] ]...
+       ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table TABLE ]
+               [ via ADDR ] [ dev DEVICE ] [ src ADDR ] [ metric NUMBER ] [ scope SCOPE ]
+               [ proto PROTO ] [ type TYPE ]
+       ip route get ADDR [ from ADDR ] [ oif DEVICE ]
+TYPE := { unicast | local | broadcast | blackhole | unreachable | prohibit }
+TABLE := { main | local | all }    SCOPE := { host | link | global | NUMBER }
+PROTO := { kernel | boot | static | NUMBER }    FAMILY := { inet | inet6 }`,
+
+	"neigh": `Usage: ip neigh { add | change | replace } ADDR dev DEVICE [ lladdr LLADDR ]
+               [ nud STATE ] [ router ]
+       ip neigh delete ADDR dev DEVICE
+       ip neigh { show | flush } [ [ to ] PREFIX ] [ dev DEVICE ] [ nud { STATE | all } ]
+       ip neigh get ADDR dev DEVICE
+STATE := { delay | failed | incomplete | noarp | none | permanent | probe | reachable | stale }`,
+
+	"maddress": `Usage: ip maddr [ add | delete ] GROUP dev DEVICE
+       ip maddr show [ dev DEVICE ]
+GROUP := an IP multicast address`,
+
+	"tuntap": `Usage: ip tuntap { add | delete } [ dev ] NAME mode { tun | tap } [ multi_queue ] [ vnet_hdr ]
+       ip tuntap show`,
+
+	"rule": `Usage: ip rule [ show ]`,
+
+	"monitor": `Usage: ip monitor [ all | OBJECT ]... [ label ] [ dev DEVICE ]
+OBJECT := { link | address | route | neigh }`,
+}
