@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -162,5 +163,24 @@ func TestLargeDatagram(t *testing.T) {
 			}
 			t.Errorf("%s: no datagram of 65507 bytes arrived", addr)
 		})
+	}
+}
+
+// TestLoopbackAddresses: a kernel talks to itself by 127.0.0.1 and ::1 without any
+// configuration.
+func TestLoopbackAddresses(t *testing.T) {
+	k := lab.Kernel(t, nil, "tcp")
+	for _, host := range []string{"127.0.0.1", "127.9.9.9", "[::1]", "localhost"} {
+		ln, err := k.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := k.Dial("tcp", fmt.Sprintf("%s:%d", host, ln.Addr().(*net.TCPAddr).Port))
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+		} else {
+			c.Close()
+		}
+		ln.Close()
 	}
 }

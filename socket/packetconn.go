@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/knitnet/knit/transport"
@@ -131,6 +132,9 @@ func (p *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 // anything whose String is an address.
 func (p *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	a, err := addrPort(to)
+	if err == nil && !a.Addr().IsValid() {
+		err = syscall.EDESTADDRREQ
+	}
 	if err != nil {
 		return 0, p.opError("write", netip.AddrPort{}, err)
 	}

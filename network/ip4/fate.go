@@ -78,8 +78,8 @@ const fateSlots = 1024
 
 // A fateCache remembers what fateOf said of late, because two lookups in the table
 // of local addresses would be half of what receiving a packet costs. It needs no
-// lock: a slot is two words, one of which is both the key and the value exclusive
-// or, so that halves of two entries do not fit together.
+// lock: a slot is two words, one of which is the key mixed with the value, so that
+// halves of two entries do not fit together.
 type fateCache [fateSlots]struct{ mixed, value atomic.Uint64 }
 
 const fateBits, indexBits = 4, 20
@@ -90,24 +90,32 @@ func fateValue(generation uint64, index int32, f fate) uint64 {
 	return generation<<(fateBits+indexBits) | uint64(index)<<fateBits&(1<<(fateBits+indexBits)-1) | uint64(f)
 }
 
+// mix ties a key to a value. The product makes values that differ in one bit differ
+// everywhere: otherwise the halves of two entries could make a third whose address
+// differs from theirs in that bit.
+func mix(key, value uint64) uint64 { return key ^ value*fibonacci }
+
+// fibonacci is 2^64 divided by the golden ratio: products with it have well mixed
+// high bits.
+const fibonacci = 0x9e3779b97f4a7c15
+
 func (a addrs) key() uint64 {
 	return uint64(binary.LittleEndian.Uint32(a.src[:]))<<32 | uint64(binary.LittleEndian.Uint32(a.dst[:]))
 }
 
 // fate is fateOf, from the cache if that knows.
 func (p *ip4) fate(dev *link.Device, cf *conf, a addrs) fate {
-	const fibonacci = 0x9e3779b97f4a7c15
 	k, generation := a.key(), p.net.Generation()
 	slot := &p.fates[k*fibonacci>>(64-10)]
 	v := slot.value.Load()
-	if slot.mixed.Load()^v == k && v&^(1<<fateBits-1) == fateValue(generation, dev.Index(), 0) {
+	if slot.mixed.Load() == mix(k, v) && v&^(1<<fateBits-1) == fateValue(generation, dev.Index(), 0) {
 		return fate(v & (1<<fateBits - 1))
 	}
 	f := p.fateOf(dev, cf, a)
 	if (f == host || f == transitory) && dev.Index() < 1<<indexBits {
 		v := fateValue(generation, dev.Index(), f)
 		slot.value.Store(v)
-		slot.mixed.Store(k ^ v)
+		slot.mixed.Store(mix(k, v))
 	}
 	return f
 }

@@ -99,7 +99,6 @@ func (p *ip4) routeForward(pkt *packet.Packet) *network.Path {
 // hashOf spreads flows, told apart by their addresses as with Linux's
 // fib_multipath_hash_policy of 0, over next hops.
 func hashOf(h wire.IPv4) uint32 {
-	const fibonacci = 0x9e3779b97f4a7c15
 	src, dst := h.Src4(), h.Dst4()
 	v := uint64(binary.BigEndian.Uint32(src[:]))<<32 | uint64(binary.BigEndian.Uint32(dst[:]))
 	return uint32((v*fibonacci ^ v>>29) * fibonacci >> 32)

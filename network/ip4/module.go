@@ -58,7 +58,11 @@ func start(c *module.Context) error {
 	if err := c.Register(n.Link.Offload(wire.EtherTypeIPv4, p.offload)); err != nil {
 		return err
 	}
-	return c.Register(n.Link.Handle(wire.EtherTypeIPv4, p))
+	if err := c.Register(n.Link.Handle(wire.EtherTypeIPv4, p)); err != nil {
+		return err
+	}
+	p.configureLoopback(c)
+	return nil
 }
 
 func newIP4(n *network.Layer) *ip4 {

@@ -37,8 +37,14 @@ type Host struct {
 // test no packet may be left.
 func New(t testing.TB, specs ...module.Spec) *Host {
 	t.Helper()
+	return NewAt(t, clock.NewVirtual(), specs...)
+}
+
+// NewAt is New with another clock, which the test closes.
+func NewAt(t testing.TB, c *clock.Clock, specs ...module.Spec) *Host {
+	t.Helper()
 	h := &Host{
-		Sysctl: new(sysctl.Table), Proc: new(proc.Table), Clock: clock.NewVirtual(), Pool: new(packet.Pool),
+		Sysctl: new(sysctl.Table), Proc: new(proc.Table), Clock: c, Pool: new(packet.Pool),
 	}
 	leak.Zero(t, "buffers", h.Pool.LiveBufs)
 	leak.Zero(t, "packets", h.Pool.Live)
@@ -60,9 +66,6 @@ func New(t testing.TB, specs ...module.Spec) *Host {
 		if err := r.Load(context.Background(), s.Name); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := h.Net.AddAddr(h.Net.Loopback(), network.Addr{Prefix: netip.MustParsePrefix("127.0.0.1/8")}); err != nil {
-		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.close(t) })
 	return h
