@@ -150,10 +150,7 @@ func pings(h *hosttest.Host, l *linux, dst string) {
 		}
 	}()
 	for _, size := range []int{0, 8, 56, 1252, 1472, 1473, 4000, 65507} {
-		out := l.run("ping -n -M dont -c 5 -i 0.01 -w 20 -s %d %s", size, dst)
-		if !strings.Contains(out, "5 received") {
-			l.t.Errorf("ping -s %d %s:\n%s", size, dst, out)
-		}
+		l.run("ping -n -M dont -c 5 -i 0.01 -w 20 -s %d %s", size, dst) // fails if fewer than 5 are answered
 	}
 }
 
@@ -169,7 +166,7 @@ func pathMTU(l *linux) {
 // recorded: this router is in the record route option both ways.
 func recorded(l *linux) {
 	l.t.Helper()
-	out := l.run("ping -n -R -c 1 -W 5 10.9.1.1")
+	out := l.run("ping -n -R -c 1 -w 20 10.9.1.1")
 	var hops []string
 	for _, w := range strings.Fields(out) {
 		if a, err := netip.ParseAddr(w); err == nil {
@@ -189,7 +186,7 @@ func traceroute(h *hosttest.Host, l *linux) {
 		return
 	}
 	for _, how := range []string{"", "-I"} {
-		out := l.run("traceroute -n %s -w 2 -q 1 -m 4 10.9.1.1", how)
+		out := l.run("traceroute -n %s -w 20 -q 1 -m 4 10.9.1.1", how)
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		if len(lines) != 3 || !strings.Contains(lines[1], "10.9.0.2") || !strings.Contains(lines[2], "10.9.1.1") {
 			l.t.Errorf("traceroute %s:\n%s\nwith drops %v", how, out, h.Pool.Drops.List())
