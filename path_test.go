@@ -1,6 +1,7 @@
 package knit_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/lab"
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/transport"
 )
@@ -183,4 +185,23 @@ func TestLoopbackAddresses(t *testing.T) {
 		}
 		ln.Close()
 	}
+}
+
+// TestForgedPathMTU: an error that quotes a segment which is not in flight lowers
+// nothing (RFC 5927 §7.2).
+func TestForgedPathMTU(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, z := chain(t, 1500)
+		c, _ := openAt(t, a, z, "10.0.2.2:0")
+		quoted := make([]byte, 8)
+		local, remote := c.LocalAddr().(*net.TCPAddr).AddrPort(), c.RemoteAddr().(*net.TCPAddr).AddrPort()
+		binary.BigEndian.PutUint16(quoted, local.Port())
+		binary.BigEndian.PutUint16(quoted[2:], remote.Port())
+		a.Network.Deliver(&network.Error{
+			Kind: network.PacketTooBig, Src: local.Addr(), Dst: remote.Addr(), Proto: 6, MTU: 600, Payload: quoted,
+		})
+		a.Network.PathMTUs(func(dst netip.Addr, mtu int, _ time.Duration) {
+			t.Errorf("believed a path MTU of %d to %v", mtu, dst)
+		})
+	})
 }

@@ -24,7 +24,13 @@ import (
 // open returns both ends of a connection from a to z.
 func open(t *testing.T, a, z *knit.Kernel) (c, s *socket.Conn) {
 	t.Helper()
-	ln, err := z.Listen("tcp", "10.0.0.2:0")
+	return openAt(t, a, z, "10.0.0.2:0")
+}
+
+// openAt is open for a server at an address of z.
+func openAt(t *testing.T, a, z *knit.Kernel, address string) (c, s *socket.Conn) {
+	t.Helper()
+	ln, err := z.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,11 +118,10 @@ func completeQuote(pkt *packet.Packet) {
 
 // Deliver gives an ICMP error to the transport it is about. ICMP modules call it.
 func (l *Layer) Deliver(e *Error) {
-	if e.Kind == PacketTooBig {
-		l.LearnMTU(e.Dst, e.MTU)
-	}
 	if h := l.Handler(VersionOf(e.Dst), e.Proto); h != nil {
 		h.Error(e)
+	} else if e.Kind == PacketTooBig {
+		l.LearnMTU(e.Dst, e.MTU)
 	}
 	l.rawError(e)
 }

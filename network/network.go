@@ -65,7 +65,9 @@ type Handler interface {
 	// header at Meta.L3. The length is that of the IP packet, fragments are put
 	// together, the transport header need not lie in the head yet.
 	Input(q *packet.Queue)
-	// Error tells of an ICMP error about a packet that this host sent.
+	// Error tells of an ICMP error about a packet that this host seems to have sent:
+	// anybody can forge one. Of a PacketTooBig the Handler calls Layer.LearnMTU when
+	// it believes it.
 	Error(e *Error)
 }
 

@@ -23,7 +23,11 @@ func (i *icmp) Input(q *packet.Queue) {
 
 // Error implements network.Handler. Errors about ICMP messages of this host are for
 // ping and raw sockets, which hear of them by themselves.
-func (i *icmp) Error(*network.Error) {}
+func (i *icmp) Error(e *network.Error) {
+	if e.Kind == network.PacketTooBig {
+		i.net.LearnMTU(e.Dst, e.MTU)
+	}
+}
 
 // check drops messages that are damaged.
 func (i *icmp) check(pkt *packet.Packet) bool {

@@ -26,7 +26,11 @@ func (m *icmp6) error(pkt *packet.Packet, ip wire.IPv6) {
 
 // Error implements network.Handler. Echo requests are sent by ping sockets, which
 // hear of errors as raw handlers do; nothing else that is sent needs to know.
-func (m *icmp6) Error(*network.Error) {}
+func (m *icmp6) Error(e *network.Error) {
+	if e.Kind == network.PacketTooBig {
+		m.net.LearnMTU(e.Dst, e.MTU)
+	}
+}
 
 // parseError finds out which of our packets an error is about. The error's payload
 // lies in pkt or in buf, which the caller releases.

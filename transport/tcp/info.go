@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"syscall"
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
@@ -27,6 +28,29 @@ func (t *tcp) Sockets() (out []transport.SocketInfo) {
 		out = append(out, c.info())
 	}
 	return out
+}
+
+// Kill implements transport.Killer. A listener is closed as by its owner.
+func (t *tcp) Kill(id uint64) bool {
+	for _, l := range t.listeners.all() {
+		if l.id == id {
+			l.Close()
+			return true
+		}
+	}
+	for _, c := range t.conns.all() {
+		if c.id != id {
+			continue
+		}
+		c.with(func(clock.Time) {
+			if !c.gone {
+				c.errno.Store(uint32(syscall.ECONNABORTED))
+				c.tcb.Abort()
+			}
+		})
+		return true
+	}
+	return false
 }
 
 func (t *listenTable) all() (out []*listener) {

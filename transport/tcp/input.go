@@ -101,7 +101,8 @@ func (c *conn) takeICMP(now clock.Time) {
 	}
 	switch {
 	case e.Kind == network.PacketTooBig:
-		c.path(now) // the layer has learnt the MTU, which made the path invalid
+		c.t.net.LearnMTU(e.Dst, e.MTU)
+		c.path(now) // which that has made invalid
 	case e.Kind.Hard():
 		c.tcb.HardError(e.Kind.Errno())
 	default:

@@ -141,10 +141,12 @@ func (u *udp) Error(e *network.Error) {
 		srcPort: binary.BigEndian.Uint16(e.Payload[2:]), dstPort: binary.BigEndian.Uint16(e.Payload),
 	}
 	s := u.table.find(&f)
-	if s == nil || s.peer.Load() == nil || e.Kind == network.PacketTooBig {
-		return // the path MTU is the network layer's; the next datagram is cut to it
-	}
-	if e.Kind.Hard() {
+	switch {
+	case s == nil:
+		return
+	case e.Kind == network.PacketTooBig:
+		u.net.LearnMTU(e.Dst, e.MTU) // the next datagram is cut to it
+	case s.peer.Load() != nil && e.Kind.Hard():
 		s.queue.Fail(e.Kind.Errno())
 	}
 }

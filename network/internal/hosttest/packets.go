@@ -46,6 +46,8 @@ func ICMP4(f wire.IPv4Fields, typ, code uint8, rest uint32, payload []byte) []by
 
 // A Sink is a Handler that keeps what it gets.
 type Sink struct {
+	net *network.Layer
+
 	Packets [][]byte // from the IP header on
 	Metas   []packet.Meta
 	Errors  []network.Error
@@ -66,12 +68,15 @@ func (s *Sink) Error(e *network.Error) {
 	x := *e
 	x.Payload = append([]byte(nil), e.Payload...)
 	s.Errors = append(s.Errors, x)
+	if e.Kind == network.PacketTooBig {
+		s.net.LearnMTU(e.Dst, e.MTU)
+	}
 }
 
 // Sink makes a Sink the handler of an IPv4 protocol.
 func (h *Host) Sink(t testing.TB, proto uint8) *Sink {
 	t.Helper()
-	s := new(Sink)
+	s := &Sink{net: h.Net}
 	undo, err := h.Net.Handle(network.V4, proto, s)
 	if err != nil {
 		t.Fatal(err)
