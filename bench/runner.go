@@ -15,8 +15,14 @@ import (
 )
 
 // patience is how long one measurement may take before it is stopped and counts
-// as failed.
-const patience = 40 * time.Second
+// as failed; longest is how long one takes that goes well.
+const (
+	patience = 25 * time.Second
+	longest  = 3 * time.Second
+)
+
+// errHung says that a measurement was stopped. It is not tried again.
+var errHung = errors.New("not done in time, and not tried again")
 
 // A runner makes measurements, one process each, and gathers the outcomes.
 type runner struct {
@@ -24,7 +30,9 @@ type runner struct {
 	quick    bool
 	program  string // this executable
 	isolate  bool
+	start    func(cell) (outcome, error) // makes a measurement
 	began    time.Time
+	hung     map[string]bool // the cells that are not tried again
 	done     int
 	total    int
 	failures int
@@ -35,7 +43,8 @@ func newRunner(s settings, quick bool) (*runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	r := &runner{settings: s, quick: quick, program: program, isolate: true, began: time.Now()}
+	r := &runner{settings: s, quick: quick, program: program, isolate: true, began: time.Now(), hung: map[string]bool{}}
+	r.start = r.startProcess
 	if err := netns.Allowed(); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v; only what needs none is measured\n", err)
 		r.isolate = false
@@ -80,7 +89,6 @@ func (r *runner) rounds(t contest) int {
 
 // late reports whether the next measurement might end after the limit.
 func (r *runner) late() bool {
-	const longest = 3 * time.Second
 	return time.Since(r.began)+longest > r.settings.limit
 }
 
@@ -88,12 +96,13 @@ func (r *runner) late() bool {
 // cannot be measured.
 func (r *runner) measure(c cell, row *report.Row) {
 	r.done++
-	if row.Missing != "" {
+	if row.Missing != "" || r.hung[c.String()] {
 		return
 	}
 	out, err := r.start(c)
 	if err != nil {
 		out.Failed = err.Error()
+		r.hung[c.String()] = errors.Is(err, errHung)
 	}
 	var says string
 	switch {
@@ -111,9 +120,10 @@ func (r *runner) measure(c cell, row *report.Row) {
 	fmt.Fprintf(os.Stderr, "[%3d/%d %3.0fs] %-34v %s\n", r.done, r.total, time.Since(r.began).Seconds(), c, says)
 }
 
-// start runs the process of a cell.
-func (r *runner) start(c cell) (out outcome, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// startProcess runs the process of a cell.
+func (r *runner) startProcess(c cell) (out outcome, err error) {
+	left := max(r.settings.limit-time.Since(r.began), longest)
+	ctx, cancel := context.WithTimeout(context.Background(), min(patience, left))
 	defer cancel()
 	args := []string{"-cell", c.String()}
 	if r.quick {
@@ -126,7 +136,7 @@ func (r *runner) start(c cell) (out outcome, err error) {
 	}
 	text, err := cmd.Output()
 	if ctx.Err() != nil {
-		return out, fmt.Errorf("not done after %v", patience)
+		return out, errHung
 	}
 	if err != nil {
 		return out, errors.Join(err, firstLine(err))

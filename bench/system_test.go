@@ -19,7 +19,7 @@ import (
 func networks(t *testing.T, f func(*testing.T, system.System, system.Options)) {
 	seen := map[string]bool{}
 	for _, c := range cells(plan()) {
-		name := fmt.Sprintf("%T%+v/%+v", c.contender.system, c.contender.system, c.contender.options)
+		name := fmt.Sprintf("%T%+v %+v", c.contender.system, c.contender.system, c.contender.options)
 		if seen[name] {
 			continue
 		}
