@@ -9,8 +9,8 @@ import (
 	"github.com/knitnet/knit/core/stat"
 )
 
-// The groups of /proc/net/snmp (RFC 1213 and its successors) and of
-// /proc/net/snmp6, in the order of the files.
+// The groups of /proc/net/snmp (RFC 1213 and its successors), in their order, and
+// those of /proc/net/snmp6, which module ip6 writes.
 var (
 	snmpGroups  = [...]string{"Ip", "Icmp", "IcmpMsg", "Tcp", "Udp", "UdpLite"}
 	snmp6Groups = [...]string{"Ip6", "Icmp6", "Udp6", "UdpLite6"}
@@ -18,7 +18,12 @@ var (
 
 func (k *Kernel) procSnmp(w io.Writer) error {
 	for _, name := range snmpGroups {
-		if g, ok := k.Stats.Lookup(name); ok {
+		g, ok := k.Stats.Lookup(name)
+		if name == "IcmpMsg" { // only the types that were seen
+			g.Fields = slices.DeleteFunc(slices.Clone(g.Fields), func(f stat.Field) bool { return f.Load() == 0 })
+			ok = len(g.Fields) > 0
+		}
+		if ok {
 			if err := writeGroup(w, g); err != nil {
 				return err
 			}
