@@ -6,6 +6,7 @@ import (
 
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/sysctl"
+	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/frag"
 	"github.com/knitnet/knit/network/offload"
@@ -86,6 +87,10 @@ const (
 
 // MinMTU is the smallest path MTU that is believed: net.ipv4.route.min_pmtu.
 func (p *ip4) MinMTU() int { return int(p.settings.minPMTU.Load()) }
+
+// LinkMTU implements network.MTULimiter: no IPv4 packet is longer than its header
+// can say (RFC 791 §3.1), though the loopback device would take one that is.
+func (p *ip4) LinkMTU(dev *link.Device) int { return min(dev.MTU(), wire.IPv4MaxTotal) }
 
 // Forwarding implements network.Forwarder.
 func (p *ip4) Forwarding(index int32) bool { return p.conf.Of(index).forwarding.Load() }
