@@ -19,6 +19,7 @@ import (
 	"github.com/knitnet/knit/network/mld"
 	"github.com/knitnet/knit/network/ndp"
 	"github.com/knitnet/knit/service/hello"
+	"github.com/knitnet/knit/service/uplink"
 	"github.com/knitnet/knit/transport/ping"
 	"github.com/knitnet/knit/transport/raw"
 	"github.com/knitnet/knit/transport/tcp"
@@ -33,6 +34,6 @@ func Modules() []module.Spec {
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
-		hello.Module,
+		hello.Module, uplink.Module,
 	}
 }

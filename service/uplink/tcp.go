@@ -52,8 +52,7 @@ func (u *uplink) carry(ctx context.Context, r transport.StreamRequest, to netip.
 		reset(out)
 		return
 	}
-	t := &tunnel{u: u, in: in, out: out}
-	t.run(ctx)
+	(&tunnel{u: u, in: in, out: out, aborted: make(chan struct{})}).run(ctx)
 }
 
 func (u *uplink) connect(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
@@ -76,36 +75,43 @@ type tunnel struct {
 	u   *uplink
 	in  *inner
 	out net.Conn
+	// aborted is closed when both halves have been reset.
+	aborted chan struct{}
 }
 
 // run returns when both directions have ended.
 func (t *tunnel) run(ctx context.Context) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	stop := context.AfterFunc(ctx, t.abort)
-	defer stop()
 	t.in.SetOption(transport.NoDelay, 1)
 	t.in.SetOption(transport.KeepIdle, int64(keepAlive().Idle))
 	t.in.SetOption(transport.KeepAlive, 1)
 	down := make(chan struct{})
-	go func() { // run waits for it, so it ends before the module does
+	if !t.u.c.Go(func(context.Context) {
 		defer close(down)
-		if err := t.down(ctx); err != nil {
-			cancel(err)
+		if t.down(ctx) != nil {
+			cancel()
 		}
-	}()
-	if err := t.up(ctx); err != nil {
-		cancel(err)
+	}) {
+		cancel()
+		close(down)
+	}
+	if t.up(ctx) != nil {
+		cancel()
 	}
 	<-down
-	if stop() {
-		t.in.Close()
-		t.out.Close()
+	if !stop() {
+		<-t.aborted
+		return
 	}
-	cancel(nil)
+	t.in.Close()
+	t.out.Close()
 }
 
 // abort resets both halves.
 func (t *tunnel) abort() {
+	defer close(t.aborted)
 	t.in.Abort()
 	reset(t.out)
 }

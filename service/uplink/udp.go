@@ -26,9 +26,16 @@ type flow struct {
 
 	last    atomic.Int64 // clock.Time of the last datagram
 	replied atomic.Bool
-	busy    atomic.Bool // in busyList, or in the hands of a worker
+	state   atomic.Uint32
 	closing sync.Once
 }
+
+// States of a flow.
+const (
+	flowIdle  uint32 = iota
+	flowBusy         // in the busyList or in the hands of a worker
+	flowAgain        // the same, and something came after the worker looked
+)
 
 // datagramRequest opens a flow if the datagram goes outside. It is called on the
 // packet path; opening a UDP socket of the host does not block.
@@ -55,7 +62,7 @@ func (u *uplink) openFlow(r transport.DatagramRequest, to netip.AddrPort) error 
 		return err
 	}
 	f := &flow{u: u, out: out}
-	f.busy.Store(true) // nobody may look at f before it is complete
+	f.state.Store(flowBusy) // nobody may look at f before it is complete
 	if f.in, err = r.Accept(transport.DatagramOptions{}, f); err != nil {
 		out.Close()
 		return err
@@ -132,8 +139,14 @@ func (f *flow) expire(now clock.Time) {
 
 // Wake implements transport.Waker.
 func (f *flow) Wake(transport.Ready) {
-	if f.busy.CompareAndSwap(false, true) {
-		f.u.busy.push(f)
+	for {
+		switch {
+		case f.state.CompareAndSwap(flowIdle, flowBusy):
+			f.u.busy.push(f)
+			return
+		case f.state.CompareAndSwap(flowBusy, flowAgain), f.state.Load() == flowAgain:
+			return
+		}
 	}
 }
 
@@ -154,13 +167,16 @@ const turn = 64
 
 // up carries what waits in the flow's socket.
 func (f *flow) up(buf []byte) {
+	f.state.Store(flowBusy)
 	var m transport.Message
 	for range turn {
 		n, err := f.in.RecvFrom(buf, &m)
 		switch {
-		case err == transport.ErrWouldBlock:
-			f.idle()
+		case err == transport.ErrWouldBlock && f.state.CompareAndSwap(flowBusy, flowIdle):
 			return
+		case err == transport.ErrWouldBlock:
+			f.state.Store(flowBusy)
+			continue
 		case err != nil: // the inside does not want to hear more, or the flow is closed
 			f.close()
 			return
@@ -169,14 +185,6 @@ func (f *flow) up(buf []byte) {
 		f.forward(buf[:n])
 	}
 	f.u.busy.push(f)
-}
-
-// idle lets the flow be woken again, and looks once more for what came meanwhile.
-func (f *flow) idle() {
-	f.busy.Store(false)
-	if f.in.Pending() {
-		f.Wake(transport.Readable)
-	}
 }
 
 // forward sends one datagram outside. A socket of the host tells of an ICMP error

@@ -1,0 +1,112 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/knitnet/knit/service/uplink/internal/resolve"
+	"github.com/knitnet/knit/socket"
+)
+
+const (
+	dnsPort = "53"
+	// maxQueries is how many questions may be open; more are left to be repeated.
+	maxQueries = 1024
+	// dnsIdle is how long a TCP client may be silent (RFC 7766 §6.2.3).
+	dnsIdle = 30 * time.Second
+)
+
+// A nameserver answers at the addresses of the parameter dns.
+type nameserver struct {
+	u        *uplink
+	resolver *resolve.Resolver
+	open     quota
+}
+
+// serveNames listens for questions over UDP and TCP.
+func (u *uplink) serveNames(sockets *socket.Sockets, r *resolve.Resolver) error {
+	s := &nameserver{u: u, resolver: r}
+	s.open.max = func() int64 { return maxQueries }
+	for _, text := range u.c.List("dns") {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return fmt.Errorf("parameter dns: %q: want IP addresses of this kernel", text)
+		}
+		at := net.JoinHostPort(a.String(), dnsPort)
+		p, err := sockets.ListenPacket("udp", at)
+		if err != nil {
+			return err
+		}
+		u.c.Cleanup(func() { p.Close() })
+		ln, err := sockets.Listen("tcp", at)
+		if err != nil {
+			return err
+		}
+		u.c.Cleanup(func() { ln.Close() })
+		u.c.Go(func(context.Context) { s.serveDatagrams(p) })
+		u.c.Go(func(context.Context) { s.serveStreams(ln) })
+	}
+	return nil
+}
+
+// serveDatagrams answers until p is closed.
+func (s *nameserver) serveDatagrams(p net.PacketConn) {
+	buf := make([]byte, 65535)
+	for {
+		n, from, err := p.ReadFrom(buf)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil || !s.open.take():
+			continue // an error tells of a client that did not wait
+		}
+		query := append([]byte(nil), buf[:n]...)
+		if !s.u.c.Go(func(ctx context.Context) {
+			defer s.open.put()
+			if b := s.resolver.Answer(ctx, "udp", query); b != nil {
+				p.WriteTo(b, from)
+			}
+		}) {
+			return
+		}
+	}
+}
+
+// serveStreams answers until ln is closed.
+func (s *nameserver) serveStreams(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		if !s.open.take() {
+			conn.Close()
+			continue
+		}
+		s.u.c.Go(func(ctx context.Context) {
+			defer s.open.put()
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			s.serveStream(ctx, conn)
+		})
+	}
+}
+
+// serveStream answers one client's questions in their order.
+func (s *nameserver) serveStream(ctx context.Context, conn net.Conn) {
+	for {
+		conn.SetDeadline(s.u.clock.Wall().Add(dnsIdle))
+		query, err := resolve.ReadMessage(conn)
+		if err != nil {
+			return
+		}
+		b := s.resolver.Answer(ctx, "tcp", query)
+		if b == nil || resolve.WriteMessage(conn, b) != nil {
+			return
+		}
+	}
+}
