@@ -138,7 +138,8 @@ var ipObjects = []struct {
 type ipParser struct {
 	words
 	q       IPRequest
-	slashed bool // the address had a prefix length
+	slashed bool   // the address had a prefix length
+	mac6    string // a hardware address where maddr wants a group
 }
 
 func parseIP(args []string) (IPRequest, error) {

@@ -295,7 +295,7 @@ func (p *ipParser) addrFilter(f *IPFilter, word string) (err error) {
 		f.To, p.q.Family = pfx.String(), familyOf(pfx.Addr())
 		return err
 	case word == "scope":
-		f.Scope, err = p.scope("invalid scope value")
+		f.Scope, err = p.scope("invalid \"scope\"")
 	case word == "label":
 		f.Label, err = p.arg()
 	case slices.Contains(addrFlagFilters, flag):
@@ -314,15 +314,19 @@ func (p *ipParser) addrFilter(f *IPFilter, word string) (err error) {
 }
 
 // MatchAddr reports whether an address of a device passes the filter and the
-// family.
-func (f *IPFilter) MatchAddr(a *IPAddr, family string) bool {
+// family. The device's name counts as the label of addresses without.
+func (f *IPFilter) MatchAddr(a *IPAddr, dev, family string) bool {
 	if family != "" && a.Family != family || f.Scope != "" && !sameScope(f.Scope, a.Scope) {
 		return false
 	}
 	if to, err := netip.ParsePrefix(f.To); f.To != "" && (err != nil || !to.Contains(a.Local)) {
 		return false
 	}
-	if ok, err := path.Match(f.Label, a.Label); f.Label != "" && a.Label != "" && (err != nil || !ok) {
+	label := a.Label
+	if label == "" {
+		label = dev
+	}
+	if ok, err := path.Match(f.Label, label); f.Label != "" && (err != nil || !ok) {
 		return false
 	}
 	has := func(flag string) bool {
@@ -350,28 +354,28 @@ func sameScope(a, b string) bool {
 func (o *ipOut) addrLines(list []IPLink) {
 	for i := range list {
 		for j := range list[i].Addrs {
-			o.text("%d: %s ", list[i].Index, list[i].Name)
+			o.text("%d: %s", list[i].Index, list[i].Name)
 			o.addr(&list[i].Addrs[j])
 		}
 	}
 }
 
 // local prints the address and its other end.
-func (o *ipOut) local(a *IPAddr, brief bool) {
+func (o *ipOut) local(a *IPAddr) {
 	o.val("local", "%s", a.Local)
 	if a.Peer.IsValid() {
 		o.val("address", " peer %s", a.Peer)
 	}
 	o.val("prefixlen", "/%d ", a.PrefixLen)
-	if !brief && a.Metric != 0 {
+	if a.Metric != 0 {
 		o.val("metric", "metric %d ", a.Metric)
 	}
 }
 
 // addr prints one address.
 func (o *ipOut) addr(a *IPAddr) {
-	o.val("family", "   %5s ", a.Family)
-	o.local(a, false)
+	o.val("family", "    %s ", a.Family)
+	o.local(a)
 	if a.Broadcast.IsValid() {
 		o.val("broadcast", "brd %s ", a.Broadcast)
 	}

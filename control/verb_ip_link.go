@@ -275,7 +275,7 @@ func (p *ipParser) linkFilter(f *IPFilter, word string) (err error) {
 			}
 		}
 		if f.Dev != "" {
-			return p.fail(255, "Error: duplicate \"dev\": %s is the second value.", inQuotes(word))
+			return p.garbage("dev", word, "up, type or a filter of addresses")
 		}
 		f.Dev = word
 	}

@@ -67,7 +67,7 @@ func (o *ipOut) brief(l *IPLink, withAddrs bool) {
 		o.beginArray("addr_info")
 		for i := range l.Addrs {
 			o.beginObject("")
-			o.local(&l.Addrs[i], true)
+			o.local(&l.Addrs[i])
 			o.endObject()
 		}
 		o.endArray()
@@ -191,10 +191,13 @@ func (o *ipOut) columns(head string, cs []column, width []int) {
 	o.line()
 	o.text("%s", head)
 	for i, c := range cs {
-		o.text("%*s ", width[i], c.title)
+		o.text("%*s", width[i], c.title)
+		if i < len(cs)-1 {
+			o.text(" ")
+		}
 	}
 	if len(cs) == len(minWidths) {
-		o.text("          ") // the column of compressed packets, which has no title
+		o.text("           ") // the column of compressed packets, which has no title
 	}
 	o.line()
 	o.text("%*s", len(head), "")

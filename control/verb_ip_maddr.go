@@ -55,6 +55,8 @@ func (p *ipParser) maddr() error {
 	switch {
 	case c.Dev == "":
 		return p.fail(255, "Not enough information: \"dev\" is required.")
+	case p.mac6 != "":
+		return p.fail(2, "ip maddr %s %s: Operation not supported\nWant: the group's IP address, which has its hardware address", command, p.mac6)
 	case !c.Group.IsValid():
 		return p.fail(255, "Not enough information: a multicast address is required.")
 	}
@@ -69,10 +71,9 @@ func (p *ipParser) group(c *IPGroupChange, word string) error {
 		c.Group = a
 		return nil
 	}
-	if _, err := p.checkMAC(word); err != nil {
-		return err
-	}
-	return p.fail(2, "ip maddr %s %s: Operation not supported\nWant: the group's IP address, which has its hardware address", p.q.Command, word)
+	var err error
+	p.mac6, err = p.checkMAC(word)
+	return err
 }
 
 func (p *ipParser) maddrShow() error {

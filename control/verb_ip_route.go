@@ -34,6 +34,8 @@ type IPNextHop struct {
 	Dev     string     `json:"dev,omitempty"`
 	Weight  int        `json:"weight,omitempty"` // 0 counts as 1
 	Onlink  bool       `json:"onlink,omitempty"`
+	// Linkdown says that the device is up and has no carrier.
+	Linkdown bool `json:"linkdown,omitempty"`
 }
 
 // An IPRouteChange adds, changes or removes a route.

@@ -102,12 +102,17 @@ func (o *ipOut) hopWay(f *IPFilter, h *IPNextHop) {
 }
 
 func (o *ipOut) hopFlags(h *IPNextHop) {
-	if h.Onlink {
-		o.text("onlink ")
+	flag := func(on bool, name string) {
+		if !on {
+			return
+		}
+		o.text("%s ", name)
 		if o.f.json {
-			o.js.value("onlink")
+			o.js.value(name)
 		}
 	}
+	flag(h.Onlink, "onlink")
+	flag(h.Linkdown, "linkdown")
 }
 
 // routeOrigin prints table, origin, scope and preferred source.

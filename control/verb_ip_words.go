@@ -129,7 +129,7 @@ func (w *words) checkMAC(arg string) (string, error) {
 		out[i] = string("0123456789abcdef"[n>>4]) + string("0123456789abcdef"[n&15])
 	}
 	if len(parts) != 6 {
-		return "", w.fail(1, "Error: Invalid address length %d - must be 6 bytes", len(parts))
+		return "", w.fail(1, "Invalid address length %d - must be 6 bytes", len(parts))
 	}
 	return strings.Join(out, ":"), nil
 }

@@ -10,6 +10,8 @@ func Verbs() []Command {
 		Modinfo(),
 		Dmesg(),
 		Sysctl(),
+		IP(),
+		SS(),
 		Proc(),
 		Stat(),
 		Save(),

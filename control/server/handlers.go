@@ -10,6 +10,8 @@ func handlers() []Handler {
 		modinfo(),
 		dmesg(),
 		sysctls(),
+		ip(),
+		ss(),
 		procs(),
 		stats(),
 		save(),

@@ -49,7 +49,7 @@ func (x *ipCall) selectAddrs(only bool) []control.IPLink {
 		if !f.MatchLink(l) {
 			return false
 		}
-		l.Addrs = sel(l.Addrs, func(a *control.IPAddr) bool { return f.MatchAddr(a, x.q.Family) })
+		l.Addrs = sel(l.Addrs, func(a *control.IPAddr) bool { return f.MatchAddr(a, l.Name, x.q.Family) })
 		wanted := only || f.SelectsAddrs() || x.q.Family == "inet" || x.q.Family == "inet6"
 		return len(l.Addrs) > 0 || !wanted
 	})
@@ -73,7 +73,13 @@ func (x *ipCall) addrFlush() error {
 }
 
 func (x *ipCall) addrDelete(dev *link.Device, c *control.IPAddrChange) error {
-	exact := slices.ContainsFunc(x.Kernel.Network.Addrs(dev.Index()), func(a *network.Addr) bool { return a.Prefix == c.Local })
+	exact := slices.ContainsFunc(x.Kernel.Network.Addrs(dev.Index()), func(a *network.Addr) bool {
+		peer := a.Peer
+		if peer == a.IP() {
+			peer = netip.Addr{}
+		}
+		return a.Prefix == c.Local && peer == c.Peer
+	})
 	if !exact && !c.Any {
 		return answer(network.ErrAddrNotFound)
 	}
@@ -185,7 +191,7 @@ func (x *ipCall) addrSet(dev *link.Device, c *control.IPAddrChange) error {
 }
 
 // addrs lists a device's addresses in the order of Linux: IPv4 first, primary ones
-// before secondary ones and wide scopes first, of IPv6 the newest first.
+// before secondary ones and narrow scopes first, of IPv6 the newest first.
 func (x *ipCall) addrs(dev *link.Device) []control.IPAddr {
 	var v4, secondary, v6 []*network.Addr
 	for _, a := range x.Kernel.Network.Addrs(dev.Index()) {
@@ -199,8 +205,8 @@ func (x *ipCall) addrs(dev *link.Device) []control.IPAddr {
 		case a.Flags&network.Secondary != 0:
 			secondary = append(secondary, a)
 		default:
-			at := len(v4)
-			for at > 0 && v4[at-1].Scope > a.Scope {
+			at := len(v4) // behind those of the same or a narrower scope
+			for at > 0 && v4[at-1].Scope < a.Scope {
 				at--
 			}
 			v4 = slices.Insert(v4, at, a)

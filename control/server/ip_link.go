@@ -62,9 +62,7 @@ func (x *ipCall) linkDelete(c *control.IPLinkChange) error {
 	if err != nil {
 		return err
 	}
-	if c.Kind != "" && c.Kind != dev.Kind() {
-		return unsupported(c.Dev + " is of kind " + dev.Kind())
-	}
+	// As on Linux the kind in the command has no meaning.
 	return answer(x.Kernel.Link.Delete(dev))
 }
 

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/knitnet/knit/control"
+	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
 )
@@ -96,18 +97,14 @@ func (x *ipCall) ipRoute(r *route.Route, table string) control.IPRoute {
 	}
 	for i := range r.NextHops {
 		h := &r.NextHops[i]
-		out.NextHops = append(out.NextHops, control.IPNextHop{
-			Gateway: h.Gateway, Dev: x.deviceName(h.Index), Weight: h.Weight, Onlink: table == "main" && x.onlink(h),
-		})
+		hop := control.IPNextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: table == "main" && x.onlink(h)}
+		if dev := x.Kernel.Link.Device(h.Index); dev != nil {
+			hop.Dev = dev.Name()
+			hop.Linkdown = r.Type != route.Local && dev.Flags()&(link.Up|link.Running) == link.Up
+		}
+		out.NextHops = append(out.NextHops, hop)
 	}
 	return out
-}
-
-func (x *ipCall) deviceName(index int32) string {
-	if dev := x.Kernel.Link.Device(index); dev != nil {
-		return dev.Name()
-	}
-	return ""
 }
 
 // onlink reports whether no route says that the gateway is on the device's link:
@@ -185,7 +182,7 @@ func (x *ipCall) routeAdd(c *control.IPRouteChange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.checkRoute(c, &r); err != nil {
+	if err := x.checkRoute(c, &r, onlink); err != nil {
 		return err
 	}
 	mode := map[string]route.Mode{"add": route.Create, "append": route.Append}
@@ -203,7 +200,7 @@ func (x *ipCall) routeAdd(c *control.IPRouteChange) error {
 }
 
 // checkRoute refuses what Linux refuses before it looks at its tables.
-func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route) error {
+func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route, onlink bool) error {
 	v6 := r.Dst.Addr().Is6()
 	switch {
 	case c.Table != "" && c.Table != "main" && c.Table != "local":
@@ -220,9 +217,21 @@ func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route) error {
 		r.NextHops = nil // a device or a gateway of a route to nowhere has no meaning
 	}
 	for i := range r.NextHops {
-		if g := r.NextHops[i].Gateway; g.Is6() && g.IsLinkLocalUnicast() && r.NextHops[i].Index == 0 {
-			return refuse("Egress device not specified")
+		if err := x.checkHop(r, &r.NextHops[i]); err != nil && !onlink {
+			return err
 		}
+	}
+	return nil
+}
+
+// checkHop refuses a gateway that is no neighbour on the device of the command.
+func (x *ipCall) checkHop(r *route.Route, h *route.NextHop) error {
+	dev := x.Kernel.Link.Device(h.Index)
+	switch g := h.Gateway; {
+	case g.Is6() && g.IsLinkLocalUnicast() && dev == nil:
+		return refuse("Egress device not specified")
+	case dev != nil && dev.Up() && x.onlink(h):
+		return routeAnswer(r, syscall.ENETUNREACH)
 	}
 	return nil
 }
