@@ -41,7 +41,7 @@ func (i *icmp) takeError(pkt *packet.Packet) {
 	case !ok || !whole || len(h.Payload()) < wire.ICMPLen:
 		i.bad(pkt, stat.PktTooSmall)
 		return
-	case h.FragOffset() > 0 || !i.net.IsLocal(h.Src()): // nothing that a transport of ours would know
+	case h.FragOffset() > 0 || !i.net.TakesIn(h.Src()): // nothing that a transport of ours would know
 		pkt.Consume()
 		return
 	}

@@ -44,7 +44,7 @@ func (m *icmp6) parseError(pkt *packet.Packet, ip wire.IPv6) (e network.Error, b
 	msg, _ := wire.ParseICMP6(b)
 	quoted, _ := msg.Quoted()
 	inner, isIP := wire.ParseIPv6(quoted)
-	if !isIP || ip.Dst16()[0] == 0xff || inner.Dst().IsUnspecified() || !m.net.IsLocal(inner.Src()) {
+	if !isIP || ip.Dst16()[0] == 0xff || inner.Dst().IsUnspecified() || !m.net.TakesIn(inner.Src()) {
 		return e, buf, false
 	}
 	proto, off, first, _ := inner.Upper()
