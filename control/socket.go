@@ -48,8 +48,15 @@ func CheckDir(dir string) error {
 	if err != nil {
 		return err
 	}
+	l, err := os.Lstat(dir) // a symbolic link is as good as who made it
+	if err != nil {
+		return err
+	}
 	owner, known := ownerOf(i)
+	linker, _ := ownerOf(l)
 	switch {
+	case known && linker != 0 && linker != os.Getuid():
+		return &SocketError{dir, fmt.Sprintf("belongs to another user (uid %d)", linker)}
 	case !i.IsDir():
 		return &SocketError{dir, "is not a directory"}
 	case known && owner != 0 && owner != os.Getuid():

@@ -29,7 +29,12 @@ func checkPeer(c net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("knit: cannot tell who calls: %w", err)
 	}
-	if own := os.Geteuid(); uid != 0 && uid != own {
+	return mayCommand(uid, os.Geteuid())
+}
+
+// mayCommand returns why uid may not command a daemon of user own, or nil.
+func mayCommand(uid, own int) error {
+	if uid != 0 && uid != own {
 		return control.Errorf(1, "knit: permission denied: this daemon belongs to uid %d, you are uid %d", own, uid)
 	}
 	return nil

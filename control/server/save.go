@@ -56,11 +56,18 @@ func (s *saver) links() {
 	made := make(map[*link.Device]bool)
 	kinds := s.Kernel.Link.Kinds()
 	for _, d := range s.Kernel.Link.Devices() {
-		if slices.Contains(kinds, d.Kind()) && !made[d] {
+		switch {
+		case !slices.Contains(kinds, d.Kind()) || made[d]:
+		case joinsOther(d):
+			s.b.WriteString("# " + d.Name() + " leads into another kernel: whoever made it must make it again\n")
+		default:
 			s.add(d, made)
 		}
 	}
 	for _, d := range s.Kernel.Link.Devices() {
+		if joinsOther(d) {
+			continue
+		}
 		words := []string{"ip", "link", "set", "dev", d.Name(), "mtu", strconv.Itoa(d.MTU())}
 		if made[d] && d.Type() == link.Ether {
 			words = append(words, "address", d.MAC().String())
@@ -72,16 +79,25 @@ func (s *saver) links() {
 	}
 }
 
+// joinsOther reports whether d is one end of a pair whose other end is not here.
+func joinsOther(d *link.Device) bool {
+	p, ok := d.Driver().(link.Paired)
+	if !ok {
+		return false
+	}
+	peer := p.Peer(d)
+	return peer == nil || peer.Layer() != d.Layer()
+}
+
 // add makes one device, or a pair of them.
 func (s *saver) add(d *link.Device, made map[*link.Device]bool) {
 	made[d] = true
 	words := []string{"ip", "link", "add", d.Name(), "type", d.Kind()}
 	options := s.journal.options(d)
 	if p, ok := d.Driver().(link.Paired); ok {
-		if peer := p.Peer(d); peer != nil && peer.Layer() == d.Layer() {
-			made[peer] = true
-			words = append(words, "peer", "name", peer.Name())
-		}
+		peer := p.Peer(d)
+		made[peer] = true
+		words = append(words, "peer", "name", peer.Name())
 	}
 	for _, k := range slices.Sorted(maps.Keys(options)) {
 		if k != "peer" {
@@ -100,34 +116,36 @@ func byHand(a *network.Addr) bool {
 func (s *saver) addresses() {
 	for _, d := range s.Kernel.Link.Devices() {
 		for _, a := range s.Kernel.Network.Addrs(d.Index()) {
-			if !byHand(a) || d.Type() == link.Loopback && a.IP().IsLoopback() {
+			if !byHand(a) || joinsOther(d) || d.Type() == link.Loopback && a.IP().IsLoopback() {
 				continue
 			}
-			words := []string{"ip", "addr", "add", a.Prefix.String()}
-			if a.Peer.IsValid() && a.Peer != a.IP() {
-				words = []string{"ip", "addr", "add", a.IP().String(), "peer", fmt.Sprintf("%v/%d", a.Peer, a.Prefix.Bits())}
-			}
-			words = append(words, "dev", d.Name())
-			if a.Broadcast.IsValid() {
-				words = append(words, "broadcast", a.Broadcast.String())
-			}
-			if a.Label != "" && a.Label != d.Name() {
-				words = append(words, "label", a.Label)
-			}
-			if a.Metric != 0 {
-				words = append(words, "metric", strconv.FormatUint(uint64(a.Metric), 10))
-			}
-			for _, f := range []struct {
-				flag network.AddrFlags
-				word string
-			}{{network.NoDAD, "nodad"}, {network.NoPrefixRoute, "noprefixroute"}} {
-				if a.Flags&f.flag != 0 {
-					words = append(words, f.word)
-				}
-			}
-			s.line(words...)
+			s.address(d, a)
 		}
 	}
+}
+
+func (s *saver) address(d *link.Device, a *network.Addr) {
+	words := []string{"ip", "addr", "add", a.Prefix.String()}
+	if a.Peer.IsValid() && a.Peer != a.IP() {
+		words = []string{"ip", "addr", "add", a.IP().String(), "peer", fmt.Sprintf("%v/%d", a.Peer, a.Prefix.Bits())}
+	}
+	words = append(words, "dev", d.Name())
+	if a.Broadcast.IsValid() {
+		words = append(words, "broadcast", a.Broadcast.String())
+	}
+	if a.Label != "" && a.Label != d.Name() {
+		words = append(words, "label", a.Label)
+	}
+	if a.Metric != 0 {
+		words = append(words, "metric", strconv.FormatUint(uint64(a.Metric), 10))
+	}
+	if a.Flags&network.NoDAD != 0 {
+		words = append(words, "nodad")
+	}
+	if a.Flags&network.NoPrefixRoute != 0 {
+		words = append(words, "noprefixroute")
+	}
+	s.line(words...)
 }
 
 // routes adds those that do not come by themselves; the ones with a gateway last,
