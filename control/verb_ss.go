@@ -164,9 +164,10 @@ func SS() *Verb[SSRequest, SSReply] {
 
 // An ssParser collects what the options say.
 type ssParser struct {
-	q           SSRequest
-	all, listen bool
-	chosen      bool // protocols were named
+	q            SSRequest
+	waiting      []string // the states of -a or -l, the last one counts
+	chosen       bool     // protocols were named
+	chosenStates bool
 }
 
 func parseSS(c *Console, args []string) (SSRequest, error) {
@@ -198,9 +199,9 @@ func (p *ssParser) option(o setting) error {
 	case "numeric":
 		f.numeric = true
 	case "all":
-		p.all = true
+		p.waiting = ssStates("all")
 	case "listening":
-		p.listen = true
+		p.waiting = []string{"UNCONN", "LISTEN"}
 	case "options":
 		f.timer = true
 	case "extended":
@@ -263,7 +264,7 @@ func (p *ssParser) finish() {
 	q.Protos = slices.Compact(q.Protos)
 	q.format.netid = q.format.table && len(slices.DeleteFunc(slices.Clone(q.Protos), func(s string) bool { return s == "icmp" })) != 1 ||
 		slices.Contains(q.Protos, "unix")
-	if q.States == nil {
+	if p.chosenStates = q.States != nil; !p.chosenStates {
 		q.States = p.defaultStates()
 	}
 	q.format.state = len(p.visible()) != 1
@@ -272,26 +273,22 @@ func (p *ssParser) finish() {
 // ssOrder is the order in which ss asks for protocols.
 const ssOrder = "unix raw icmp udp tcp"
 
-// defaultStates are those of connected sockets, or with -l of those that wait, or
-// with -a all.
+// defaultStates are those of connected sockets.
 func (p *ssParser) defaultStates() []string {
-	switch {
-	case p.all:
-		return ssStates("all")
-	case p.listen:
-		return []string{"UNCONN", "LISTEN"}
+	if p.waiting != nil {
+		return p.waiting
 	}
 	return slices.DeleteFunc(ssStates("connected"), func(s string) bool { return s == "SYN-RECV" || s == "TIME-WAIT" })
 }
 
-// visible are the states that rows can have: datagram sockets know two.
+// visible are the states that rows can have: without -a and -l sockets of datagrams
+// are those that are connected.
 func (p *ssParser) visible() []string {
-	if slices.Contains(p.q.Protos, "tcp") || slices.Contains(p.q.Protos, "unix") {
+	stateful := slices.Contains(p.q.Protos, "tcp") || slices.Contains(p.q.Protos, "unix")
+	if stateful || p.chosenStates || p.waiting != nil {
 		return p.q.States
 	}
-	return slices.DeleteFunc(slices.Clone(p.q.States), func(s string) bool {
-		return s != "ESTAB" && s != "UNCONN" && p.q.States != nil && !(p.all && s == "LISTEN") && !(p.listen && s == "LISTEN")
-	})
+	return []string{"ESTAB"}
 }
 
 // allStates are ss's words for its states, in the order of the kernel's numbers.
@@ -327,7 +324,7 @@ func ssStates(name string) (out []string) {
 func (p *ssParser) filter(c *Console, rest []operand) error {
 	for len(rest) > 0 && (abbreviates(rest[0].text, "state") || abbreviates(rest[0].text, "exclude")) && len(rest[0].text) > 2 {
 		if len(rest) == 1 {
-			return WordErrorf(rest[0].word, 255, "ss: not enough arguments\nWant: a state behind %s", rest[0].text)
+			return WordErrorf(rest[0].word, 255, "Command line is not complete. Try option \"help\"\nWant: a state behind %s", rest[0].text)
 		}
 		states := ssStates(rest[1].text)
 		if states == nil {

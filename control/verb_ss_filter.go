@@ -18,6 +18,8 @@ type SSExpr struct {
 	Prefix netip.Prefix `json:"prefix,omitzero"`
 	Port   int          `json:"port,omitempty"`
 	Dev    string       `json:"dev,omitempty"`
+
+	closed bool // stood in parentheses
 }
 
 // ephemeralLow and ephemeralHigh bound the ports that count as chosen by the
@@ -86,9 +88,10 @@ const maxDepth = 100
 
 // An ssFilter is a filter being parsed:
 //
-//	or   = and { ("or" | "|") and }
-//	and  = not { ["and" | "&"] not }
-//	not  = ("not" | "!") not | "(" or ")" | condition
+//	list = not { [ "and" | "&" | "or" | "|" ] not }
+//	not  = ( "not" | "!" ) not | "(" list ")" | condition
+//
+// As in ss, and does not bind stronger than or: both go from left to right.
 type ssFilter struct {
 	tokens []string
 	names  services
@@ -98,7 +101,7 @@ type ssFilter struct {
 // parseSSFilter translates a filter; names has the numbers of ports.
 func parseSSFilter(text string, names services) (*SSExpr, *Error) {
 	p := &ssFilter{tokens: ssTokens(text), names: names}
-	e, err := p.or()
+	e, err := p.list()
 	if err == nil && len(p.tokens) > 0 {
 		err = p.syntax("the end or another condition")
 	}
@@ -167,40 +170,33 @@ func (p *ssFilter) syntax(want string) *Error {
 	return Errorf(255, "ss: bison bellows (while parsing filter): \"syntax error!\" Sorry.\nAt %s: want %s", at, want)
 }
 
-// list parses operands until there is no operator more, and joins them by op.
-func (p *ssFilter) list(op string, operand func() (*SSExpr, *Error), more func() bool) (*SSExpr, *Error) {
-	e, err := operand()
-	if err != nil {
-		return nil, err
-	}
-	args := []*SSExpr{e}
-	for more() {
-		if e, err = operand(); err != nil {
-			return nil, err
+// list parses conditions joined by and, or, or nothing, which means and.
+func (p *ssFilter) list() (*SSExpr, *Error) {
+	e, err := p.not()
+	for err == nil {
+		op := "and"
+		switch {
+		case p.skip("or", "|", "||"):
+			op = "or"
+		case p.skip("and", "&", "&&"):
+		case p.peek() == "", p.peek() == ")":
+			return e, nil
 		}
-		args = append(args, e)
+		var right *SSExpr
+		if right, err = p.not(); err == nil {
+			e = e.join(op, right)
+		}
 	}
-	if len(args) == 1 {
-		return args[0], nil
-	}
-	return &SSExpr{Op: op, Args: args}, nil
+	return nil, err
 }
 
-func (p *ssFilter) or() (*SSExpr, *Error) {
-	return p.list("or", p.and, func() bool { return p.skip("or", "|", "||") })
-}
-
-func (p *ssFilter) and() (*SSExpr, *Error) {
-	return p.list("and", p.not, func() bool {
-		if p.skip("and", "&", "&&") {
-			return true
-		}
-		switch p.peek() {
-		case "", ")", "or", "|", "||":
-			return false
-		}
-		return true
-	})
+// join returns e op right; a chain of the same op stays flat.
+func (e *SSExpr) join(op string, right *SSExpr) *SSExpr {
+	if e.Op == op && !e.closed {
+		e.Args = append(e.Args, right)
+		return e
+	}
+	return &SSExpr{Op: op, Args: []*SSExpr{e, right}}
 }
 
 func (p *ssFilter) not() (e *SSExpr, err *Error) {
@@ -215,12 +211,13 @@ func (p *ssFilter) not() (e *SSExpr, err *Error) {
 		}
 		return &SSExpr{Op: "not", Args: []*SSExpr{e}}, nil
 	case p.skip("("):
-		if e, err = p.or(); err != nil {
+		if e, err = p.list(); err != nil {
 			return nil, err
 		}
 		if !p.skip(")") {
 			return nil, p.syntax("\")\"")
 		}
+		e.closed = true
 		return e, nil
 	}
 	return p.condition()

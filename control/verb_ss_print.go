@@ -63,7 +63,7 @@ func printSockets(b *strings.Builder, f *ssFormat, list []Socket) {
 func (f *ssFormat) row(s *Socket) []string {
 	local, remote := s.ends()
 	return []string{
-		s.Netid, s.State, strconv.Itoa(s.RecvQ), strconv.Itoa(s.SendQ),
+		s.Netid, s.State, fmt.Sprintf("%-6d", s.RecvQ), fmt.Sprintf("%-6d", s.SendQ),
 		f.address(local, s) + ":", f.port(s, local.Port(), true), remoteAddress(remote, local) + ":", f.port(s, remote.Port(), false),
 		f.extra(s),
 	}

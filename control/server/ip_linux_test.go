@@ -12,10 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/control/server"
-	"github.com/knitnet/knit/std"
 )
 
 // An ipCase is a sequence of commands in a fresh network.
@@ -33,8 +31,8 @@ type ipCommand struct {
 }
 
 type result struct {
-	stdout, stderr string
-	status         int
+	Stdout, Stderr string
+	Status         int
 }
 
 // readCases reads testdata/ip.txt, which says what its marks mean.
@@ -78,22 +76,22 @@ func TestIPAsLinux(t *testing.T) {
 }
 
 func compare(t *testing.T, cmd ipCommand, got, want result) {
-	if got.status != want.status {
-		t.Errorf("ip %s: status %d, Linux %d\n%s%s\nLinux: %s", cmd.args, got.status, want.status, got.stdout, got.stderr, want.stderr)
+	if got.Status != want.Status {
+		t.Errorf("ip %s: status %d, Linux %d\n%s%s\nLinux: %s", cmd.args, got.Status, want.Status, got.Stdout, got.Stderr, want.Stderr)
 		return
 	}
 	if cmd.silent {
 		return
 	}
-	if g, w := normal(got.stdout), normal(want.stdout); g != w {
+	if g, w := normal(got.Stdout), normal(want.Stdout); g != w {
 		t.Errorf("ip %s\n--- knit\n%s--- Linux\n%s", cmd.args, g, w)
 	}
-	w := oneLine(want.stderr)
+	w := oneLine(want.Stderr)
 	if cmd.ours != "" {
 		w = cmd.ours
 	}
 	// More than Linux says may follow.
-	if g := oneLine(got.stderr); g != w && (w == "" || !strings.HasPrefix(g, w+"|")) {
+	if g := oneLine(got.Stderr); g != w && (w == "" || !strings.HasPrefix(g, w+"|")) {
 		t.Errorf("ip %s\n--- knit\n%s\n--- Linux\n%s", cmd.args, g, w)
 	}
 }
@@ -171,7 +169,7 @@ func run(s *server.Server, words ...string) result {
 	var out, errs strings.Builder
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	status := s.Run(ctx, &control.Console{Stdout: &out, Stderr: &errs}, words...)
+	status := s.Run(ctx, &control.Console{Stdout: &out, Stderr: &errs, Open: control.OS().Open}, words...)
 	return result{out.String(), errs.String(), status}
 }
 
@@ -179,31 +177,28 @@ func run(s *server.Server, words ...string) result {
 // versions, and v0, which is joined to v1.
 func newServer(t *testing.T, modules ...string) *server.Server {
 	t.Helper()
-	k, err := knit.New(knit.Config{Modules: std.Modules()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error("close:", err)
-		}
-	})
-	s := server.New(k, server.Config{})
-	for _, m := range append([]string{"loopback", "ip4", "arp", "ip6", "ndp"}, modules...) {
-		if err := k.Modprobe(context.Background(), m); err != nil {
-			t.Fatal(err)
-		}
-	}
+	k, s := newKernel(t, modules...)
 	for _, name := range []string{"all", "default"} {
 		k.Sysctl.Set("net.ipv6.conf."+name+".accept_dad", "0")
 	}
-	if r := run(s, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"); r.status != 0 {
-		t.Fatal(r.stderr)
+	if r := run(s, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"); r.Status != 0 {
+		t.Fatal(r.Stderr)
 	}
 	return s
 }
 
+// settle waits until both ends of the pair have heard of each other's state: Linux
+// tells them later, from a queue.
 const linuxSetup = `
+settle() {
+	for i in $(seq 500); do
+		states=$(ip -br link show up type veth | awk '{ print $2 }')
+		case $(echo $states) in
+		"" | LOWERLAYERDOWN | "UP UP") return ;;
+		esac
+		sleep 0.01
+	done
+}
 for i in all default; do echo 0 >/proc/sys/net/ipv6/conf/$i/accept_dad; done 2>/dev/null
 ip link set lo up && ip link add v1 type veth peer name v0 || exit 99
 `
@@ -216,6 +211,9 @@ func runLinux(t *testing.T, commands []ipCommand) []result {
 	for _, c := range commands {
 		quoted := "'" + strings.Join(strings.Fields(c.args), "' '") + "'"
 		fmt.Fprintf(&script, "ip %s >out 2>err </dev/null; s=$?; cat out; echo; echo @@err; cat err; echo; echo @@status $s\n", quoted)
+		if strings.HasPrefix(c.args, "link set") {
+			script.WriteString("settle\n")
+		}
 	}
 	cmd := exec.Command("sh", "-c", script.String())
 	cmd.Dir = t.TempDir()
@@ -233,11 +231,11 @@ func runLinux(t *testing.T, commands []ipCommand) []result {
 		if len(results) > 0 {
 			var rest string
 			line, rest, _ := strings.Cut(part, "\n")
-			fmt.Sscan(line, &results[len(results)-1].status)
+			fmt.Sscan(line, &results[len(results)-1].Status)
 			part = rest
 		}
 		stdout, stderr, _ := strings.Cut(part, "\n@@err\n")
-		results = append(results, result{stdout: stdout, stderr: stderr})
+		results = append(results, result{Stdout: stdout, Stderr: stderr})
 	}
 	return results[:len(results)-1]
 }
