@@ -74,6 +74,7 @@ const transfer = 4 << 20
 // checkEcho sends bytes of which no two megabytes are alike, and wants them back
 // and then the end.
 func checkEcho(t *testing.T, c net.Conn) {
+	c.SetDeadline(time.Now().Add(20 * time.Second)) // a lost byte fails the test; it does not hang it
 	sent := make([]byte, transfer)
 	rng := rand.NewChaCha8([32]byte{})
 	rng.Read(sent)

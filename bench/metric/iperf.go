@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,7 +74,9 @@ func client(server netip.Addr, d time.Duration, flags []string) (float64, error)
 	ctx, cancel := context.WithTimeout(context.Background(), d+grace)
 	defer cancel()
 	args := append([]string{"--client", server.String(), "--json", "--time", strconv.Itoa(int(d.Seconds()))}, flags...)
-	out, err := exec.CommandContext(ctx, "iperf3", args...).Output()
+	cmd := exec.CommandContext(ctx, "iperf3", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it must not outlive a measurement that is stopped
+	out, err := cmd.Output()
 	var report struct {
 		Error string
 		End   struct {
