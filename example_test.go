@@ -43,7 +43,7 @@ func ExampleKernel_Dial() {
 		log.Fatal(err)
 	}
 	defer k.Close()
-	ln, err := k.Listen("tcp", "[::1]:7") // loads tcp
+	ln, err := k.Listen("tcp", "127.0.0.1:7") // loads tcp
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func ExampleKernel_Dial() {
 		io.Copy(conn, conn)
 		conn.Close()
 	}()
-	conn, err := k.Dial("tcp", "[::1]:7")
+	conn, err := k.Dial("tcp", "127.0.0.1:7")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func ExampleKernel_Dial() {
 	fmt.Printf("%s from %v\n", buf, conn.RemoteAddr())
 	conn.Close()
 	// Output:
-	// ping from [::1]:7
+	// ping from 127.0.0.1:7
 }
 
 // Errors are those of package net around the errno that Linux would give.
@@ -77,7 +77,7 @@ func ExampleKernel_DialContext() {
 		log.Fatal(err)
 	}
 	defer k.Close()
-	_, err = k.DialContext(context.Background(), "tcp", "[::1]:80")
+	_, err = k.DialContext(context.Background(), "tcp", "127.0.0.1:80")
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, syscall.ECONNREFUSED))
 
@@ -87,7 +87,7 @@ func ExampleKernel_DialContext() {
 	var op *net.OpError
 	fmt.Println(errors.As(err, &op))
 	// Output:
-	// dial tcp [::1]:80: connect: connection refused
+	// dial tcp 127.0.0.1:80: connect: connection refused
 	// true
 	// true
 }
@@ -111,7 +111,7 @@ func ExampleKernel_Listen() {
 
 	client := http.Client{Transport: &http.Transport{DialContext: k.DialContext}}
 	defer client.CloseIdleConnections()
-	answer, err := client.Get("http://[::1]/index.html")
+	answer, err := client.Get("http://127.0.0.1/index.html")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -131,12 +131,12 @@ func ExampleKernel_ListenPacket() {
 		log.Fatal(err)
 	}
 	defer k.Close()
-	server, err := k.ListenPacket("udp", "[::1]:53")
+	server, err := k.ListenPacket("udp", "127.0.0.1:53")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer server.Close()
-	client, err := k.Dial("udp", "[::1]:53")
+	client, err := k.Dial("udp", "127.0.0.1:53")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func ExampleKernel_Modprobe() {
 	defer k.Close()
 	fmt.Println(k.Modprobe(ctx, "hello", "port=99999"))
 	fmt.Println(k.Modprobe(ctx, "hello", "port=8000", "greeting=Moin"))
-	conn, err := k.Dial("tcp", "[::1]:8000")
+	conn, err := k.Dial("tcp", "127.0.0.1:8000")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -250,13 +250,13 @@ func ExampleKernel_Rmmod() {
 	err = k.Rmmod(ctx, "tcp")
 	fmt.Println(errors.Is(err, module.ErrInUse))
 	fmt.Println(k.Rmmod(ctx, "hello"))
-	_, err = k.Dial("tcp", "[::1]:8000")
+	_, err = k.Dial("tcp", "127.0.0.1:8000")
 	fmt.Println(err)
 	fmt.Println(k.Rmmod(ctx, "tcp"))
 	// Output:
 	// true
 	// <nil>
-	// dial tcp [::1]:8000: connect: connection refused
+	// dial tcp 127.0.0.1:8000: connect: connection refused
 	// <nil>
 }
 
