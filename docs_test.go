@@ -3,6 +3,7 @@ package knit_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"testing"
 )
+
+var updateDocs = flag.Bool("update-docs", false, "write the listings and tables of the pages anew")
 
 const tour = "docs/writing-a-module.md"
 
@@ -365,4 +368,57 @@ func anchorRune(r rune) rune {
 		return r
 	}
 	return -1
+}
+
+var fromSource = regexp.MustCompile("(?ms)^<!-- from (\\S+): (\\w+) -->\n```go\n(.*?)^```$")
+
+// TestDocsListings holds the listings of pages against the functions they are the
+// bodies of; -update writes them anew.
+func TestDocsListings(t *testing.T) {
+	n := 0
+	for _, page := range docPages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := fromSource.ReplaceAllFunc(text, func(m []byte) []byte {
+			n++
+			part := fromSource.FindSubmatch(m)
+			file, function, got := string(part[1]), string(part[2]), string(part[3])
+			want := bodyOf(t, file, function)
+			if got != want && !*updateDocs {
+				t.Errorf("%s: the listing is not %s of %s; go test -run Docs -update-docs . writes it", page, function, file)
+			}
+			return fmt.Appendf(nil, "<!-- from %s: %s -->\n```go\n%s```", file, function, want)
+		})
+		if *updateDocs {
+			if err := os.WriteFile(page, fresh, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d listings", n)
+}
+
+// bodyOf returns what a function does, without its indentation.
+func bodyOf(t *testing.T, file, function string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, text, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Decls {
+		if d, ok := d.(*ast.FuncDecl); ok && d.Name.Name == function {
+			body := string(text[fset.Position(d.Body.Lbrace).Offset+2 : fset.Position(d.Body.Rbrace).Offset])
+			body, _, _ = strings.Cut(body, "\t// Output:")
+			return regexp.MustCompile(`(?m)^\t`).ReplaceAllString(body, "")
+		}
+	}
+	t.Fatalf("there is no %s in %s", function, file)
+	return ""
 }

@@ -8,8 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 
 	"github.com/knitnet/knit"
+	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/std"
 )
 
@@ -118,4 +121,28 @@ func Example_client() {
 	}
 	defer answer.Body.Close()
 	io.Copy(log.Writer(), answer.Body)
+}
+
+// A device over a descriptor that somebody else opened.
+func Example_attach() {
+	k, err := knit.New(knit.Config{Modules: std.Modules()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer k.Close()
+	if err := k.Modprobe(context.Background(), "tun"); err != nil {
+		log.Fatal(err)
+	}
+	attach, ok := module.Find[link.AttachFunc](k.Modules, link.TUNAttachSymbol)
+	if !ok {
+		log.Fatal("module tun exports no ", link.TUNAttachSymbol)
+	}
+	queue := os.NewFile(3, "tun") // inherited; a TUN with the virtio-net header
+	dev, err := attach(link.AttachConfig{Name: "vpn0", Files: []*os.File{queue}, VNetHdrLen: 10})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := k.AddAddr(dev.Name(), netip.MustParsePrefix("10.9.0.2/24")); err != nil {
+		log.Fatal(err)
+	}
 }
