@@ -99,7 +99,7 @@ func newRoot(c *control.Console) *cobra.Command {
 	root.PersistentFlags().StringVar(&socket, "socket", control.SocketPath(), "control `SOCKET` of the daemon; also "+control.SocketVar)
 	const life = "life"
 	root.AddGroup(&cobra.Group{ID: life, Title: "A kernel's life:"})
-	for _, cmd := range []*cobra.Command{runCommand(c), upCommand(c, &socket), versionCommand(c)} {
+	for _, cmd := range []*cobra.Command{runCommand(c, &socket), upCommand(c, &socket), versionCommand(c)} {
 		cmd.GroupID = life
 		root.AddCommand(cmd)
 	}

@@ -17,26 +17,27 @@ import (
 
 // A runner is what `knit run` was told.
 type runner struct {
-	console  *control.Console
-	socket   string
-	modules  []string
-	boot     string
-	prefix4  string
-	prefix6  string
-	noUplink bool
-	noIPv6   bool
-	loopback bool
-	tap      bool
-	keepUID  bool
-	verbose  bool
-	mtu      int
-	queues   int
-	hostname string
-	pcap     string
-	tunPath  string
+	console    *control.Console
+	socket     string
+	modules    []string
+	boot       string
+	prefix4    string
+	prefix6    string
+	noUplink   bool
+	noIPv6     bool
+	noLoopback bool
+	tap        bool
+	keepUID    bool
+	verbose    bool
+	mtu        int
+	queues     int
+	hostname   string
+	pcap       string
+	tunPath    string
 }
 
-func runCommand(c *control.Console) *cobra.Command {
+// runCommand makes `knit run`. socket is what --socket says.
+func runCommand(c *control.Console, socket *string) *cobra.Command {
 	r := runner{console: c}
 	cmd := &cobra.Command{
 		Use:   "run [flags] [-- COMMAND [ARGUMENT...]]",
@@ -45,30 +46,42 @@ func runCommand(c *control.Console) *cobra.Command {
 			"is a kernel of its own. The exit status is the program's. It needs no root.\n\n" +
 			"Inside, the kernel is the gateway (.2 of the network, ::2) and answers names (.3, ::3);\n" +
 			"the program is .100 and ::100. What goes elsewhere leaves by the host's own sockets, unless\n" +
-			"--no-uplink makes the network an island. The knit commands work inside: KNIT_SOCKET is set.",
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
+			"--no-uplink makes the network an island. The host's own loopback is at the kernel's address,\n" +
+			"on ports where nothing listens inside. The knit commands work inside: KNIT_SOCKET is set;\n" +
+			"with --socket they work outside too.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("socket") {
+				r.socket = *socket
+			}
+			return r.run(cmd.Context(), args)
+		},
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	f.StringArrayVar(&r.modules, "module", nil, "load `'NAME[ PARAM=VALUE...]'` first; may be repeated")
 	f.StringVar(&r.boot, "boot", "", "run the commands in `FILE` first, - for standard input")
 	f.BoolVar(&r.noUplink, "no-uplink", false, "an island: nothing leaves for the outside")
-	f.BoolVar(&r.loopback, "host-loopback", true, "the gateway's address leads to the host's own loopback where nothing listens inside")
-	f.StringVar(&r.prefix4, "net", "10.0.2.0/24", "the IPv4 `PREFIX`")
-	f.StringVar(&r.prefix6, "net6", "fd00:2::/64", "the IPv6 `PREFIX`")
+	f.BoolVar(&r.noLoopback, "no-host-loopback", false, "the kernel's address does not lead to the host's own loopback")
+	f.StringVar(&r.prefix4, "net", usualNet4, "the IPv4 `PREFIX`")
+	f.StringVar(&r.prefix6, "net6", usualNet6, "the IPv6 `PREFIX`")
 	f.BoolVar(&r.noIPv6, "no-ipv6", false, "IPv4 only")
 	f.BoolVar(&r.tap, "tap", false, "an Ethernet interface (TAP) instead of an IP interface (TUN)")
 	f.IntVar(&r.mtu, "mtu", 0, "MTU in `BYTES` (default 1500)")
 	f.IntVar(&r.queues, "queues", 1, "queues of the interface")
 	f.BoolVar(&r.keepUID, "keep-uid", false, "stay who you are instead of becoming root inside")
 	f.StringVar(&r.hostname, "hostname", "", "the host name inside")
-	f.StringVar(&r.socket, "control", "", "serve the control socket at `PATH` too, for commands from outside")
 	f.StringVar(&r.pcap, "pcap", "", "write what passes the interface to `FILE` (pcapng)")
-	f.BoolVarP(&r.verbose, "verbose", "v", false, "print the kernel's log to standard error at the end")
+	f.BoolVarP(&r.verbose, "verbose", "v", false, "say how the network is made, and print the kernel's log to standard error at the end")
 	f.StringVar(&r.tunPath, "tun-path", "", "TUN clone device")
 	f.MarkHidden("tun-path")
 	return cmd
 }
+
+// The networks of a run that names none, the first one as slirp has it.
+const (
+	usualNet4 = "10.0.2.0/24"
+	usualNet6 = "fd00:2::/64"
+)
 
 // A plan is the network of a run: addresses of the kernel, of its name server and
 // of the program.
@@ -92,9 +105,9 @@ func (r *runner) plan() (p plan, err error) {
 		prefix, err := netip.ParsePrefix(text)
 		switch {
 		case err != nil || prefix.Addr().Is4() != (i == 0):
-			return p, fmt.Errorf("run: network %q: want an IPv%d prefix such as %s", text, 4+2*i, texts[i])
-		case prefix.Addr().BitLen()-prefix.Bits() < 7:
-			return p, fmt.Errorf("run: network %v: want one with room for 128 addresses", prefix)
+			return p, fmt.Errorf("run: network %q: want an IPv%d prefix such as %s", text, 4+2*i, [...]string{usualNet4, usualNet6}[i])
+		case prefix.Bits() > [...]int{25, 112}[i]:
+			return p, fmt.Errorf("run: network %v: want /%d or larger", prefix, [...]int{25, 112}[i])
 		}
 		prefix = prefix.Masked()
 		for host, to := range map[uint16]*[]netip.Prefix{kernelHost: &p.kernel, dnsHost: &p.dns, guestHost: &p.guest} {
@@ -131,7 +144,7 @@ func (p *plan) addrs(of []netip.Prefix) (out []netip.Addr) {
 func (r *runner) run(ctx context.Context, command []string) error {
 	p, err := r.plan()
 	if err != nil {
-		return err
+		return control.Errorf(sandbox.StatusFailed, "knit: %v", err)
 	}
 	if len(command) == 0 {
 		command = []string{shell()}
@@ -144,13 +157,10 @@ func (r *runner) run(ctx context.Context, command []string) error {
 	socket := filepath.Join(dir, "ctl.sock")
 	cfg := sandbox.Config{
 		Command: command, Env: append(os.Environ(), control.SocketVar+"="+socket), TAP: r.tap, MTU: r.mtu, Queues: r.queues,
-		Addrs: p.guest, Gateway4: p.kernel[0].Addr(), Hostname: r.hostname, KeepUID: r.keepUID, TUNPath: r.tunPath,
+		Addrs: p.guest, Gateway4: p.kernel[0].Addr(), DNS: p.addrs(p.dns), Hostname: r.hostname, KeepUID: r.keepUID, TUNPath: r.tunPath,
 	}
 	if !r.noIPv6 {
 		cfg.Gateway6 = p.kernel[1].Addr()
-	}
-	if !r.noUplink {
-		cfg.DNS = p.addrs(p.dns)
 	}
 	script, err := (&up{console: r.console, boot: r.boot}).script()
 	if err != nil {
@@ -163,7 +173,9 @@ func (r *runner) run(ctx context.Context, command []string) error {
 	defer w.close()
 	code, err := sandbox.Run(ctx, cfg, func(s *sandbox.Sandbox) error {
 		for _, note := range s.Notes() {
-			fmt.Fprintln(r.console.Stderr, "knit:", note)
+			if r.verbose {
+				r.console.Warn("knit: %s", note)
+			}
 		}
 		return w.open(ctx, s.Device())
 	})

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/knitnet/knit"
@@ -37,11 +39,12 @@ type world struct {
 // open makes the kernel of the program's network. What it opened is closed by
 // close, also when it fails.
 func (w *world) open(ctx context.Context, d sandbox.Device) (err error) {
-	if w.kernel, err = knit.New(knit.Config{Modules: std.Modules()}); err != nil {
-		return err
+	cfg := knit.Config{Modules: w.modules()}
+	if !w.r.noUplink {
+		cfg.LookupHost = hostLookup // what goes out finds the way by the host's names
 	}
-	if w.r.noIPv6 {
-		w.kernel.Modules.Blacklist("ip6")
+	if w.kernel, err = knit.New(cfg); err != nil {
+		return err
 	}
 	dev, err := w.attach(ctx, d)
 	if err != nil {
@@ -57,6 +60,22 @@ func (w *world) open(ctx context.Context, d sandbox.Device) (err error) {
 		return err
 	}
 	return w.serve(ctx)
+}
+
+// modules are those that can be loaded. Without IPv6 the kernel does not know it:
+// a blacklist would not keep it from those that ask for it by name.
+func (w *world) modules() []module.Spec {
+	if !w.r.noIPv6 {
+		return std.Modules()
+	}
+	return slices.DeleteFunc(std.Modules(), func(m module.Spec) bool {
+		return slices.Contains([]string{"ip6", "icmp6", "ndp", "mld"}, m.Name)
+	})
+}
+
+// hostLookup asks the host's resolver.
+func hostLookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
 // attach makes a device of the sandbox's descriptors.
@@ -133,7 +152,7 @@ func (w *world) load(ctx context.Context) error {
 		for _, a := range w.plan.addrs(w.plan.dns) {
 			dns = append(dns, a.String())
 		}
-		err := w.kernel.Modprobe(ctx, "uplink", "dns="+strings.Join(dns, ","), fmt.Sprint("host_loopback=", w.r.loopback))
+		err := w.kernel.Modprobe(ctx, "uplink", "dns="+strings.Join(dns, ","), fmt.Sprint("host_loopback=", !w.r.noLoopback))
 		if err != nil {
 			return err
 		}
@@ -152,7 +171,7 @@ func (w *world) load(ctx context.Context) error {
 
 // serve opens the control sockets and runs the boot script.
 func (w *world) serve(ctx context.Context) error {
-	s := server.New(w.kernel, server.Config{Shutdown: func() {}})
+	s := server.New(w.kernel, server.Config{})
 	for _, path := range w.sockets {
 		l, err := s.Listen(path)
 		if err != nil {
