@@ -141,14 +141,12 @@ func (c *conn) takeConsumed(now clock.Time) {
 
 func (c *conn) takeQueued() {
 	n := c.snd.fresh.Swap(0)
-	if n == 0 {
-		return
-	}
 	if c.gone || c.tcb.WriteErr() != nil {
-		c.snd.close()
 		return
 	}
 	c.tcb.Queue(int(n))
+	// Without fresh bytes too: those may have been taken before the writer said
+	// that they were the last ones.
 	c.tcb.SetCork(c.cork || c.snd.more.Load())
 }
 

@@ -5,12 +5,14 @@ package tcp
 
 import (
 	"sync/atomic"
+	"syscall"
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/cc"
+	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -82,8 +84,17 @@ func start(c *module.Context) error {
 // holds, which were closing.
 func (t *tcp) discardAll() {
 	for _, c := range t.conns.all() {
-		c.with(func(clock.Time) { c.discard() })
+		c.with(func(clock.Time) { c.cut() })
 	}
+}
+
+// cut ends the connection without a word; a reader must not take that for the end
+// of the stream. c.mu is held.
+func (c *conn) cut() {
+	if !c.gone && c.tcb.State() != tcb.TimeWait {
+		c.errno.Store(uint32(syscall.ECONNABORTED))
+	}
+	c.discard()
 }
 
 // moveFrom gives connections whose congestion control goes away the default.

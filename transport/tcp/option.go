@@ -23,10 +23,14 @@ func (c *conn) applyOptions(now clock.Time, o *transport.StreamOptions) {
 	}
 }
 
+// maxLinger is the largest l_linger of Linux, in seconds, which a Duration holds.
+const maxLinger = 1<<31 - 1
+
 func (c *conn) setSendBuffer(n int) {
 	cfg := c.t.settings.tcb.Load()
 	c.sndFixed = true
 	c.snd.limit.Store(int64(min(max(n, cfg.SndBuf.Min), cfg.SndBuf.Max)))
+	c.roomForWriter()
 }
 
 // SetOption implements transport.Stream.
@@ -53,7 +57,7 @@ func (c *conn) setOption(now clock.Time, o transport.Option, v int64) error {
 	case transport.UserTimeout:
 		c.tcb.SetUserTimeout(time.Duration(v))
 	case transport.Linger:
-		c.linger = v
+		c.linger = min(v, maxLinger)
 	case transport.SendBuffer:
 		c.setSendBuffer(int(v))
 	case transport.RecvBuffer:

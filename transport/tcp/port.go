@@ -44,6 +44,7 @@ func (t *tcp) giveUp(old *conn) bool {
 	if !old.mu.TryLock() {
 		return false
 	}
+	defer old.kick(0) // what came meanwhile
 	defer old.mu.Unlock()
 	i := old.tcb.Info()
 	if old.gone || i.State != tcb.TimeWait || !i.Timestamps || t.clock.Now().Sub(old.waitSince) < reuseAfter {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
@@ -49,7 +50,9 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	switch {
 	case err != nil:
 		return nil, err
-	case remote.Port() == 0, p.Dst.IsMulticast(), p.Dst.IsUnspecified():
+	case p.Type == route.Broadcast, p.Dst.IsMulticast(): // RFC 9293 §3.9.2.3
+		return nil, syscall.ENETUNREACH
+	case remote.Port() == 0, p.Dst.IsUnspecified():
 		return nil, syscall.EADDRNOTAVAIL
 	case !t.net.IsLocal(p.Src):
 		return nil, syscall.EADDRNOTAVAIL
@@ -197,6 +200,10 @@ func (c *conn) Send(b []byte) (n int, err error) {
 		s.more.Store(m < room)
 		c.kick(workWrite)
 	}
+	if s.more.Load() { // no room for the rest
+		s.more.Store(false)
+		c.kick(workWrite)
+	}
 	if n > 0 || len(b) == 0 {
 		return n, nil
 	}
@@ -237,18 +244,28 @@ func (c *conn) CloseWrite() error {
 	if s := c.state.Load(); s&isOpen == 0 || s&isDead != 0 {
 		return syscall.ENOTCONN
 	}
+	c.endSend(isShut)
 	c.with(func(clock.Time) {
 		c.takeQueued()
-		c.state.Or(isShut)
 		c.tcb.Shutdown()
 	})
 	c.wake(transport.Writable)
 	return nil
 }
 
+// endSend makes a Send fail, as the conditions say, and waits for one that runs:
+// what it took goes out in front of the FIN. It returns the conditions of before.
+func (c *conn) endSend(conditions uint32) (was uint32) {
+	was = c.state.Or(conditions)
+	c.snd.writer.Lock()
+	c.snd.more.Store(false)
+	c.snd.writer.Unlock()
+	return was
+}
+
 // Close implements transport.Stream.
 func (c *conn) Close() {
-	if c.state.Or(isOrphan|isShut)&isOrphan != 0 {
+	if c.endSend(isOrphan|isShut)&isOrphan != 0 {
 		return
 	}
 	c.with(func(now clock.Time) {
