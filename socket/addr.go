@@ -27,13 +27,13 @@ var protocols = map[string]uint8{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "ipv
 
 func parseNetwork(network string) (n netKind, err error) {
 	name, proto, raw := strings.Cut(network, ":")
-	switch {
-	case strings.HasSuffix(name, "4"):
-		n.version = 4
-	case strings.HasSuffix(name, "6"):
-		n.version = 6
+	n.name = name
+	if s, ok := strings.CutSuffix(name, "4"); ok {
+		n.name, n.version = s, 4
+	} else if s, ok := strings.CutSuffix(name, "6"); ok {
+		n.name, n.version = s, 6
 	}
-	switch n.name = strings.TrimRight(name, "46"); {
+	switch {
 	case n.name == "tcp" && !raw:
 		n.kind = transport.TCP
 	case n.name == "udp" && !raw:
@@ -128,6 +128,18 @@ func (s *Sockets) lookup(ctx context.Context, n netKind, host string) ([]netip.A
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	return s.LookupHost(ctx, host)
+}
+
+// thisHost turns the unspecified address, which package net takes for the local
+// system, into a loopback address: IPv6's only where IPv4 was excluded.
+func (n netKind) thisHost(a netip.AddrPort) netip.AddrPort {
+	switch {
+	case !a.Addr().IsUnspecified():
+		return a
+	case n.version == 6:
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
 }
 
 // addrPort reads any net.Addr.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
@@ -127,6 +128,9 @@ func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
 				return total, c.opError("read", err)
 			}
 		case err != nil:
+			if _, ok := err.(syscall.Errno); ok { // the connection's, not w's
+				err = c.opError("read", err)
+			}
 			return total, err
 		}
 	}
@@ -170,7 +174,7 @@ func (c *Conn) CloseRead() error {
 	if err := c.alive("close"); err != nil {
 		return err
 	}
-	return c.opError("close", c.s.CloseRead())
+	return c.opError("close", sysErr("shutdown", c.s.CloseRead()))
 }
 
 // CloseWrite sends a FIN behind what was written. Reading goes on.
@@ -178,7 +182,7 @@ func (c *Conn) CloseWrite() error {
 	if err := c.alive("close"); err != nil {
 		return err
 	}
-	return c.opError("close", c.s.CloseWrite())
+	return c.opError("close", sysErr("shutdown", c.s.CloseWrite()))
 }
 
 func (c *Conn) alive(op string) error {

@@ -72,6 +72,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	var first error
 	for _, a := range addrs {
+		a = n.thisHost(a)
 		c, err := d.dialOne(ctx, n, a)
 		if err == nil {
 			return c, nil

@@ -83,6 +83,9 @@ func (w *waiter) close() {
 func (w *waiter) setDeadline(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.state.Load()&shut != 0 {
+		return // the timer is not to outlive the socket
+	}
 	w.at = 0
 	if w.timer != nil {
 		w.timer.Stop()
