@@ -117,6 +117,7 @@ const (
 	MulticastTTL               // IP_MULTICAST_TTL
 	MulticastLoop
 	BroadcastOK // SO_BROADCAST
+	MTUDiscover // IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: a network.Fragment
 )
 
 // A StreamListener is a listening socket's transport half.

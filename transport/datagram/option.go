@@ -16,6 +16,7 @@ import (
 // safe for concurrent use.
 type Options struct {
 	ttl, tos, groupTTL atomic.Int32
+	discover           atomic.Int32 // a network.Fragment
 	broadcast, noLoop  atomic.Bool
 
 	mu     sync.Mutex
@@ -41,6 +42,11 @@ func (s *Options) Set(q *Queue, o transport.Option, v int64) error {
 		s.noLoop.Store(v == 0)
 	case transport.BroadcastOK:
 		s.broadcast.Store(v != 0)
+	case transport.MTUDiscover:
+		if v < 0 || v > int64(network.FragmentProbe) {
+			return syscall.EINVAL
+		}
+		s.discover.Store(int32(v))
 	case transport.RecvBuffer:
 		q.SetLimit(int(v))
 	case transport.SendBuffer: // nothing waits to be sent
@@ -71,6 +77,8 @@ func (s *Options) Get(q *Queue, o transport.Option) (int64, error) {
 		return flag(!s.noLoop.Load()), nil
 	case transport.BroadcastOK:
 		return flag(s.broadcast.Load()), nil
+	case transport.MTUDiscover:
+		return int64(s.discover.Load()), nil
 	case transport.RecvBuffer:
 		return int64(q.Limit()), nil
 	}
@@ -90,10 +98,23 @@ func (s *Options) Broadcast() bool { return s.broadcast.Load() }
 // Fill sets what the options say of a packet to dst.
 func (s *Options) Fill(send *network.Send, dst netip.Addr) {
 	send.TTL, send.TOS = uint8(s.ttl.Load()), uint8(s.tos.Load())
+	send.Fragment = network.Fragment(s.discover.Load())
 	if dst.IsMulticast() {
 		send.TTL = uint8(s.groupTTL.Load())
 		send.NoLoop = s.noLoop.Load()
 	}
+}
+
+// TooBig reports whether an IP packet of n bytes along p is too big for a socket
+// that does not fragment (MTUDiscover); the errno is EMSGSIZE.
+func (s *Options) TooBig(n int, p *network.Path) bool {
+	switch network.Fragment(s.discover.Load()) {
+	case network.FragmentDo:
+		return n > p.MTU()
+	case network.FragmentProbe:
+		return n > p.Device.MTU()
+	}
+	return false
 }
 
 // Join makes the socket a member of a group; EADDRINUSE when it is one already.

@@ -31,10 +31,13 @@ func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
 	if p.Type == route.Broadcast && !s.opts.Broadcast() {
 		return 0, syscall.EACCES
 	}
-	proto, pseudo := uint8(wire.ProtoICMP), wire.PartialSum(0)
+	proto, header, pseudo := uint8(wire.ProtoICMP), wire.IPv4Len, wire.PartialSum(0)
 	if v == network.V6 {
-		proto = wire.ProtoICMPv6
+		proto, header = wire.ProtoICMPv6, wire.IPv6Len
 		pseudo = wire.Pseudo(p.Src, p.Dst, proto, len(b))
+	}
+	if s.opts.TooBig(len(b)+header, p) {
+		return 0, syscall.EMSGSIZE
 	}
 	pkt := s.ping.net.Pool.Get()
 	pkt.Append(b)

@@ -261,7 +261,7 @@ func TestDoesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(500, func() {
 			s.SendTo(b, to)
 			s.RecvFrom(in, &m)
-		}); n >= 1 {
+		}); n >= 1 && !raceEnabled { // then sync.Pool forgets at random
 			t.Errorf("%v allocations per round trip, want 0", n)
 		}
 	})

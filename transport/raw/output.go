@@ -40,12 +40,18 @@ func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
 // Packets with a header of their own are never fragmented.
 func (s *socket) check(b []byte, p *network.Path) error {
 	v4 := s.ends.Version() == network.V4
+	header := wire.IPv6Len
+	if v4 {
+		header = wire.IPv4Len
+	}
 	switch {
-	case s.included && (v4 && len(b) < wire.IPv4Len || !v4 && len(b) < wire.IPv6Len):
+	case s.included && len(b) < header:
 		return syscall.EINVAL
 	case s.included && len(b) > p.Device.MTU():
 		return syscall.EMSGSIZE
 	case v4 && !s.included && len(b) > wire.IPv4MaxTotal-wire.IPv4Len, len(b) > wire.IPv6MaxPayload:
+		return syscall.EMSGSIZE
+	case !s.included && s.opts.TooBig(len(b)+header, p):
 		return syscall.EMSGSIZE
 	case !v4 && s.proto == wire.ProtoICMPv6 && len(b) < 4:
 		return syscall.EINVAL

@@ -16,6 +16,7 @@ import (
 	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/lab"
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/wire"
 )
@@ -251,6 +252,45 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestMTUDiscover: a socket that must not fragment is told the limit, one that need
+// not sends without DF.
+func TestMTUDiscover(t *testing.T) {
+	a, z := two(t)
+	out := open(t, a, transport.DatagramOptions{Proto: 99}, "")
+	in := open(t, z, transport.DatagramOptions{Proto: 99}, "")
+	for _, c := range []struct {
+		mode network.Fragment
+		n    int
+		want error
+		df   bool
+	}{
+		{network.FragmentDo, 1481, syscall.EMSGSIZE, false},
+		{network.FragmentProbe, 1481, syscall.EMSGSIZE, false},
+		{network.FragmentDo, 1480, nil, true},
+		{network.FragmentWant, 1480, nil, true},
+		{network.FragmentDont, 1480, nil, false},
+		{network.FragmentDont, 1481, nil, false},
+	} {
+		if err := out.SetOption(transport.MTUDiscover, int64(c.mode)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := out.SendTo(make([]byte, c.n), &transport.Message{Dst: netip.AddrPortFrom(addrZ, 0)})
+		if err != c.want {
+			t.Errorf("mode %d, %d bytes: %v, want %v", c.mode, c.n, err, c.want)
+		}
+		if err != nil {
+			continue
+		}
+		b, _ := recv(t, in)
+		if h, _ := wire.ParseIPv4(b); h.DF() != c.df {
+			t.Errorf("mode %d, %d bytes: DF %v", c.mode, c.n, h.DF())
+		}
+	}
+	if err := out.SetOption(transport.MTUDiscover, 9); err != syscall.EINVAL {
+		t.Errorf("mode 9: %v", err)
+	}
+}
+
 // TestNames: the networks of package net lead here, and the module cannot go while
 // a socket is open.
 func TestNames(t *testing.T) {
@@ -327,7 +367,7 @@ func TestDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(500, func() {
 		out.SendTo(b[:64], m)
 		in.RecvFrom(b, &got)
-	}); n >= 1 {
+	}); n >= 1 && !raceEnabled { // then sync.Pool forgets at random
 		t.Errorf("%v allocations per packet, want 0", n)
 	}
 }
