@@ -136,8 +136,8 @@ func (o *ipOut) linkDetails(l *IPLink) {
 	o.line()
 	o.beginObject("linkinfo")
 	o.val("info_kind", "    %s ", l.Kind)
-	if l.Detail != "" {
-		o.val("info_data", "%s ", l.Detail)
+	if detail := strings.TrimPrefix(l.Detail, l.Kind+" "); detail != "" { // it may begin with the kind, as ip prints it
+		o.val("info_data", "%s ", detail)
 	}
 	o.endObject()
 }

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,10 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/knitnet/knit/control"
-	"github.com/knitnet/knit/control/server"
 )
 
 // An ipCase is a sequence of commands in a fresh network.
@@ -28,11 +23,6 @@ type ipCommand struct {
 	args   string
 	silent bool
 	ours   string
-}
-
-type result struct {
-	Stdout, Stderr string
-	Status         int
 }
 
 // readCases reads testdata/ip.txt, which says what its marks mean.
@@ -163,29 +153,6 @@ func normal(text string) string {
 }
 
 var macs = regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`)
-
-// run runs one command on a server in this process.
-func run(s *server.Server, words ...string) result {
-	var out, errs strings.Builder
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	status := s.Run(ctx, &control.Console{Stdout: &out, Stderr: &errs, Open: control.OS().Open}, words...)
-	return result{out.String(), errs.String(), status}
-}
-
-// newServer returns a kernel that has what a network namespace has: lo, both IP
-// versions, and v0, which is joined to v1.
-func newServer(t *testing.T, modules ...string) *server.Server {
-	t.Helper()
-	k, s := newKernel(t, modules...)
-	for _, name := range []string{"all", "default"} {
-		k.Sysctl.Set("net.ipv6.conf."+name+".accept_dad", "0")
-	}
-	if r := run(s, "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"); r.Status != 0 {
-		t.Fatal(r.Stderr)
-	}
-	return s
-}
 
 // settle waits until both ends of the pair have heard of each other's state: Linux
 // tells them later, from a queue.

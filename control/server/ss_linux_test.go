@@ -17,9 +17,7 @@ import (
 	"time"
 
 	"github.com/knitnet/knit"
-	"github.com/knitnet/knit/control/server"
 	"github.com/knitnet/knit/socket"
-	"github.com/knitnet/knit/std"
 )
 
 // A stack is what sockets are made of: the system's, or a kernel's.
@@ -207,26 +205,6 @@ func TestSSChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// newKernel returns a kernel with both IP versions, and its server.
-func newKernel(t *testing.T, modules ...string) (*knit.Kernel, *server.Server) {
-	t.Helper()
-	k, err := knit.New(knit.Config{Modules: std.Modules()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error("close:", err)
-		}
-	})
-	for _, m := range append([]string{"loopback", "ip4", "arp", "ip6", "ndp"}, modules...) {
-		if err := k.Modprobe(context.Background(), m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return k, server.New(k, server.Config{})
 }
 
 // TestSSKill: the owner of a killed connection hears of it, and so does the peer.
