@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
@@ -49,12 +50,13 @@ func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
 	if seg.Has&tcb.HasMSS != 0 {
 		mss = seg.MSS
 	}
-	bits := l.t.minute()&3<<6 | mssIndex(mss)<<3
+	minute := l.t.minute()
+	bits := minute&3<<6 | mssIndex(mss)<<3
 	if seg.Has&tcb.HasSACKPermitted != 0 && !cfg.NoSACK {
 		bits |= 4
 	}
 	out := tcb.Segment{
-		Seq: l.t.cookieSeq(k, seg.Seq, bits), Ack: seg.Seq + 1, Flags: tcb.SYN | tcb.ACK,
+		Seq: l.t.cookieSeq(k, seg.Seq, minute, bits), Ack: seg.Seq + 1, Flags: tcb.SYN | tcb.ACK,
 		Window: uint16(min(cfg.RcvBuf.Default, 65535)),
 	}
 	out.Has, out.MSS = tcb.HasMSS, uint16(min(p.MTU()-overhead, 65535))
@@ -67,7 +69,7 @@ func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
 			out.WScale = cookieScale
 		}
 		out.TSEcr = seg.TSVal
-		out.TSVal = l.t.timestamp(k)&^15 | scale
+		out.TSVal = endingIn(scale, l.t.timestamp(k))
 	} else if bits&4 != 0 {
 		out.Has |= tcb.HasSACKPermitted
 	}
@@ -85,11 +87,30 @@ func (t *tcp) timestamp(k *tuple) uint32 {
 	return uint32(time.Duration(t.clock.Now())/time.Millisecond) + t.secret.timestampOffset(k)
 }
 
+// endingIn returns the latest timestamp up to now whose low 4 bits are scale. A
+// later one would make the peer discard what is sent until then (RFC 7323 §5.3).
+func endingIn(scale, now uint32) uint32 {
+	ts := now&^15 | scale
+	if scale > now&15 {
+		ts -= 16
+	}
+	return ts
+}
+
 // cookieSeq returns a sequence number that holds 8 bits and authenticates them,
-// the tuple and the peer's number.
-func (t *tcp) cookieSeq(k *tuple, peer tcb.Seq, bits uint32) tcb.Seq {
-	mac := uint32(t.secret.hash(forCookie, k, uint64(peer)<<32|uint64(bits))) & 0xffffff
+// the tuple, the peer's number and the minute, of which bits holds only the end:
+// a cookie must not become good again when that repeats.
+func (t *tcp) cookieSeq(k *tuple, peer tcb.Seq, minute, bits uint32) tcb.Seq {
+	mac := uint32(t.secret.hash(forCookie, k, uint64(peer)<<32|uint64(minute&0xffffff)<<8|uint64(bits))) & 0xffffff
 	return tcb.Seq(mac<<8 | bits)
+}
+
+// readCookie returns the bits of a cookie that is ours and not too old.
+func (t *tcp) readCookie(k *tuple, iss, irs tcb.Seq) (bits uint32, ok bool) {
+	bits = uint32(iss) & 0xff
+	minute := t.minute()
+	age := (minute - bits>>6) & 3
+	return bits, age < cookieLife && t.cookieSeq(k, irs, minute-age, bits) == iss
 }
 
 // cookie takes the final ACK of a handshake that was answered with a cookie. It
@@ -100,22 +121,26 @@ func (l *listener) cookie(pkt *packet.Packet, h wire.TCP, k *tuple) bool {
 		return false
 	}
 	iss, irs := tcb.Seq(h.Ack()-1), tcb.Seq(h.Seq()-1)
-	bits := uint32(iss) & 0xff
-	age := (l.t.minute() - bits>>6) & 3
-	if age >= cookieLife || l.t.cookieSeq(k, irs, bits) != iss {
+	bits, ok := l.t.readCookie(k, iss, irs)
+	if !ok {
 		l.t.mib.cookiesFailed.Inc()
 		return false
 	}
 	l.t.mib.cookiesRecv.Inc()
+	if l.overflows() {
+		pkt.Drop(stat.SocketBacklog)
+		return true
+	}
 	c, now, err := l.newConn(pkt, k)
 	if err != nil {
 		return false
 	}
 	defer c.kick(0)
 	defer c.mu.Unlock()
-	if !l.adopt(c) {
+	if !l.adopt(c) { // a copy of this segment came first: no reset for that one
 		c.gone = true
-		return false
+		pkt.Drop(stat.SocketBacklog)
+		return true
 	}
 	var seg tcb.Segment
 	readSegment(pkt, h, &seg)

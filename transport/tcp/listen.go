@@ -167,19 +167,15 @@ func (l *listener) input(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Se
 // open ones.
 func (l *listener) syn(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Seq) {
 	l.mu.Lock()
-	full := len(l.queue) >= l.max
-	crowded := len(l.half) >= int(l.t.settings.synBacklog.Load())
+	// Half-open ones become open, so the backlog bounds both, as in Linux.
+	crowded := len(l.half) >= min(l.max, int(l.t.settings.synBacklog.Load()))
 	closed := l.closed
-	if full {
-		l.drops++
-	}
 	l.mu.Unlock()
 	mode := l.t.settings.synCookies.Load()
 	switch {
 	case closed:
 		pkt.Drop(stat.NoSocket)
-	case full:
-		l.t.mib.listenOverflows.Inc()
+	case l.overflows():
 		pkt.Drop(stat.SocketBacklog)
 	case mode == 2 || crowded && mode != 0:
 		l.overflow.Store(int64(l.t.clock.Now()) | 1)
@@ -190,6 +186,18 @@ func (l *listener) syn(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Seq)
 	default:
 		l.open(pkt, h, k, minISS)
 	}
+}
+
+// overflows reports whether as many connections wait as may, and counts it.
+func (l *listener) overflows() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) < l.max {
+		return false
+	}
+	l.drops++
+	l.t.mib.listenOverflows.Inc()
+	return true
 }
 
 // open makes a connection in SYN-RECEIVED. It owns pkt.
@@ -247,8 +255,10 @@ func (l *listener) adopt(c *conn) bool {
 func (l *listener) ready(c *conn) {
 	l.mu.Lock()
 	delete(l.half, c)
-	l.queue = append(l.queue, c)
-	c.queued = true
+	if !l.closed { // else Close is about to abort it
+		l.queue = append(l.queue, c)
+		c.queued = true
+	}
 	wake := l.waiting
 	l.waiting = false
 	l.mu.Unlock()
