@@ -169,7 +169,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseRead shuts the reading side: later Reads return io.EOF.
+// CloseRead shuts the reading side: once what has arrived was read, Reads return
+// io.EOF instead of waiting for more.
 func (c *Conn) CloseRead() error {
 	if err := c.alive("close"); err != nil {
 		return err

@@ -78,8 +78,8 @@ type Stream interface {
 	RecvTo(f func(b []byte) (int, error), max int64) (int64, error)
 	// Send queues bytes and returns how many there was room for.
 	Send(b []byte) (int, error)
-	// CloseRead discards what comes (shutdown SHUT_RD), CloseWrite sends a FIN
-	// after the queued bytes.
+	// CloseRead ends waiting for more to read, CloseWrite sends a FIN after the
+	// queued bytes (shutdown SHUT_RD and SHUT_WR).
 	CloseRead() error
 	CloseWrite() error
 	// Close gives the connection up to the protocol, which ends it in order.

@@ -46,6 +46,13 @@ const maxSegment = 65535 - 60 - 60
 
 // Connect implements transport.StreamProtocol.
 func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w transport.Waker) (transport.Stream, error) {
+	if zone := remote.Addr().Zone(); zone != "" && o.Index == 0 {
+		dev, err := t.net.Link.Lookup(zone)
+		if err != nil {
+			return nil, syscall.ENODEV
+		}
+		o.Index = dev.Index()
+	}
 	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: usable(local.Addr()), Index: o.Index})
 	switch {
 	case err != nil:
@@ -308,7 +315,18 @@ func (c *conn) orphan() {
 }
 
 // LocalAddr implements transport.Stream.
-func (c *conn) LocalAddr() netip.AddrPort { return c.key.localAddr() }
+func (c *conn) LocalAddr() netip.AddrPort { return c.scoped(c.key.localAddr()) }
 
 // RemoteAddr implements transport.Stream.
-func (c *conn) RemoteAddr() netip.AddrPort { return c.key.remoteAddr() }
+func (c *conn) RemoteAddr() netip.AddrPort { return c.scoped(c.key.remoteAddr()) }
+
+// scoped adds the zone of a link-local address (RFC 4007 §6).
+func (c *conn) scoped(a netip.AddrPort) netip.AddrPort {
+	if c.key.index == 0 || !a.Addr().IsLinkLocalUnicast() {
+		return a
+	}
+	if dev := c.t.net.Link.Device(c.key.index); dev != nil {
+		return netip.AddrPortFrom(a.Addr().WithZone(dev.Name()), a.Port())
+	}
+	return a
+}

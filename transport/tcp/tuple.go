@@ -79,7 +79,7 @@ type table struct {
 	shards [shards]struct {
 		sync.RWMutex
 		m map[tuple]*conn
-		_ [24]byte
+		_ [32]byte // a cache line each
 	}
 }
 
