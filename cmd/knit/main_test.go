@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -14,10 +15,16 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/control/server"
 )
 
+// noRaceSleep keeps programs built with the race detector from sleeping a second
+// before they end.
+const noRaceSleep = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", noRaceSleep)
 	testscript.Main(m, map[string]func(){"knit": main})
 }
 
@@ -32,6 +39,7 @@ func TestScript(t *testing.T) {
 			socket := filepath.Join(env.WorkDir, "run", "ctl.sock")
 			env.Setenv("KNIT_SOCKET", socket)
 			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", noRaceSleep)
 			env.Defer(func() { endDaemon(t, socket) })
 			return nil
 		},
@@ -118,5 +126,15 @@ func endDaemon(t *testing.T, socket string) {
 	signalDaemon(t.Errorf, socket, syscall.SIGTERM)
 	if left, _ := os.ReadDir(filepath.Dir(socket)); len(left) > 0 {
 		t.Errorf("a daemon that was ended left %v", left)
+	}
+}
+
+// TestMultiCall: a link with the name of a command is that command.
+func TestMultiCall(t *testing.T) {
+	t.Setenv("KNIT_SOCKET", filepath.Join(t.TempDir(), "none"))
+	var out bytes.Buffer
+	s := run(&control.Console{Stdout: &out}, []string{"/usr/sbin/modinfo", "-F", "license", "hello"})
+	if s != 0 || out.String() != "Apache-2.0\n" {
+		t.Errorf("%d: %s", s, &out)
 	}
 }
