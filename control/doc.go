@@ -10,30 +10,30 @@
 //
 // # How to add a verb
 //
-//  1. control/verb_NAME.go holds the messages and the translation:
+// control/verb_NAME.go holds the messages and the translation; Verbs in verbs.go
+// lists it:
 //
-//     type WhoRequest struct{ All bool `json:"all,omitempty"` }
-//     type WhoReply struct{ Names []string `json:"names"` }
+//	type WhoRequest struct{ All bool `json:"all,omitempty"` }
+//	type WhoReply struct{ Names []string `json:"names"` }
 //
-//     // Who lists who is there.
-//     func Who() *Verb[WhoRequest, WhoReply] {
-//     return &Verb[WhoRequest, WhoReply]{
-//     Info:  Info{Name: "who", Group: Sockets, Summary: "list who is there", Usage: whoUsage},
-//     Parse: func(c *Console, args []string) (WhoRequest, error) { ... },
-//     Print: Each(func(c *Console, q WhoRequest, r WhoReply) error { ... }),
-//     }
-//     }
+//	// Who lists who is there.
+//	func Who() *Verb[WhoRequest, WhoReply] {
+//		return &Verb[WhoRequest, WhoReply]{
+//			Info:  Info{Name: "who", Group: Sockets, Summary: "list who is there", Usage: whoUsage},
+//			Parse: func(c *Console, args []string) (WhoRequest, error) { ... },
+//			Print: Each(func(c *Console, q WhoRequest, r WhoReply) error { ... }),
+//		}
+//	}
 //
-//  2. add Who() to Verbs in verbs.go;
+// control/server/NAME.go does the work, with the types checked by the compiler;
+// handlers in server/handlers.go lists it:
 //
-//  3. control/server/NAME.go does the work, with the types checked by the
-//     compiler; add who to handlers in server/handlers.go:
+//	func who() Handler {
+//		return Handle(control.Who(), func(ctx context.Context, e *Env, q control.WhoRequest,
+//			emit func(control.WhoReply) error) error { ... })
+//	}
 //
-//     func who() Handler {
-//     return Handle(control.Who(), func(ctx context.Context, e *Env, q control.WhoRequest, emit func(control.WhoReply) error) error { ... })
-//     }
-//
-//  4. cmd/knit/testdata/script/NAME.txtar shows good and bad input.
+// cmd/knit/testdata/script/NAME.txtar shows good and bad input.
 //
 // Parse reads options with getopt, whose complaints are glibc's. Return ErrHelp
 // for --help, and Errorf(status, "who: ...") or an *Error with Word set - the
