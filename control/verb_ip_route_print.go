@@ -1,53 +1,5 @@
 package control
 
-import (
-	"net/netip"
-	"slices"
-)
-
-// MatchRoute reports whether a route passes the filter and the family.
-func (f *IPFilter) MatchRoute(r *IPRoute, family string) bool {
-	if f.Table != "all" && f.Table != r.Table || family != "" && family != r.Family {
-		return false
-	}
-	if f.Scope != "" && !sameScope(f.Scope, r.Scope) || f.Proto != "" && f.Proto != r.Proto || f.Type != "" && f.Type != r.Type {
-		return false
-	}
-	if f.Metric != nil && *f.Metric != r.Metric || f.Src != "" && f.Src != r.Src.String() {
-		return false
-	}
-	return f.matchDst(r.Dst) && f.matchHop(r.NextHops)
-}
-
-func (f *IPFilter) matchDst(dst netip.Prefix) bool {
-	if f.To == "" {
-		return true
-	}
-	to, err := netip.ParsePrefix(f.To)
-	if err != nil {
-		return false
-	}
-	if to.Bits() == 0 && f.Match != "root" {
-		return dst.Bits() == 0 // "default" is of both families
-	}
-	to = to.Masked()
-	switch f.Match {
-	case "root":
-		return to.Bits() == 0 || to.Bits() <= dst.Bits() && to.Contains(dst.Addr())
-	case "match":
-		return dst.Bits() <= to.Bits() && dst.Contains(to.Addr())
-	}
-	return to == dst
-}
-
-func (f *IPFilter) matchHop(hops []IPNextHop) bool {
-	if f.Dev == "" && f.Via == "" {
-		return true
-	}
-	// Routes of several next hops have no device of their own.
-	return len(hops) == 1 && (f.Dev == "" || hops[0].Dev == f.Dev) && (f.Via == "" || hops[0].Gateway.String() == f.Via)
-}
-
 // routes prints routes as ip route does: what the filter fixes is left out.
 func (o *ipOut) routes(q IPRequest, list []IPRoute) {
 	o.beginArray("")
@@ -181,20 +133,4 @@ func (o *ipOut) nextHops(hops []IPNextHop) {
 		o.endObject()
 	}
 	o.endArray()
-}
-
-// DefaultScope returns the scope of an IPv4 route whose command does not say one.
-func (c *IPRouteChange) DefaultScope() string {
-	gateway := c.Hop.Gateway.IsValid() || slices.ContainsFunc(c.NextHops, func(h IPNextHop) bool { return h.Gateway.IsValid() })
-	return defaultScope(c.Type, gateway || len(c.NextHops) > 0)
-}
-
-func defaultScope(routeType string, gateway bool) string {
-	switch {
-	case routeType == "local":
-		return "host"
-	case routeType == "broadcast", (routeType == "unicast" || routeType == "") && !gateway:
-		return "link"
-	}
-	return "global"
 }
