@@ -13,6 +13,7 @@ func Verbs() []Command {
 		IP(),
 		SS(),
 		Ping(),
+		Traceroute(),
 		Get(),
 		Nc(),
 		Proc(),

@@ -191,6 +191,12 @@ func (p *PacketConn) setDeadline(w *waiter, t time.Time) error {
 	return nil
 }
 
+// Connect sets the peer: datagrams of others are not heard any more, and Write goes
+// to it. The zero address dissolves the association.
+func (p *PacketConn) Connect(to netip.AddrPort) error {
+	return p.opError("connect", to, p.d.Connect(to))
+}
+
 // SetReadBuffer and SetWriteBuffer set buffer sizes in bytes.
 func (p *PacketConn) SetReadBuffer(n int) error { return p.SetOption(transport.RecvBuffer, int64(n)) }
 
