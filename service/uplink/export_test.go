@@ -14,3 +14,8 @@ func WithDialer(dial func(ctx context.Context, network string, to netip.AddrPort
 	m.Init = func(c *module.Context) error { return start(c, dial) }
 	return m
 }
+
+// DialHost is the dialer of the real host.
+func DialHost(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+	return dialHost(ctx, network, to)
+}

@@ -12,10 +12,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/transport"
 )
 
@@ -152,8 +155,8 @@ func TestReset(t *testing.T) {
 	seen := make(chan error)
 	w.listen("192.0.2.1:80", func(c net.Conn) {
 		defer c.Close()
+		c.Read(make([]byte, 1))
 		_, err := c.Read(make([]byte, 1))
-		_, err = c.Read(make([]byte, 1))
 		seen <- err
 	})
 	c := w.call("tcp", "192.0.2.1:80")
@@ -268,6 +271,49 @@ func TestLimits(t *testing.T) {
 	first.Close()
 	if err := <-second; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPending: a SYN that comes again while the host connects asks for nothing new,
+// and past the limit of pending connections SYNs are dropped until there is room.
+func TestPending(t *testing.T) {
+	c := clock.NewVirtual()
+	w := newWorld(t, c, "max_pending=1")
+	w.listen("192.0.2.1:80", echo)
+	var asked atomic.Int32
+	allowed := make(chan struct{})
+	dial := w.dial
+	w.dial = func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+		asked.Add(1)
+		<-allowed
+		return dial(ctx, network, to)
+	}
+	opened := make(chan error)
+	for range 2 {
+		go func() {
+			c, err := w.guest.Dial("tcp", "192.0.2.1:80")
+			if err == nil {
+				c.Close()
+			}
+			opened <- err
+		}()
+	}
+	until(t, "both SYNs", func() bool {
+		return asked.Load() == 1 && w.drops(stat.SocketBacklog) == 1
+	})
+	repeated := w.drops(stat.TCPOldData)
+	c.Advance(time.Second) // RFC 6298 §2.1: the SYNs are sent again
+	if asked.Load() != 1 || w.drops(stat.TCPOldData) != repeated+1 || w.drops(stat.SocketBacklog) != 2 {
+		t.Errorf("after a second: asked %d times, %d repeated, %d too many; want 1, 1, 2",
+			asked.Load(), w.drops(stat.TCPOldData)-repeated, w.drops(stat.SocketBacklog))
+	}
+	close(allowed)
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+	c.Advance(2 * time.Second) // and again
+	if err := <-opened; err != nil || asked.Load() != 2 {
+		t.Errorf("the second one: %v, asked %d times", err, asked.Load())
 	}
 }
 
