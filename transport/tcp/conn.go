@@ -52,6 +52,7 @@ type conn struct {
 	mtu      int        // of the path, last told to the machine
 	listener *listener  // until accepted
 	queued   bool       // in listener's accept queue
+	counted  bool       // in CurrEstab
 	gone     bool       // out of the table, resources released
 	index    int32      // bound to an interface
 	id       uint64     // stands for the inode number
@@ -195,6 +196,7 @@ func (c *conn) after(now clock.Time) {
 		return
 	}
 	c.news()
+	c.count()
 	c.output(now)
 	if e := c.tcb.Events(); e != 0 { // what sending led to
 		c.event(e)
@@ -263,7 +265,6 @@ func (c *conn) event(e tcb.Events) {
 
 func (c *conn) established() {
 	c.state.Or(isOpen)
-	c.t.mib.currEstab.Add(1)
 	if c.listener != nil {
 		c.listener.ready(c)
 		return
@@ -293,13 +294,28 @@ func (c *conn) died() {
 		c.release()
 		c.release = nil
 	}
-	if was&isOpen != 0 {
-		c.t.mib.currEstab.Add(^uint64(0))
-		if c.errno.Load() != 0 {
-			c.t.mib.estabResets.Inc()
-		}
-	} else {
+	if was&isOpen == 0 {
 		c.t.mib.attemptFails.Inc()
+	}
+	if c.counted {
+		c.t.mib.estabResets.Inc()
+	}
+	c.count()
+}
+
+// count keeps CurrEstab, the connections in ESTABLISHED or CLOSE-WAIT (RFC 4022
+// §4). c.mu is held.
+func (c *conn) count() {
+	s := c.tcb.State()
+	open := s == tcb.Established || s == tcb.CloseWait
+	if open == c.counted {
+		return
+	}
+	c.counted = open
+	if open {
+		c.t.mib.currEstab.Add(1)
+	} else {
+		c.t.mib.currEstab.Add(^uint64(0))
 	}
 }
 

@@ -18,7 +18,7 @@ func (c *conn) output(now clock.Time) {
 		if !ok {
 			break
 		}
-		c.count(&seg)
+		c.countSent(&seg)
 		pkt := c.t.net.Pool.Get()
 		if seg.Len > 0 && !c.snd.attach(pkt, c.offset(seg.Seq), seg.Len) {
 			pkt.Drop(stat.NoMem) // the retransmission timer brings it back
@@ -74,7 +74,7 @@ func (c *conn) outIndex() int32 {
 	return c.key.index
 }
 
-func (c *conn) count(seg *tcb.Segment) {
+func (c *conn) countSent(seg *tcb.Segment) {
 	m := &c.t.mib
 	n := uint64(1)
 	if seg.Cut != 0 && seg.Len > int(seg.Cut) {
