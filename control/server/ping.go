@@ -68,9 +68,9 @@ func newPinger(ctx context.Context, k *knit.Kernel, q control.PingRequest, emit 
 	if err != nil {
 		return nil, control.Errorf(2, "ping: %s: %v", q.Host, err)
 	}
-	to, err := routeTo(k, "ping", dst, q.Source)
+	to, err := routeTo(k, dst, q.Source)
 	if err != nil {
-		return nil, err
+		return nil, control.Errorf(2, "ping: %v", err)
 	}
 	if to.path.Type == route.Broadcast && !q.Broadcast {
 		return nil, control.Errorf(2, "ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules")

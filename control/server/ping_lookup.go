@@ -3,13 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"syscall"
 
 	"github.com/knitnet/knit"
-	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/network"
 )
 
@@ -65,8 +65,8 @@ type target struct {
 }
 
 // routeTo finds the way to dst; source is the name of an interface or an address,
-// or empty. tool is whose words errors have.
-func routeTo(k *knit.Kernel, tool string, dst netip.Addr, source string) (r target, err error) {
+// or empty. Errors name the system call that would have failed.
+func routeTo(k *knit.Kernel, dst netip.Addr, source string) (r target, err error) {
 	r.dst, r.layer = dst, k.Network
 	f := network.Flow{Dst: dst.WithZone("")}
 	zone := dst.Zone()
@@ -74,7 +74,7 @@ func routeTo(k *knit.Kernel, tool string, dst netip.Addr, source string) (r targ
 		if a, err := netip.ParseAddr(source); err == nil {
 			f.Src = a.Unmap()
 			if !k.Network.IsLocal(f.Src) {
-				return r, control.Errorf(2, "%s: bind: %s", tool, strerror(syscall.EADDRNOTAVAIL))
+				return r, fmt.Errorf("bind: %s", strerror(syscall.EADDRNOTAVAIL))
 			}
 		} else {
 			zone = source
@@ -83,12 +83,12 @@ func routeTo(k *knit.Kernel, tool string, dst netip.Addr, source string) (r targ
 	if zone != "" {
 		dev, err := k.Link.Lookup(zone)
 		if err != nil {
-			return r, control.Errorf(2, "%s: SO_BINDTODEVICE %s: %s", tool, zone, strerror(syscall.ENODEV))
+			return r, fmt.Errorf("SO_BINDTODEVICE %s: %s", zone, strerror(syscall.ENODEV))
 		}
 		f.Index, r.device = dev.Index(), zone
 	}
 	if r.path, err = k.Network.Resolve(f); err != nil {
-		return r, control.Errorf(2, "%s: connect: %s", tool, strerror(err))
+		return r, fmt.Errorf("connect: %s", strerror(err))
 	}
 	r.src, r.index = r.path.Src, f.Index
 	return r, nil
