@@ -179,10 +179,18 @@ func (c *conn) input(now clock.Time, pkt *packet.Packet) {
 	c.tcb.Input(now, &seg, pkt)
 }
 
-// stray is for packets that come when the connection is gone.
+// stray is for packets that come when the connection is gone: for the one that has
+// taken its place, or for nobody.
 func (c *conn) stray(pkt *packet.Packet, h wire.TCP, ok bool) {
 	if !ok {
 		pkt.Drop(stat.TCPClose)
+		return
+	}
+	k := tupleOf(pkt, h)
+	if next := c.t.conns.lookup(&k); next != nil && next != c {
+		var q packet.Queue
+		q.Push(pkt)
+		next.inputBatch(&q)
 		return
 	}
 	c.t.stray(pkt, h, 0)
