@@ -13,6 +13,7 @@ func Verbs() []Command {
 		IP(),
 		SS(),
 		Ping(),
+		tcpdumpCommand{Tcpdump()},
 		Traceroute(),
 		Get(),
 		Nc(),

@@ -13,6 +13,7 @@ func handlers() []Handler {
 		ip(),
 		ss(),
 		ping(),
+		tcpdump(),
 		traceroute(),
 		get(),
 		nc(),
