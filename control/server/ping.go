@@ -165,6 +165,9 @@ func (p *pinger) loop(ctx context.Context, events <-chan icmpEvent) error {
 			if next = p.after(now); !p.more() {
 				next = p.clock.Now().Add(p.wait())
 			}
+			if p.done() {
+				return nil // the last one could not be sent
+			}
 		} else if now >= next {
 			return nil // waited long enough
 		}

@@ -117,7 +117,11 @@ rtt min/avg/max/mdev = [0-9./]+ ms, pipe \d, ipg/ewma [0-9.]+/[0-9.]+ ms
 		{"ping -I 10.9.9.9 10.0.0.2", "", "ping: bind: Cannot assign requested address\n", 2},
 		{"ping 10.0.0.255", "", "ping: Do you want to ping broadcast.*\n", 2},
 	} {
+		begin := time.Now()
 		stdout, stderr, status := run(t.Context(), s, strings.Fields(x.words)...)
+		if took := time.Since(begin); took >= linger {
+			t.Errorf("%s: took %v", x.words, took)
+		}
 		if !regexp.MustCompile("^"+x.stdout+"$").MatchString(stdout) || !regexp.MustCompile("^(?:"+x.stderr+")$").MatchString(stderr) || status != x.status {
 			t.Errorf("%s: status %d, want %d\n%s%s", x.words, status, x.status, stdout, stderr)
 		}
