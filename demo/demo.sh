@@ -81,7 +81,7 @@ say "Without the module the next request is refused."
 step knit rmmod hello
 want ok
 step "${get[@]}" "http://$kernel:8000/"
-want fails
+want fails "(7) Failed to connect"
 
 say "The same module with another parameter."
 step knit modprobe hello "greeting=Nice to see you again."
