@@ -1,8 +1,8 @@
 // Package control is how programs talk to a running kernel: the table of verbs
 // that the command line, the HTTP API and boot scripts share, their messages,
-// and a client. It needs no kernel and imports only the standard library and
-// core, whose text formats it prints. Package control/server binds the verbs to
-// a kernel.
+// and a client. It needs no kernel and imports only the standard library, core,
+// whose text formats it prints, and for tcpdump the formats of packets and of
+// captures. Package control/server binds the verbs to a kernel.
 //
 // A verb translates: words to a request, replies to text. Both directions are
 // pure, so a command gives the same text typed at a shell, read from a boot

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +37,9 @@ func printTcpdump(c *Console, q TcpdumpRequest, replies iter.Seq[TcpdumpReply]) 
 			f := &r.Frames[i]
 			err = d.record(capture.Record{Interface: f.Interface, Time: f.Time, Direction: f.Direction, Length: f.Length, Data: f.Data})
 		}
+		if err == nil {
+			err = d.flush()
+		}
 		if err != nil {
 			return err
 		}
@@ -48,6 +53,7 @@ type dumper struct {
 	q      TcpdumpRequest
 	ifaces []capture.Interface
 	out    *capture.Writer // of -w
+	buf    *bufio.Writer   // below out; what the kernel sends together is written together
 	to     io.Closer
 	show   packetPrinter
 	shown  uint64
@@ -112,21 +118,33 @@ func (d *dumper) begin() (err error) {
 		}
 		w, d.to = f, f
 	}
+	d.buf = bufio.NewWriterSize(w, 64<<10)
 	format := capture.PCAP
 	if strings.HasSuffix(d.q.write, ".pcapng") {
 		format = capture.PCAPNG
 	}
-	if d.out, err = capture.NewWriter(w, format, d.ifaces...); err != nil {
+	if d.out, err = capture.NewWriter(d.buf, format, d.ifaces...); err != nil {
 		return Errorf(1, "tcpdump: %s: %v: want a name that ends in .pcapng", d.q.write, err)
 	}
 	return nil
 }
 
-func (d *dumper) close() error {
-	if d.to == nil {
+func (d *dumper) flush() error {
+	if d.buf == nil {
 		return nil
 	}
-	return d.to.Close()
+	if err := d.buf.Flush(); err != nil {
+		return Errorf(1, "tcpdump: Unable to write output: %v", err)
+	}
+	return nil
+}
+
+func (d *dumper) close() error {
+	err := d.flush()
+	if d.to != nil {
+		err = cmp.Or(err, d.to.Close())
+	}
+	return err
 }
 
 // record shows or stores one packet.
@@ -210,7 +228,7 @@ func (d *dumper) describe(r *capture.Reader, filters []*pcapfilter.Filter) ([]*p
 		return filters, nil
 	}
 	d.ifaces = all
-	if d.q.write == "" || d.q.write != "-" {
+	if d.q.write == "" {
 		d.c.Warn("reading from file %s, link-type %s, snapshot length %d", d.q.read, linkTypes(all), max(all[0].Snaplen, 0))
 	}
 	return filters, d.begin()

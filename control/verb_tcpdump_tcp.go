@@ -138,13 +138,20 @@ func (p *packetPrinter) segment(d datagram, f flow, header, length int) {
 	if header > wire.TCPLen {
 		p.tcpOptions(b[wire.TCPLen:min(header, len(b))], header-wire.TCPLen, start)
 	}
+	if length < 0 {
+		p.printf(" [bad hdr length %d - too long, > %d]", header, d.length)
+		return
+	}
 	p.printf(", length %d", length)
 }
+
+// maxFlows bounds the connections that are remembered.
+const maxFlows = 1 << 16
 
 // relative returns sequence numbers counted from the first segment with an ACK that
 // was seen of the connection, and what was taken off. That segment keeps its own.
 func (p *packetPrinter) relative(f flow, seq, ack uint32, flags byte) (uint32, uint32, flowStart) {
-	if p.flows == nil {
+	if p.flows == nil || len(p.flows) > 2*maxFlows {
 		p.flows = make(map[flow]*flowStart)
 	}
 	back := flow{f.dst, f.src}
