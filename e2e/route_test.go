@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -102,7 +103,7 @@ func TestIperf3(t *testing.T) {
 }
 
 // TestModulesUnderIperf3 loads and unloads a hook and a congestion control a
-// thousand times while iperf3 runs through the kernel: the connection lives.
+// thousand times at least while iperf3 runs through the kernel: the connection lives.
 func TestModulesUnderIperf3(t *testing.T) {
 	k, a, z := gateway(t)
 	var seen atomic.Int64
@@ -110,10 +111,19 @@ func TestModulesUnderIperf3(t *testing.T) {
 		t.Fatal(err)
 	}
 	z.start("Server listening", "iperf3", "-s", "--forceflush")
+	flowing := make(chan struct{})
+	var once sync.Once
+	undo := a.device.Tap(func(pkt *packet.Packet, _ bool) {
+		if pkt.Len() > 1000 {
+			once.Do(func() { close(flowing) })
+		}
+	})
+	defer undo()
 	done := make(chan iperf, 1)
 	go func() { done <- a.iperf3("-c", z.v4.String(), "-t", "6") }()
+	<-flowing
 	ctx := context.Background()
-	for range 1000 {
+	for i := 0; i < 1000 || seen.Load() == 0 && len(done) == 0; i++ {
 		for _, m := range []string{"counter", "tcp_reno"} {
 			if err := k.Modprobe(ctx, m); err != nil {
 				t.Fatal(err)
