@@ -15,20 +15,29 @@ import (
 type packetPrinter struct {
 	dumpStyle
 	out         strings.Builder
+	ended       bool // the packet was cut here: no more of it is shown
 	count       uint64
 	first, last time.Time
 	flows       map[flow]*flowStart
 }
 
-// printf adds to the line.
-func (p *packetPrinter) printf(format string, args ...any) { fmt.Fprintf(&p.out, format, args...) }
+// printf adds to the line, unless it has ended.
+func (p *packetPrinter) printf(format string, args ...any) {
+	if !p.ended {
+		fmt.Fprintf(&p.out, format, args...)
+	}
+}
 
-// cut says that the packet ends before what is to be shown.
-func (p *packetPrinter) cut(what string) { p.printf(" [|%s]", what) }
+// cut says that the packet ends before what is to be shown, and ends the line.
+func (p *packetPrinter) cut(what string) {
+	p.printf(" [|%s]", what)
+	p.ended = true
+}
 
 // packet returns the lines of one packet.
 func (p *packetPrinter) packet(i capture.Interface, r capture.Record) string {
 	p.out.Reset()
+	p.ended = false
 	p.count++
 	if p.number {
 		p.printf("%5d  ", p.count)
@@ -46,6 +55,7 @@ func (p *packetPrinter) packet(i capture.Interface, r capture.Record) string {
 		}
 		known = p.ip(r.Data, r.Length)
 	}
+	p.ended = false
 	from := r.Data[header:]
 	if p.bytes.link {
 		from = r.Data
@@ -105,7 +115,7 @@ func etherName(t uint16) string {
 func (p *packetPrinter) ethernet(r capture.Record) (header int, known bool) {
 	b := r.Data
 	if len(b) < wire.EthernetLen {
-		p.printf("[|ether]")
+		p.cut("ether")
 		return len(b), true
 	}
 	typ := binary.BigEndian.Uint16(b[12:])
@@ -114,7 +124,11 @@ func (p *packetPrinter) ethernet(r capture.Record) (header int, known bool) {
 	if p.link {
 		p.etherHeader(b, typ, r.Length)
 	}
-	for typ == wire.EtherTypeVLAN && len(b) >= header+4 {
+	for typ == wire.EtherTypeVLAN {
+		if len(b) < header+4 {
+			p.cut("vlan")
+			return header, true
+		}
 		tag := binary.BigEndian.Uint16(b[header:])
 		typ = binary.BigEndian.Uint16(b[header+2:])
 		header += 4
@@ -168,7 +182,7 @@ func (p *packetPrinter) arp(b []byte, length int) {
 		p.printf("ARP, ")
 	}
 	if len(b) < wire.ARPLen {
-		p.printf("[|arp]")
+		p.cut("arp")
 		return
 	}
 	hard, proto, op := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint16(b[6:])

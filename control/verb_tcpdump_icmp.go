@@ -9,11 +9,11 @@ import (
 // icmp4 shows a message of RFC 792.
 func (p *packetPrinter) icmp4(d datagram) {
 	b := d.body
-	p.printf("ICMP ")
 	if len(b) < wire.ICMPLen {
-		p.printf("[|icmp]")
+		p.cut("icmp")
 		return
 	}
+	p.printf("ICMP ")
 	be := binary.BigEndian
 	typ, code := b[0], b[1]
 	inner := false
@@ -71,23 +71,23 @@ func (p *packetPrinter) quoted4(b []byte) {
 	p.link = was
 }
 
-// quote finds the addresses, protocol and destination port of the IPv4 packet in an
-// error.
+// quote finds the destination, protocol and destination port of the IPv4 packet in an
+// error; ok is false if the port, or with an empty dst more, is missing.
 func quote(b []byte) (dst string, proto uint8, port uint16, ok bool) {
 	if len(b) < wire.IPv4Len {
 		return "", 0, 0, false
 	}
 	header := int(b[0]&15) * 4
-	if header >= wire.IPv4Len && len(b) >= header+4 {
-		port = binary.BigEndian.Uint16(b[header+2:])
+	if header < wire.IPv4Len || len(b) < header+4 {
+		return ipText(b[16:20]), b[9], 0, false
 	}
-	return ipText(b[16:20]), b[9], port, true
+	return ipText(b[16:20]), b[9], binary.BigEndian.Uint16(b[header+2:]), true
 }
 
 func (p *packetPrinter) unreachable4(code uint8, b []byte) {
 	dst, proto, port, ok := quote(b[8:])
-	if !ok {
-		p.printf("[|icmp]")
+	if dst == "" || !ok && code == wire.ICMP4PortUnreachable {
+		p.cut("icmp")
 		return
 	}
 	switch code {
@@ -124,9 +124,9 @@ func (p *packetPrinter) unreachable4(code uint8, b []byte) {
 }
 
 func (p *packetPrinter) redirect4(code uint8, b []byte) {
-	dst, _, _, ok := quote(b[8:])
-	if !ok {
-		p.printf("[|icmp]")
+	dst, _, _, _ := quote(b[8:])
+	if dst == "" {
+		p.cut("icmp")
 		return
 	}
 	what := "redirect-#%d"
@@ -158,7 +158,7 @@ func (p *packetPrinter) igmp(d datagram) {
 	}
 	p.printf("igmp ")
 	if len(b) < wire.IGMPLen {
-		p.printf("[|igmp]")
+		p.cut("igmp")
 		return
 	}
 	group := ipText(b[4:8])
@@ -173,7 +173,7 @@ func (p *packetPrinter) igmp(d datagram) {
 		p.printf("leave %s", group)
 	case 0x22:
 		p.printf("v3 report")
-		p.groups(b, 4)
+		p.groups(b, 4, "igmp")
 	default:
 		p.printf("igmp-%d", b[0])
 	}
@@ -213,8 +213,10 @@ func (p *packetPrinter) igmpQuery(b []byte, group string, length int) {
 	}
 	if group != "0.0.0.0" {
 		p.printf(" [gaddr %s", group)
-		if n := 0; length >= 12 && len(b) >= 12 {
-			if n = int(binary.BigEndian.Uint16(b[10:])); n > 0 {
+		if length >= 12 && len(b) < 12 {
+			p.cut("igmp")
+		} else if length >= 12 {
+			if n := int(binary.BigEndian.Uint16(b[10:])); n > 0 {
 				p.sources(b[12:], n, 4)
 			}
 		}
@@ -224,7 +226,7 @@ func (p *packetPrinter) igmpQuery(b []byte, group string, length int) {
 
 // groups shows the records of a report of IGMPv3 or MLDv2, with addresses of n
 // bytes.
-func (p *packetPrinter) groups(b []byte, n int) {
+func (p *packetPrinter) groups(b []byte, n int, what string) {
 	count := int(binary.BigEndian.Uint16(b[6:]))
 	p.printf(", %d group record(s)", count)
 	if p.verbose == 0 {
@@ -233,7 +235,7 @@ func (p *packetPrinter) groups(b []byte, n int) {
 	b = b[8:]
 	for range count {
 		if len(b) < 4+n {
-			p.cut("group")
+			p.cut(what)
 			return
 		}
 		kind := "[unknown]"
@@ -245,7 +247,7 @@ func (p *packetPrinter) groups(b []byte, n int) {
 		aux := int(b[1]) * 4
 		b = b[4+n:]
 		if len(b) < sources*n+aux {
-			p.cut("group")
+			p.cut(what)
 			return
 		}
 		p.sources(b, sources, n)
@@ -261,7 +263,11 @@ func (p *packetPrinter) sources(b []byte, count, n int) {
 		return
 	}
 	p.printf(" {")
-	for ; count > 0 && len(b) >= n; count-- {
+	for ; count > 0; count-- {
+		if len(b) < n {
+			p.cut("group")
+			return
+		}
 		p.printf(" %s", ipText(b[:n]))
 		b = b[n:]
 	}

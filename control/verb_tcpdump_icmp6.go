@@ -18,11 +18,11 @@ func (p *packetPrinter) icmp6(d datagram) {
 		}
 	}
 	b := d.body
-	p.printf("ICMP6, ")
 	if len(b) < wire.ICMPLen {
-		p.printf("[|icmp6]")
+		p.cut("icmp6")
 		return
 	}
+	p.printf("ICMP6, ")
 	options := -1
 	switch typ := b[0]; typ {
 	case wire.ICMP6Unreachable:
@@ -31,8 +31,11 @@ func (p *packetPrinter) icmp6(d datagram) {
 		p.printf("packet too big, mtu %d", binary.BigEndian.Uint32(b[4:]))
 	case wire.ICMP6TimeExceeded:
 		p.printf("time exceeded ")
-		switch dst, _, _, ok := quote6(b[8:]); {
-		case b[1] == 0 && ok:
+		switch dst, _, _, _ := quote6(b[8:]); {
+		case b[1] == 0 && dst == "":
+			p.printf("in-transit")
+			p.cut("icmp6")
+		case b[1] == 0:
 			p.printf("in-transit for %s", dst)
 		case b[1] == 1:
 			p.printf("in-transit (reassembly)")
@@ -65,22 +68,23 @@ func (p *packetPrinter) icmp6(d datagram) {
 	}
 }
 
-// quote6 finds the destination, protocol and port of the IPv6 packet in an error.
+// quote6 finds the destination, protocol and port of the IPv6 packet in an error;
+// ok is as with quote.
 func quote6(b []byte) (dst string, proto uint8, port uint16, ok bool) {
 	if len(b) < wire.IPv6Len {
 		return "", 0, 0, false
 	}
-	if len(b) >= wire.IPv6Len+4 {
-		port = binary.BigEndian.Uint16(b[wire.IPv6Len+2:])
+	if len(b) < wire.IPv6Len+4 {
+		return ipText(b[24:40]), b[6], 0, false
 	}
-	return ipText(b[24:40]), b[6], port, true
+	return ipText(b[24:40]), b[6], binary.BigEndian.Uint16(b[wire.IPv6Len+2:]), true
 }
 
 func (p *packetPrinter) unreachable6(code uint8, b []byte) {
 	p.printf("destination unreachable, ")
 	dst, proto, port, ok := quote6(b)
-	if !ok {
-		p.printf("[|icmp6]")
+	if dst == "" || !ok && code == 4 {
+		p.cut("icmp6")
 		return
 	}
 	switch code {
@@ -112,7 +116,7 @@ func (p *packetPrinter) listener(typ uint8, b []byte, length int) {
 	p.printf("multicast listener %s", name)
 	switch {
 	case typ == 143:
-		p.groups(b, 16)
+		p.groups(b, 16, "icmp6")
 	case len(b) < wire.MLDLen:
 		p.cut("icmp6")
 	case typ == 130 && length >= 28:

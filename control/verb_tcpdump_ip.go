@@ -34,7 +34,7 @@ func (p *packetPrinter) ip(b []byte, length int) bool {
 	case len(b) > 0 && b[0]>>4 == 6:
 		p.ipv6(b, length)
 	case len(b) == 0:
-		p.printf("[|ip]")
+		p.cut("ip")
 	default:
 		p.printf("unknown ip %d", b[0]>>4)
 		return false
@@ -52,7 +52,7 @@ func (p *packetPrinter) ipv4(b []byte, length int) {
 
 func (p *packetPrinter) ipv4Inner(b []byte, length int) {
 	if len(b) < wire.IPv4Len {
-		p.printf("[|ip]")
+		p.cut("ip")
 		return
 	}
 	header, total := int(b[0]&15)*4, int(binary.BigEndian.Uint16(b[2:]))
@@ -156,7 +156,7 @@ func protoName(n uint8) string {
 
 // ipv6 shows a packet of RFC 8200.
 func (p *packetPrinter) ipv6(b []byte, length int) {
-	if !p.link {
+	if !p.link && len(b) >= wire.IPv6Len {
 		p.printf("IP6 ")
 	}
 	p.ipv6Inner(b, length)
@@ -164,7 +164,7 @@ func (p *packetPrinter) ipv6(b []byte, length int) {
 
 func (p *packetPrinter) ipv6Inner(b []byte, length int) {
 	if len(b) < wire.IPv6Len {
-		p.printf("[|ip6]")
+		p.cut("ip6")
 		return
 	}
 	payload := int(binary.BigEndian.Uint16(b[4:]))
@@ -201,7 +201,7 @@ func (p *packetPrinter) extensions(d *datagram) bool {
 		switch d.proto {
 		case wire.ProtoHopByHop, wire.ProtoDstOpts, wire.ProtoRouting, wire.ProtoFragment:
 			if len(d.body) < n {
-				p.printf("[|ip6]")
+				p.cut("ip6")
 				return false
 			}
 		default:
@@ -234,7 +234,7 @@ func (p *packetPrinter) extensions(d *datagram) bool {
 			d.part = off&1 != 0
 		}
 		if n > len(d.body) {
-			p.printf("[|ip6]")
+			p.cut("ip6")
 			return false
 		}
 		d.proto, d.body, d.length = next, d.body[n:], d.length-n

@@ -25,10 +25,21 @@ func (p *packetPrinter) ports(d datagram) (src, dst string) {
 	return src, dst
 }
 
+// cutPorts shows a packet that was cut in its ports or, for UDP, behind them.
+func (p *packetPrinter) cutPorts(d datagram, what string) {
+	switch {
+	case len(d.body) >= 4:
+		p.ports(d)
+	case !d.behind:
+		p.printf("%s > %s: ", d.src, d.dst)
+	}
+	p.cut(what)
+}
+
 // udp shows a datagram of RFC 768.
 func (p *packetPrinter) udp(d datagram) {
 	if len(d.body) < wire.UDPLen {
-		p.printf("%s > %s: [|udp]", d.src, d.dst)
+		p.cutPorts(d, "udp")
 		return
 	}
 	p.ports(d)
@@ -79,12 +90,12 @@ func flagsText(flags byte) string {
 // tcp shows a segment of RFC 9293.
 func (p *packetPrinter) tcp(d datagram) {
 	if len(d.body) < 4 {
-		p.printf("%s > %s: [|tcp]", d.src, d.dst)
+		p.cutPorts(d, "tcp")
 		return
 	}
 	src, dst := p.ports(d)
 	if len(d.body) < wire.TCPLen {
-		p.printf(" [|tcp]")
+		p.cut("tcp")
 		return
 	}
 	header := int(d.body[12]>>4) * 4
@@ -136,7 +147,7 @@ func (p *packetPrinter) segment(d datagram, f flow, header, length int) {
 		p.printf(", urg %d", urgent)
 	}
 	if header > wire.TCPLen {
-		p.tcpOptions(b[wire.TCPLen:min(header, len(b))], header-wire.TCPLen, start)
+		p.tcpOptions(b[wire.TCPLen:min(header, len(b))], header > len(b) && d.length > len(b), start)
 	}
 	if length < 0 {
 		p.printf(" [bad hdr length %d - too long, > %d]", header, d.length)
@@ -164,28 +175,35 @@ func (p *packetPrinter) relative(f flow, seq, ack uint32, flags byte) (uint32, u
 	return seq - start.seq, ack - start.ack, *start
 }
 
-func (p *packetPrinter) tcpOptions(b []byte, all int, start flowStart) {
+// tcpOptions shows the options of a segment; more says that not all were captured.
+func (p *packetPrinter) tcpOptions(b []byte, more bool, start flowStart) {
 	p.printf(", options [")
 	sep := ""
 	for len(b) > 0 {
 		kind, n := b[0], 1
 		p.printf("%s", sep)
 		sep = ","
-		if kind > wire.TCPOptNop {
-			if len(b) < 2 {
-				p.printf("[|tcp]")
-				break
-			}
-			if n = int(b[1]); n < 2 || n > len(b) {
-				p.printf("bad opt")
-				break
-			}
+		if kind > wire.TCPOptNop && len(b) > 1 {
+			n = int(b[1])
+		}
+		switch {
+		case more && (n > len(b) || kind > wire.TCPOptNop && len(b) < 2):
+			p.cut("tcp")
+			return
+		case kind > wire.TCPOptNop && n < 2 || n > len(b):
+			p.printf("bad opt]")
+			return
 		}
 		p.tcpOption(kind, b[min(n, 2):n], start)
 		if kind == wire.TCPOptEnd {
-			break
+			p.printf("]")
+			return
 		}
-		b, all = b[n:], all-n
+		b = b[n:]
+	}
+	if more {
+		p.printf("%s", sep)
+		p.cut("tcp")
 	}
 	p.printf("]")
 }
