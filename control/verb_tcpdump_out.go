@@ -186,13 +186,13 @@ func (d *dumper) file() error {
 	if err != nil {
 		return Errorf(1, "tcpdump: %s: %v", d.q.read, err)
 	}
-	var filters []*pcapfilter.Filter
+	var filters []FrameFilter
 	for err = nil; err == nil; {
 		var rec capture.Record
 		if rec, err = r.Next(); err != nil {
 			break
 		}
-		if filters, err = d.describe(r, filters); err == nil && filters[rec.Interface].Match(rec.Data, rec.Length) {
+		if filters, err = d.describe(r, filters); err == nil && filters[rec.Interface](rec.Data, rec.Length) {
 			err = d.record(rec)
 		}
 		if d.q.Count > 0 && d.shown >= d.q.Count && err == nil {
@@ -211,7 +211,7 @@ func (d *dumper) file() error {
 
 // describe compiles the filter for the interfaces that the file has told of since
 // the last record. With the first ones it begins.
-func (d *dumper) describe(r *capture.Reader, filters []*pcapfilter.Filter) ([]*pcapfilter.Filter, error) {
+func (d *dumper) describe(r *capture.Reader, filters []FrameFilter) ([]FrameFilter, error) {
 	all := r.Interfaces()
 	for _, i := range all[len(filters):] {
 		f, err := CompileFilter(d.q.Filter, i.Type)
@@ -259,8 +259,13 @@ func fileReason(err error, name string) string {
 	return fmt.Sprintf("%s: %s", name, strings.ToUpper(text[:1])+text[1:])
 }
 
+// A FrameFilter reports whether a frame of length bytes, of which data is the
+// beginning, is wanted. It may be called concurrently and does not allocate.
+type FrameFilter func(data []byte, length int) bool
+
 // CompileFilter compiles an expression of pcap-filter(7) for frames of a link type.
-func CompileFilter(expr string, t capture.LinkType) (*pcapfilter.Filter, error) {
+// Errors are *Error, with tcpdump's words.
+func CompileFilter(expr string, t capture.LinkType) (FrameFilter, error) {
 	l := pcapfilter.Raw
 	switch t {
 	case capture.LinkEthernet:
@@ -273,5 +278,5 @@ func CompileFilter(expr string, t capture.LinkType) (*pcapfilter.Filter, error) 
 	if err != nil {
 		return nil, Errorf(1, "tcpdump: can't parse filter expression: %v", err)
 	}
-	return f, nil
+	return f.Match, nil
 }

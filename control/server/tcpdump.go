@@ -8,7 +8,6 @@ import (
 
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/control"
-	"github.com/knitnet/knit/internal/pcapfilter"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/link/capture"
 )
@@ -59,9 +58,9 @@ type tap struct {
 	frames chan []control.TcpdumpFrame // from Write to run
 	stop   chan struct{}               // closed when nobody takes frames any more
 
-	header  []byte               // of the capture's file, which each Write begins with
-	filters []*pcapfilter.Filter // by interface, if the capture does not filter
-	passed  uint64               // what filters let through
+	header  []byte                // of the capture's file, which each Write begins with
+	filters []control.FrameFilter // by interface, if the capture does not filter
+	passed  uint64                // what filters let through
 }
 
 func (t *tap) run(ctx context.Context) error {
@@ -115,7 +114,7 @@ func (t *tap) filter(opt *capture.Options) error {
 	}
 	if same || t.q.Filter == "" {
 		if t.q.Filter != "" {
-			opt.Filter = t.filters[0].Match
+			opt.Filter = t.filters[0]
 		}
 		t.filters = nil
 	}
@@ -182,7 +181,7 @@ func (t *tap) Write(b []byte) (int, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
-		if err == nil && (t.filters == nil || t.filters[rec.Interface].Match(rec.Data, rec.Length)) {
+		if err == nil && (t.filters == nil || t.filters[rec.Interface](rec.Data, rec.Length)) {
 			list = append(list, control.TcpdumpFrame{
 				Interface: rec.Interface, Time: rec.Time, Direction: rec.Direction, Length: rec.Length, Data: bytes.Clone(rec.Data),
 			})
