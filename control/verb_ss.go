@@ -106,11 +106,11 @@ type SSSummary struct {
 
 // ssFormat is how rows are printed.
 type ssFormat struct {
-	header, netid, state                         bool
-	info, extended, memory, timer, oneline, kill bool
-	numeric                                      bool
-	services                                     services
-	table                                        bool // sockets are listed, not only counted
+	header, netid, state                   bool
+	info, extended, memory, timer, oneline bool
+	numeric                                bool
+	services                               services
+	table                                  bool // sockets are listed, not only counted
 }
 
 const ssUsage = `Usage: ss [ OPTIONS ] [ FILTER ]

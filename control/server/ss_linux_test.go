@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -134,8 +133,6 @@ func readSS(t *testing.T) (lines []string) {
 	}
 	return lines
 }
-
-var listenBacklog = regexp.MustCompile(`(?m)^(.*LISTEN +0 +)(\d+ *) `)
 
 // rowsOf sorts the rows, whose order is that of a hash table.
 func rowsOf(text string) string {

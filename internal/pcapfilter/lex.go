@@ -143,7 +143,7 @@ func wordToken(w string, at int) (token, error) {
 		t.kind, t.mac = mac, [6]byte(hw)
 		return t, nil
 	}
-	if w[0] >= '0' && w[0] <= '9' && strings.IndexAny(w, ".-_") < 0 {
+	if w[0] >= '0' && w[0] <= '9' && !strings.ContainsAny(w, ".-_") {
 		v, err := strconv.ParseUint(w, 0, 32)
 		if err != nil {
 			return token{}, &Error{at, "bogus number " + strconv.Quote(w)}

@@ -43,10 +43,3 @@ func (w *waitList) remove(c *conn) {
 	w.mu.Unlock()
 	c.waiting = nil
 }
-
-// len returns the number of connections in TIME-WAIT.
-func (w *waitList) len() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.list.Len()
-}

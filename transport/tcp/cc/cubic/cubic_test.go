@@ -112,7 +112,7 @@ func TestUnusedTime(t *testing.T) {
 		c.OnAck(now, w, cc.Ack{Bytes: 1000, Inflight: 1000})
 	}
 	c.OnIdle(now.Add(time.Minute), w, time.Minute)
-	now = run(c, w, now.Add(time.Minute), 100*time.Millisecond, 100*time.Millisecond)
+	run(c, w, now.Add(time.Minute), 100*time.Millisecond, 100*time.Millisecond)
 	if w.Cwnd < cwnd || float64(w.Cwnd) > 1.1*float64(cwnd) {
 		t.Errorf("cwnd jumped from %d to %d", cwnd, w.Cwnd)
 	}

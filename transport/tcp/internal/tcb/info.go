@@ -14,7 +14,7 @@ type counters struct {
 	segsIn, segsOut           uint32
 	dataIn, dataOut           uint32
 	rexmits                   uint32
-	reordered, dsacks         uint32
+	dsacks                    uint32
 }
 
 // Info is a snapshot of a connection, with what `ss -i` shows. Sizes are in
