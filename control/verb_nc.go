@@ -63,7 +63,7 @@ func ncOptions() []option {
 	return []option{
 		{'4', "", noArg}, {'6', "", noArg}, {'k', "", noArg}, {'l', "", noArg}, {'N', "", noArg}, {'n', "", noArg},
 		{'p', "", needArg}, {'q', "", needArg}, {'s', "", needArg}, {'u', "", noArg}, {'v', "", noArg}, {'w', "", needArg},
-		{'z', "", noArg}, {'h', "", noArg},
+		{'z', "", noArg}, {'h', "help", noArg},
 	}
 }
 
@@ -98,7 +98,7 @@ func parseNc(_ *Console, args []string) (q NcRequest, err error) {
 
 func (q *NcRequest) set(o setting) (err error) {
 	switch o.name {
-	case "h":
+	case "help":
 		return ErrHelp
 	case "4", "6":
 		q.Version = int(o.name[0] - '0')

@@ -131,7 +131,7 @@ func Ping() *Verb[PingRequest, PingReply] {
 func pingOptions() []option {
 	return []option{
 		{'4', "", noArg}, {'6', "", noArg}, {'b', "", noArg}, {'c', "", needArg}, {'D', "", noArg}, {'f', "", noArg},
-		{'h', "", noArg}, {'I', "", needArg}, {'i', "", needArg}, {'M', "", needArg}, {'n', "", noArg}, {'p', "", needArg},
+		{'h', "help", noArg}, {'I', "", needArg}, {'i', "", needArg}, {'M', "", needArg}, {'n', "", noArg}, {'p', "", needArg},
 		{'q', "", noArg}, {'Q', "", needArg}, {'s', "", needArg}, {'t', "", needArg}, {'w', "", needArg}, {'W', "", needArg},
 	}
 }
@@ -166,7 +166,7 @@ func parsePing(_ *Console, args []string) (q PingRequest, err error) {
 
 func (q *PingRequest) set(o setting) (err error) {
 	switch o.name {
-	case "h":
+	case "help":
 		return ErrHelp
 	case "4", "6":
 		v := int(o.name[0] - '0')

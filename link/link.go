@@ -7,8 +7,10 @@
 // its EtherType. Down: the network layer calls Device.Transmit; link runs the
 // egress hooks, cuts and sums what the driver cannot, and calls the driver.
 //
-// Nobody may hold a lock while calling Transmit or Receive: over an in-process
-// link the peer's answer comes back before the call returns.
+// Nobody may hold a lock that another packet would wait for while calling Transmit or
+// Receive: over an in-process link the peer's answer comes back before the call
+// returns. (TCP keeps a connection while it sends, and is never waited for: what comes
+// meanwhile is left in the connection's inbox.)
 package link
 
 import (
