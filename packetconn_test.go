@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/socket"
 	"github.com/knitnet/knit/transport"
 )
@@ -202,5 +204,43 @@ func TestManySendersOneReceiver(t *testing.T) {
 	}
 	if n != senders*each {
 		t.Errorf("%d datagrams of %d arrived", n, senders*each)
+	}
+}
+
+// TestDontFragment: a socket that must not fragment (IP_PMTUDISC_DO) is told so
+// instead of losing its datagrams, and segments must fit the path (UDP_SEGMENT).
+func TestDontFragment(t *testing.T) {
+	leak.Check(t)
+	a, z := pair(t, link.PipeConfig{}, "udp")
+	in := listenUDP(t, z, "udp", ":9")
+	out := listenUDP(t, a, "udp", "10.0.0.1:0")
+	to := netip.MustParseAddrPort("10.0.0.2:9")
+	if err := out.SetOption(transport.MTUDiscover, int64(network.FragmentDo)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.WriteToAddrPort(make([]byte, 1472), to); err != nil {
+		t.Errorf("1472 bytes: %v", err)
+	}
+	if _, err := out.WriteToAddrPort(make([]byte, 1473), to); !errors.Is(err, syscall.EMSGSIZE) {
+		t.Errorf("1473 bytes: %v, want EMSGSIZE", err)
+	}
+	if _, err := out.WriteMessage(make([]byte, 3000), &transport.Message{Dst: to, Segment: 1473}); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("segments of 1473 bytes: %v, want EINVAL", err)
+	}
+	if _, err := out.WriteMessage(pattern(3000), &transport.Message{Dst: to, Segment: 1400}); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	buf := make([]byte, 2000)
+	for range 4 {
+		in.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, _, err := in.ReadFromAddrPort(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, n)
+	}
+	if !slices.Equal(sizes, []int{1472, 1400, 1400, 200}) {
+		t.Errorf("datagrams of %v bytes arrived, want 1472, 1400, 1400 and 200", sizes)
 	}
 }

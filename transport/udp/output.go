@@ -30,7 +30,7 @@ func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
 	case p.Type == route.Broadcast && !s.opts.Broadcast():
 		return 0, syscall.EACCES
 	}
-	if err := checkSize(len(b), m.Segment, p); err != nil {
+	if err := s.checkSize(len(b), m.Segment, p); err != nil {
 		return 0, err
 	}
 	pkt := s.u.net.Pool.Get()
@@ -65,23 +65,22 @@ func (s *socket) way(to netip.AddrPort) (netip.AddrPort, *network.Path, error) {
 	return to, p, nil
 }
 
-// checkSize holds a payload against what fits into one IP packet, and segments
-// against the path MTU: they are never fragmented.
-func checkSize(n, segment int, p *network.Path) error {
-	header := wire.UDPLen + wire.IPv4Len
+// checkSize holds a payload against what fits into one IP packet, against the path
+// MTU where the socket does not fragment, and segments always: they are never
+// fragmented.
+func (s *socket) checkSize(n, segment int, p *network.Path) error {
+	header, most := wire.UDPLen+wire.IPv4Len, wire.IPv4MaxTotal
 	if p.Dst.Is6() {
-		header = wire.UDPLen
+		header, most = wire.UDPLen+wire.IPv6Len, wire.IPv6Len+wire.IPv6MaxPayload
 	}
-	if n > 65535-header {
+	switch {
+	case n+header > most:
 		return syscall.EMSGSIZE
-	}
-	if segment == 0 {
-		return nil
-	}
-	if p.Dst.Is6() {
-		header += wire.IPv6Len
-	}
-	if segment < 0 || segment+header > p.MTU() || (n+segment-1)/segment > maxSegments {
+	case segment == 0:
+		if s.opts.TooBig(n+header, p) {
+			return syscall.EMSGSIZE
+		}
+	case segment < 0, segment+header > p.MTU(), (n+segment-1)/segment > maxSegments:
 		return syscall.EINVAL
 	}
 	return nil
