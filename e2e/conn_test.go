@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"bytes"
+	"io"
 	"net"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/net/nettest"
 	"golang.org/x/sys/unix"
@@ -75,4 +78,44 @@ func conformance(t *testing.T, ln net.Listener, dial func(network, address strin
 		c2 = <-accepted
 		return c1, c2, func() { c1.Close(); c2.Close() }, nil
 	})
+}
+
+// TestPacketConn: datagrams of all sizes keep their borders and their sender
+// between the kernel and Linux, both ways and over both IP versions.
+func TestPacketConn(t *testing.T) {
+	kinds(t, func(t *testing.T, k *knit.Kernel, h *host) {
+		captureAll(t, h.device)
+		for _, x := range []struct{ ours, theirs string }{{h.gw4.String(), h.v4.String()}, {h.gw6.String(), h.v6.String()}} {
+			a, err := k.ListenPacket("udp", net.JoinHostPort(x.ours, "0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			var z net.PacketConn
+			err = h.inside(func() (err error) { z, err = net.ListenPacket("udp", net.JoinHostPort(x.theirs, "0")); return err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer z.Close()
+			for _, n := range []int{0, 1, 1000, 1472, 1473, 20000, 65507} {
+				exchange(t, a, z, n)
+				exchange(t, z, a, n)
+			}
+		}
+	})
+}
+
+func exchange(t *testing.T, from, to net.PacketConn, n int) {
+	t.Helper()
+	want := make([]byte, n)
+	io.ReadFull(noise(), want)
+	if _, err := from.WriteTo(want, to.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 70000)
+	to.SetReadDeadline(time.Now().Add(20 * time.Second))
+	m, sender, err := to.ReadFrom(buf)
+	if err != nil || !bytes.Equal(buf[:m], want) || sender.String() != from.LocalAddr().String() {
+		t.Errorf("%d bytes from %v arrived as %d from %v, %v", n, from.LocalAddr(), m, sender, err)
+	}
 }
