@@ -50,7 +50,11 @@ func NewClient(path string) *Client {
 			if err := checkSocket(path); err != nil {
 				return nil, err
 			}
-			return new(net.Dialer).DialContext(ctx, "unix", path)
+			conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+			if err != nil {
+				return nil, err
+			}
+			return patientConn{conn}, nil
 		},
 	}
 	return c
@@ -160,4 +164,18 @@ type NoDaemonError struct{ Path string }
 // Error says how to start one.
 func (e *NoDaemonError) Error() string {
 	return fmt.Sprintf("knit: no daemon is running at %s: start one with \"knit up\"", e.Path)
+}
+
+// A patientConn goes on after the server has stopped reading. A handler that has
+// finished does not want the rest of the input, and what it replied is still there
+// to read.
+type patientConn struct{ net.Conn }
+
+// Write implements net.Conn.
+func (c patientConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return len(b), nil
+	}
+	return n, err
 }
