@@ -212,14 +212,7 @@ func (r *request) open(pkt *packet.Packet, w transport.Waker) (*conn, error) {
 		return nil, syscall.EADDRINUSE
 	}
 	h, _ := wire.ParseTCP(pkt.Head())
-	var syn tcb.Segment
-	readSegment(pkt, h, &syn)
-	s := c.start(now)
-	if r.minISS != 0 && !s.ISS.After(r.minISS) {
-		s.ISS = r.minISS + 128<<10
-	}
-	t.mib.passiveOpens.Inc()
-	c.tcb.Accept(now, t.settings.tcb.Load(), s, &syn)
+	c.answerSYN(now, pkt, h, r.minISS)
 	c.after(now)
 	return c, nil
 }

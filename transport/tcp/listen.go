@@ -214,17 +214,24 @@ func (l *listener) open(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Seq
 		pkt.Drop(stat.SocketBacklog)
 		return
 	}
-	var seg tcb.Segment
-	readSegment(pkt, h, &seg)
+	c.answerSYN(now, pkt, h, minISS)
+	pkt.Consume() // data on a SYN is not kept: the peer sends it again
+	c.applyOptions(now, &l.opts)
+	c.after(now)
+}
+
+// answerSYN opens the machine in SYN-RECEIVED for the SYN in pkt, which it does not
+// end. minISS is where the numbers of the connection in TIME-WAIT ended whose place
+// it takes: the new ones begin behind (RFC 9293 §3.6.1). c.mu is held.
+func (c *conn) answerSYN(now clock.Time, pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
+	var syn tcb.Segment
+	readSegment(pkt, h, &syn)
 	s := c.start(now)
 	if minISS != 0 && !s.ISS.After(minISS) {
 		s.ISS = minISS + 128<<10
 	}
-	l.t.mib.passiveOpens.Inc()
-	c.tcb.Accept(now, l.t.settings.tcb.Load(), s, &seg)
-	pkt.Consume() // data on a SYN is not kept: the peer sends it again
-	c.applyOptions(now, &l.opts)
-	c.after(now)
+	c.t.mib.passiveOpens.Inc()
+	c.tcb.Accept(now, c.t.settings.tcb.Load(), s, &syn)
 }
 
 // newConn makes a connection with its way back; its lock is held.
