@@ -57,7 +57,8 @@ func TestModulesComeAndGoUnderTraffic(t *testing.T) {
 		wg.Go(func() { sums <- receive(t, ln) })
 		wg.Go(func() { sums <- send(t, a, uint64(i), &stop) })
 	}
-	for range 1000 {
+	// A thousand times at least, and until the hook has seen the traffic.
+	for i := 0; i < 1000 || seen.Load() == 0; i++ {
 		for _, m := range []string{"counter", "tcp_reno", "tcp_cubic"} {
 			cycle(t, a, m)
 		}

@@ -71,7 +71,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		}
 		n, err := c.s.Recv(b)
 		if err != transport.ErrWouldBlock {
-			return n, c.opError("read", err)
+			return n, c.opError("read", c.rd.failed(err))
 		}
 		if err := c.rd.wait(); err != nil {
 			return 0, c.opError("read", err)
@@ -101,7 +101,7 @@ func (c *Conn) write(b []byte) (n int, err error) {
 			continue
 		}
 		if err != transport.ErrWouldBlock {
-			return n, err
+			return n, c.wr.failed(err)
 		}
 		if err := c.wr.wait(); err != nil {
 			return n, err

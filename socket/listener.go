@@ -50,7 +50,7 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 			return c, nil
 		}
 		if err != transport.ErrWouldBlock {
-			return nil, opError("accept", "tcp", nil, l.Addr(), err)
+			return nil, opError("accept", "tcp", nil, l.Addr(), l.rd.failed(err))
 		}
 		if err := l.rd.wait(); err != nil {
 			return nil, opError("accept", "tcp", nil, l.Addr(), err)

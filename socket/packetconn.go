@@ -72,7 +72,7 @@ func (p *PacketConn) ReadMessage(b []byte, m *transport.Message) (int, error) {
 		}
 		n, err := p.d.RecvFrom(b, m)
 		if err != transport.ErrWouldBlock {
-			return n, p.opError("read", netip.AddrPort{}, err)
+			return n, p.opError("read", netip.AddrPort{}, p.rd.failed(err))
 		}
 		if err := p.rd.wait(); err != nil {
 			return 0, p.opError("read", netip.AddrPort{}, err)
@@ -88,7 +88,7 @@ func (p *PacketConn) WriteMessage(b []byte, m *transport.Message) (int, error) {
 		}
 		n, err := p.d.SendTo(b, m)
 		if err != transport.ErrWouldBlock {
-			return n, p.opError("write", m.Dst, err)
+			return n, p.opError("write", m.Dst, p.wr.failed(err))
 		}
 		if err := p.wr.wait(); err != nil {
 			return 0, p.opError("write", m.Dst, err)

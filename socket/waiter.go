@@ -45,6 +45,14 @@ func (w *waiter) check() error {
 	}
 }
 
+// failed is err, or net.ErrClosed when the call that failed met a Close.
+func (w *waiter) failed(err error) error {
+	if err != nil && w.state.Load()&shut != 0 {
+		return net.ErrClosed
+	}
+	return err
+}
+
 // wait blocks until wake was called since the last wait, or check fails.
 func (w *waiter) wait() error {
 	w.mu.Lock()
