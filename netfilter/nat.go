@@ -1,0 +1,65 @@
+package netfilter
+
+import (
+	"github.com/knitnet/knit/core/hook"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/network"
+)
+
+// A Manip is what a translation changes.
+type Manip uint8
+
+// Manipulations.
+const (
+	ManipSrc Manip = iota
+	ManipDst
+)
+
+// RangeFlags say what a NATRange restricts and how it chooses.
+type RangeFlags uint8
+
+// Range flags.
+const (
+	RangeAddr        RangeFlags = 1 << iota // MinAddr and MaxAddr count
+	RangePort                               // MinPort and MaxPort count
+	RangeRandom                             // ports at random
+	RangeFullyRandom                        // all of it at random
+	RangePersistent                         // a client keeps its address
+	RangePrefix                             // the host part stays: netmap
+)
+
+// A NATRange is what a translation may choose from.
+type NATRange struct {
+	MinAddr, MaxAddr [16]byte
+	MinPort, MaxPort uint16
+	Flags            RangeFlags
+	// Mapping and Filtering are 0 for Linux's behaviour, 1 for address dependent and
+	// 2 for endpoint independent (RFC 4787 §4.1, §5).
+	Mapping, Filtering uint8
+}
+
+// A NATChain is a chain of rules that decide about new connections.
+type NATChain struct {
+	Version  network.Version
+	Hook     int // index into network.Hooks: 0 prerouting, 1 input, 3 output, 4 postrouting
+	Priority hook.Priority
+	Decide   hook.Func
+}
+
+// A Translator is NAT, as nf_nat exports it.
+type Translator interface {
+	// AddChain lets rules decide about new connections: f runs for the first packet
+	// of each at the hook point where the chain sits, in order of priority, until
+	// somebody decides. It calls Setup or leaves it. undo takes it out.
+	AddChain(ch NATChain) (undo func(), err error)
+	// Setup decides about one half of a connection, once. It fails when nothing in the
+	// range is free: the packet has to be dropped.
+	Setup(c *Conn, m Manip, r *NATRange) bool
+	// Masquerade is Setup with the address that the packet's way out has.
+	Masquerade(pkt *packet.Packet, c *Conn, r *NATRange) bool
+	// Redirect is Setup to this host's own address on the packet's way in.
+	Redirect(pkt *packet.Packet, c *Conn, r *NATRange) bool
+	// Mangle replaces n bytes at offset off of the payload of a TCP or UDP packet of
+	// c, for helpers, and corrects lengths, checksums and later sequence numbers.
+	Mangle(pkt *packet.Packet, c *Conn, info Info, off, n int, with []byte) bool
+}

@@ -1,0 +1,100 @@
+package netfilter
+
+import (
+	"time"
+
+	"github.com/knitnet/knit/core/packet"
+)
+
+// A Tracker is connection tracking, as nf_conntrack exports it. All methods are
+// safe for concurrent use; those that take a packet are for its owner.
+type Tracker interface {
+	// Of returns the connection of a packet and what the packet is to it: nil and
+	// Invalid or Untracked if it has none.
+	Of(pkt *packet.Packet) (*Conn, Info)
+	// Set makes c, nil for none, the connection of a packet.
+	Set(pkt *packet.Packet, c *Conn, info Info)
+	// Hold makes conntrack work for whoever calls it, until release is called: hooks
+	// are there only while somebody needs them, as on Linux.
+	Hold(user string) (release func())
+
+	// Lookup returns the connection that a packet of tuple t would belong to.
+	Lookup(t *Tuple) (*Conn, Dir)
+	// Taken reports whether another connection than c has the tuple t, in its zone,
+	// as the packets that it gets: NAT must not choose it.
+	Taken(t *Tuple, c *Conn) bool
+	// SetReply changes the reply tuple of a connection that is not confirmed yet.
+	SetReply(c *Conn, t Tuple)
+	// Each calls f for every connection until f returns false.
+	Each(f func(c *Conn) bool)
+	// Delete takes c out of the table, and reports whether it was there.
+	Delete(c *Conn) bool
+	// Watch calls f for every event until undo is called. f must not block.
+	Watch(f func(e Event)) (undo func())
+	// Expect adds an expectation until it is fulfilled, has timed out or its master
+	// ends; it fails when the helper's limit is reached or it clashes with another.
+	Expect(e *Expectation) error
+	// Unexpect takes back an expectation.
+	Unexpect(e *Expectation)
+	// AddHelper registers a helper until undo is called.
+	AddHelper(h *Helper) (undo func(), err error)
+	// HelperByName returns a registered helper, or nil.
+	HelperByName(name string, proto uint8) *Helper
+	// Lost is how many connections could not be entered because the table was full.
+	Count() int
+}
+
+// EventKind are the events of `ct event`, with Linux's values.
+type EventKind uint32
+
+// Events.
+const (
+	EventNew EventKind = 1 << iota
+	EventRelated
+	EventDestroy
+	EventReply
+	EventAssured
+	EventProtoInfo
+	EventHelper
+	EventMark
+)
+
+// An Event tells of a connection.
+type Event struct {
+	Kind EventKind
+	Conn *Conn
+}
+
+// A Helper looks into the packets of a connection, because its protocol announces
+// further connections.
+type Helper struct {
+	Name  string
+	Proto uint8
+	Port  uint16 // the usual one
+	// MaxExpected is the number of expectations at most of one connection.
+	MaxExpected int
+	// ExpectTimeout is how long expectations live.
+	ExpectTimeout time.Duration
+	// Help looks at a packet of c, which begins with its IP header. It may change it
+	// through the Translator. False drops the packet.
+	Help func(pkt *packet.Packet, c *Conn, info Info) bool
+}
+
+// An Expectation is a connection that a helper foresees.
+type Expectation struct {
+	// Tuple and Mask say what its first packet looks like: a bit that is not in Mask
+	// can be anything.
+	Tuple, Mask Tuple
+	Master      *Conn
+	Helper      *Helper // of the new connection; nil: none
+	Timeout     time.Duration
+	Permanent   bool // it stays after the first connection
+	// Dir is the direction of Master that the connection goes.
+	Dir Dir
+	// Created is called, when it is set, with the new connection before anybody else
+	// sees it: NAT lets it follow its master there.
+	Created func(c *Conn, e *Expectation)
+	// SavedAddr and SavedPort are what the announcement said before NAT changed it.
+	SavedAddr [16]byte
+	SavedPort uint16
+}
