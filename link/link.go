@@ -62,6 +62,8 @@ type Layer struct {
 	Pool  *packet.Pool
 	Clock *clock.Clock
 	Walks *rcu.Period
+	// Slots says who keeps something in packets.
+	Slots packet.Slots
 
 	// Request asks for a module by alias, as request_module does; see New.
 	request func(alias string) error

@@ -16,7 +16,7 @@ type Tracker interface {
 	Set(pkt *packet.Packet, c *Conn, info Info)
 	// Hold makes conntrack work for whoever calls it, until release is called: hooks
 	// are there only while somebody needs them, as on Linux.
-	Hold(user string) (release func())
+	Hold() (release func())
 
 	// Lookup returns the connection that a packet of tuple t would belong to.
 	Lookup(t *Tuple) (*Conn, Dir)
@@ -40,7 +40,7 @@ type Tracker interface {
 	AddHelper(h *Helper) (undo func(), err error)
 	// HelperByName returns a registered helper, or nil.
 	HelperByName(name string, proto uint8) *Helper
-	// Lost is how many connections could not be entered because the table was full.
+	// Count returns how many connections there are.
 	Count() int
 }
 

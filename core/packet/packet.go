@@ -103,6 +103,10 @@ type Meta struct {
 	// Encap counts how many times the packet went through a tunnel or back into
 	// the stack, so that a loop of devices ends.
 	Encap uint8
+
+	// Track is connection tracking's note of what the packet is to its connection
+	// (netfilter.Info); 0: nothing.
+	Track uint8
 }
 
 type frag struct {

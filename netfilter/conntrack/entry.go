@@ -1,0 +1,43 @@
+package conntrack
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/netfilter"
+)
+
+// An entry is a connection with what only this module knows of it. It fits into
+// 320 bytes, which a test holds.
+type entry struct {
+	netfilter.Conn
+	nodes [2]node
+
+	mu    sync.Mutex // tcp, unreplied
+	tcp   tcpState
+	proto *protocol
+}
+
+// A node is an entry's place in the table, one for each direction.
+type node struct {
+	next atomic.Pointer[node]
+	e    *entry
+	hash uint32
+	dir  netfilter.Dir
+}
+
+func newEntry(orig, reply *netfilter.Tuple, proto *protocol) *entry {
+	e := &entry{proto: proto}
+	e.Tuples = [2]netfilter.Tuple{*orig, *reply}
+	e.Entry = e
+	for d := range e.nodes {
+		e.nodes[d].e, e.nodes[d].dir = e, netfilter.Dir(d)
+	}
+	return e
+}
+
+// entryOf returns the entry around a connection.
+func entryOf(c *netfilter.Conn) *entry { return c.Entry.(*entry) }
+
+// set sets status bits and reports whether any of them was not set before.
+func (e *entry) set(bits uint32) bool { return e.Status.Or(bits)&bits != bits }

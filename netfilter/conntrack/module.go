@@ -1,0 +1,53 @@
+// Package conntrack is connection tracking: it knows the connections that pass a
+// kernel, what each packet is to its connection, and when a connection is over.
+// Rules ask it (ct state), NAT builds on it.
+//
+// A connection is known under both its tuples once its first packet has passed all
+// hooks. It ends when its protocol's timeout passes without a packet. Everything is
+// bounded: net.netfilter.nf_conntrack_max connections, of which those that have
+// seen traffic both ways are not given up for new ones.
+package conntrack
+
+import (
+	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+)
+
+const moduleName = "nf_conntrack"
+
+// Module is the metadata.
+var Module = module.Spec{
+	Name:        moduleName,
+	Version:     "1.0",
+	Description: "connection tracking",
+	Author:      "the knit authors",
+	License:     "Apache-2.0",
+	Alias:       []string{"nf_conntrack-2", "nf_conntrack-10", "ip_conntrack"},
+	Params: []module.Param{
+		module.Uint("hashsize", 65536, "buckets of the table").Range(uint64(stripes), uint64(1<<24)),
+		module.Bool("acct", false, "count packets and bytes of connections"),
+	},
+	Init: start,
+}
+
+func start(c *module.Context) error {
+	n, err := module.Import[*network.Layer](c, network.Symbol)
+	if err != nil {
+		return err
+	}
+	slot, undo, err := packet.NewSlot[*entry](&n.Link.Slots, moduleName)
+	if err := c.Register(undo, err); err != nil {
+		return err
+	}
+	t := &tracker{net: n, clock: n.Clock, log: c.Log(), slot: slot, table: newTable(int(c.Uint("hashsize")))}
+	t.timeouts.init()
+	t.acct.Store(c.Bool("acct"))
+	t.loose.Store(true)
+	t.max.Store(int64(len(t.table.buckets)) * 4)
+	t.expectMax.Store(1024)
+	t.gc.Init(t.clock, t.collect)
+	c.Cleanup(func() { t.gc.StopWait() })
+	return module.Export[netfilter.Tracker](c, netfilter.TrackerSymbol, t)
+}

@@ -1,0 +1,127 @@
+package conntrack
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
+)
+
+// An outcome is what a protocol makes of a packet.
+type outcome uint8
+
+const (
+	fine    outcome = iota
+	invalid         // it does not belong to the connection
+	reopen          // the connection is over, and the packet begins another one
+)
+
+// A protocol knows the states of connections. Its functions are called with the
+// entry locked.
+type protocol struct {
+	name   string
+	number uint8 // 0: any other
+	// begin looks at the first packet; false: it cannot begin a connection.
+	begin func(t *tracker, e *entry, p *look) bool
+	// follow looks at each packet, the first one too.
+	follow func(t *tracker, e *entry, p *look) outcome
+}
+
+// A look is a packet as protocols see it.
+type look struct {
+	pkt *packet.Packet
+	v   network.Version
+	off int // of the transport header
+	dir netfilter.Dir
+	now clock.Time
+}
+
+// protocols returns the protocol of a number.
+func protocolOf(v network.Version, number uint8) *protocol {
+	switch {
+	case number == wire.ProtoTCP:
+		return &tcpProtocol
+	case number == wire.ProtoUDP || number == protoUDPLite:
+		return &udpProtocol
+	case number == wire.ProtoICMP && v == network.V4, number == wire.ProtoICMPv6 && v == network.V6:
+		return &icmpProtocol
+	}
+	return &genericProtocol
+}
+
+// Timeouts are the settings net.netfilter.nf_conntrack_*_timeout*, in nanoseconds.
+type timeouts struct {
+	generic, icmp, icmpv6, udp, udpStream atomic.Int64
+	tcp                                   [tcpStates]atomic.Int64
+	tcpRetrans, tcpUnack                  atomic.Int64
+}
+
+func (t *timeouts) init() {
+	set := func(v *atomic.Int64, seconds int) { v.Store(int64(time.Duration(seconds) * time.Second)) }
+	set(&t.generic, 600)
+	set(&t.icmp, 30)
+	set(&t.icmpv6, 30)
+	set(&t.udp, 30)
+	set(&t.udpStream, 120)
+	for state, seconds := range [tcpStates]int{
+		synSent: 120, synRecv: 60, established: 5 * 24 * 3600, finWait: 120, closeWait: 60,
+		lastAck: 30, timeWait: 120, closed: 10, synSent2: 120,
+	} {
+		set(&t.tcp[state], seconds)
+	}
+	set(&t.tcpRetrans, 300)
+	set(&t.tcpUnack, 300)
+}
+
+// renew lets e live for d from now on, unless its timeout is fixed.
+func (e *entry) renew(now clock.Time, d *atomic.Int64) {
+	if e.Status.Load()&netfilter.Fixed == 0 {
+		e.Deadline.Store(int64(now.Add(time.Duration(d.Load()))))
+	}
+}
+
+var icmpProtocol = protocol{
+	name:  "icmp",
+	begin: func(_ *tracker, e *entry, _ *look) bool { return begins(&e.Tuples[netfilter.Original]) },
+	follow: func(t *tracker, e *entry, p *look) outcome {
+		d := &t.timeouts.icmp
+		if p.v == network.V6 {
+			d = &t.timeouts.icmpv6
+		}
+		e.renew(p.now, d)
+		return fine
+	},
+}
+
+var genericProtocol = protocol{
+	name:  "unknown",
+	begin: func(*tracker, *entry, *look) bool { return true },
+	follow: func(t *tracker, e *entry, p *look) outcome {
+		e.renew(p.now, &t.timeouts.generic)
+		return fine
+	},
+}
+
+// streamAfter is how old an exchange of datagrams must be to count as a stream: a
+// question and its answer are none.
+const streamAfter = 2 * time.Second
+
+var udpProtocol = protocol{
+	name:  "udp",
+	begin: func(_ *tracker, e *entry, p *look) bool { e.tcp.since = p.now; return true },
+	follow: func(t *tracker, e *entry, p *look) outcome {
+		if !e.Is(netfilter.SeenReply) || p.now < e.tcp.since.Add(streamAfter) {
+			e.renew(p.now, &t.timeouts.udp)
+			return fine
+		}
+		e.renew(p.now, &t.timeouts.udpStream)
+		if e.set(netfilter.Assured) {
+			t.tell(netfilter.EventAssured, e)
+		}
+		return fine
+	},
+}

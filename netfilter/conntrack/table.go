@@ -1,0 +1,134 @@
+package conntrack
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/netfilter"
+)
+
+// stripes is the number of locks of a table, a power of two.
+const stripes = 1024
+
+// A table holds the confirmed connections under both their tuples. Lookups take no
+// lock: chains are changed by atomic stores, and the garbage collector keeps what a
+// reader still looks at.
+type table struct {
+	seed    maphash.Seed
+	buckets []atomic.Pointer[node] // a power of two
+	locks   [stripes]sync.Mutex
+	count   atomic.Int64
+}
+
+func newTable(buckets int) *table {
+	n := stripes
+	for n < buckets {
+		n *= 2
+	}
+	return &table{seed: maphash.MakeSeed(), buckets: make([]atomic.Pointer[node], n)}
+}
+
+func (t *table) hash(tuple *netfilter.Tuple) uint32 {
+	return uint32(maphash.Comparable(t.seed, *tuple))
+}
+
+func (t *table) bucket(hash uint32) *atomic.Pointer[node] {
+	return &t.buckets[int(hash)&(len(t.buckets)-1)]
+}
+
+// find returns the node with a tuple, or nil. A connection whose time is up counts
+// no more.
+func (t *table) find(tuple *netfilter.Tuple, now clock.Time) *node {
+	hash := t.hash(tuple)
+	for n := t.bucket(hash).Load(); n != nil; n = n.next.Load() {
+		if n.hash == hash && n.e.Tuples[n.dir] == *tuple && !n.e.dead(now) {
+			return n
+		}
+	}
+	return nil
+}
+
+func (e *entry) dead(now clock.Time) bool {
+	return clock.Time(e.Deadline.Load()) <= now || e.Is(netfilter.Dying)
+}
+
+// insert adds e under both its tuples. When one of them is taken it returns whose
+// it is and adds nothing.
+func (t *table) insert(e *entry, now clock.Time) (clash *node) {
+	for d := range e.nodes {
+		e.nodes[d].hash = t.hash(&e.Tuples[d])
+	}
+	unlock := t.lock(e)
+	defer unlock()
+	for d := range e.Tuples {
+		if n := t.find(&e.Tuples[d], now); n != nil {
+			return n
+		}
+	}
+	e.set(netfilter.Confirmed)
+	for d := range e.nodes {
+		b := t.bucket(e.nodes[d].hash)
+		e.nodes[d].next.Store(b.Load())
+		b.Store(&e.nodes[d])
+	}
+	t.count.Add(1)
+	return nil
+}
+
+// remove takes e out and reports whether this call did it.
+func (t *table) remove(e *entry) bool {
+	if !e.Is(netfilter.Confirmed) || !e.set(netfilter.Dying) {
+		return false
+	}
+	unlock := t.lock(e)
+	defer unlock()
+	for d := range e.nodes {
+		t.unlink(&e.nodes[d])
+	}
+	t.count.Add(-1)
+	return true
+}
+
+// unlink takes a node out of its chain and leaves its next pointer as it is, for
+// those who stand on it.
+func (t *table) unlink(n *node) {
+	at := t.bucket(n.hash)
+	for x := at.Load(); x != nil; x = at.Load() {
+		if x == n {
+			at.Store(n.next.Load())
+			return
+		}
+		at = &x.next
+	}
+}
+
+// lock takes the locks of both chains of e, in an order that all agree on.
+func (t *table) lock(e *entry) (unlock func()) {
+	mask := uint32(stripes - 1)
+	i, j := e.nodes[0].hash&mask, e.nodes[1].hash&mask
+	if i > j {
+		i, j = j, i
+	}
+	t.locks[i].Lock()
+	if i == j {
+		return t.locks[i].Unlock
+	}
+	t.locks[j].Lock()
+	return func() { t.locks[j].Unlock(); t.locks[i].Unlock() }
+}
+
+// each calls f for the entries of n buckets from the one with index from on,
+// until f returns false, and returns the index to go on at.
+func (t *table) each(from, n int, f func(*entry) bool) (next int) {
+	for i := range n {
+		at := (from + i) & (len(t.buckets) - 1)
+		for x := t.buckets[at].Load(); x != nil; x = x.next.Load() {
+			if x.dir == netfilter.Original && !f(x.e) {
+				return at
+			}
+		}
+	}
+	return (from + n) & (len(t.buckets) - 1)
+}

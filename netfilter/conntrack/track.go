@@ -1,0 +1,230 @@
+package conntrack
+
+import (
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
+)
+
+// A run remembers the connection of the packet before: most packets of a batch are
+// of one flow, and need no lookup of their own.
+type run struct {
+	tuple netfilter.Tuple
+	node  *node
+}
+
+// track finds or makes the connection of each packet that comes in or is sent. It
+// is the hook at PREROUTING and OUTPUT.
+func (t *tracker) track(v network.Version, q *packet.Queue) {
+	var out packet.Queue
+	var r run
+	p := look{v: v, now: t.clock.Now()}
+	for p.pkt = q.Pop(); p.pkt != nil; p.pkt = q.Pop() {
+		if t.trackOne(&p, &r) {
+			out.Push(p.pkt)
+		} else {
+			p.pkt.Drop(stat.NetfilterDrop)
+		}
+	}
+	*q = out
+}
+
+// trackOne returns false when the packet is to be dropped: the table is full.
+func (t *tracker) trackOne(p *look, r *run) bool {
+	if _, seen := t.slot.Get(p.pkt); seen || netfilter.Info(p.pkt.Track) == netfilter.Untracked {
+		return true // it was here before it came over the loopback device
+	}
+	var tuple netfilter.Tuple
+	off, ok := tupleOf(p.v, p.pkt, &tuple)
+	if !ok {
+		t.stats.invalid.Inc()
+		return true
+	}
+	p.off = off
+	if isICMPError(&tuple) {
+		t.relate(p, &tuple)
+		return true
+	}
+	tuple.Zone = t.zoneOf(p.pkt)
+	return t.resolve(p, r, &tuple)
+}
+
+// resolve finds the connection of a tuple or makes it, and lets its protocol look
+// at the packet.
+func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
+	for {
+		n := r.node
+		if n == nil || r.tuple != *tuple || n.e.dead(p.now) {
+			n = t.table.find(tuple, p.now)
+		}
+		if n == nil {
+			return t.begin(p, tuple)
+		}
+		r.tuple, r.node = *tuple, n
+		p.dir = n.dir
+		switch t.follow(p, n.e) {
+		case fine:
+			t.accept(p, n)
+			return true
+		case invalid:
+			t.stats.invalid.Inc()
+			return true
+		case reopen:
+			t.kill(n.e)
+			r.node = nil
+		}
+	}
+}
+
+func (t *tracker) follow(p *look, e *entry) outcome {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.proto.follow(t, e, p)
+}
+
+// accept makes the packet one of the connection.
+func (t *tracker) accept(p *look, n *node) {
+	info := netfilter.Established
+	switch {
+	case n.dir == netfilter.Reply:
+		info = netfilter.EstablishedReply
+		if n.e.set(netfilter.SeenReply) {
+			t.tell(netfilter.EventReply, n.e)
+		}
+	case n.e.Is(netfilter.SeenReply):
+	case n.e.Is(netfilter.Expected):
+		info = netfilter.Related
+	default:
+		info = netfilter.New
+	}
+	t.count(n.e, n.dir, p.pkt)
+	t.set(p.pkt, n.e, info)
+}
+
+func (t *tracker) set(pkt *packet.Packet, e *entry, info netfilter.Info) {
+	t.slot.Set(pkt, e)
+	pkt.Track = uint8(info)
+}
+
+func (t *tracker) count(e *entry, d netfilter.Dir, pkt *packet.Packet) {
+	if a := e.Acct; a != nil {
+		a[d].Packets.Add(uint64(max(pkt.GSOSegs, 1)))
+		a[d].Bytes.Add(uint64(pkt.Len()))
+	}
+}
+
+// begin makes a connection, which stays out of the table until its first packet
+// has passed all hooks.
+func (t *tracker) begin(p *look, tuple *netfilter.Tuple) bool {
+	reply, ok := invert(tuple)
+	if !ok {
+		t.stats.invalid.Inc()
+		return true
+	}
+	if !t.room(tuple) {
+		t.stats.drop.Inc()
+		t.logFull(p.now)
+		return false
+	}
+	e := newEntry(tuple, &reply, protocolOf(p.v, tuple.Proto))
+	p.dir = netfilter.Original
+	if !e.proto.begin(t, e, p) || e.proto.follow(t, e, p) != fine {
+		t.stats.invalid.Inc()
+		return true
+	}
+	info := netfilter.New
+	if t.foreseen(e) {
+		info = netfilter.Related
+	}
+	if t.acct.Load() {
+		e.Acct = new([2]netfilter.Acct)
+	}
+	t.count(e, netfilter.Original, p.pkt)
+	t.set(p.pkt, e, info)
+	return true
+}
+
+// confirm enters the connection of a new packet that has passed all other hooks.
+// It is the last hook at INPUT and POSTROUTING.
+func (t *tracker) confirm(q *packet.Queue) {
+	var out packet.Queue
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		e, ok := t.slot.Get(pkt)
+		if !ok || e.Status.Load()&(netfilter.Confirmed|netfilter.Template) != 0 || t.enter(pkt, e) {
+			out.Push(pkt)
+			continue
+		}
+		t.stats.insertFailed.Inc()
+		pkt.Drop(stat.NetfilterDrop)
+	}
+	*q = out
+}
+
+// enter adds e to the table. When another packet has been quicker, both go on as
+// one connection if their protocol allows; else the packet is lost, as Linux has it.
+func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
+	now := t.clock.Now()
+	e.ID = t.ids.Add(1)
+	clash := t.table.insert(e, now)
+	if clash == nil {
+		t.armGC()
+		kind := netfilter.EventNew
+		if e.Is(netfilter.Expected) {
+			kind = netfilter.EventRelated
+		}
+		t.tell(kind, e)
+		return true
+	}
+	if e.proto != &udpProtocol || clash.dir != netfilter.Original || clash.e.Tuples != e.Tuples {
+		return false
+	}
+	t.stats.clash.Inc()
+	t.set(pkt, clash.e, netfilter.New)
+	return true
+}
+
+func isICMPError(t *netfilter.Tuple) bool {
+	typ := uint8(t.DstPort >> 8)
+	switch {
+	case t.Proto == wire.ProtoICMP && t.Version == network.V4:
+		return wire.IsICMP4Error(typ)
+	case t.Proto == wire.ProtoICMPv6 && t.Version == network.V6:
+		return typ < 128
+	}
+	return false
+}
+
+// relate gives an ICMP error the connection of the packet it is about (RFC 5508
+// §4.2 asks for it of NATs).
+func (t *tracker) relate(p *look, outer *netfilter.Tuple) {
+	p.pkt.Ensure(min(p.pkt.Len(), maxQuote))
+	b := p.pkt.Head()[p.off:]
+	var inner netfilter.Tuple
+	if len(b) < wire.ICMPLen || !quotedTuple(p.v, b[wire.ICMPLen:], &inner) {
+		t.stats.invalid.Inc()
+		return
+	}
+	back, ok := invert(&inner)
+	back.Zone = t.zoneOf(p.pkt)
+	n := (*node)(nil)
+	if ok {
+		n = t.table.find(&back, p.now)
+	}
+	if n == nil {
+		t.stats.invalid.Inc()
+		return
+	}
+	// The quoted packet went the other way: the error belongs to the direction of the
+	// answers to it.
+	info := netfilter.Related
+	if n.dir == netfilter.Reply {
+		info = netfilter.RelatedReply
+	}
+	t.set(p.pkt, n.e, info)
+}
+
+// maxQuote is how much of an ICMP error is looked at: the headers and the part of
+// the quotation that names the connection.
+const maxQuote = 256

@@ -1,0 +1,184 @@
+package conntrack
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/hook"
+	"github.com/knitnet/knit/core/klog"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+)
+
+// A tracker is one kernel's connection tracking.
+type tracker struct {
+	net      *network.Layer
+	clock    *clock.Clock
+	log      *klog.Logger
+	slot     packet.Slot[*entry]
+	table    *table
+	timeouts timeouts
+	ids      atomic.Uint32
+	stats    counters
+
+	acct, loose, liberal atomic.Bool
+	max, expectMax       atomic.Int64
+	logged               atomic.Int64 // when the full table was last reported
+
+	gc      clock.Timer
+	gcArmed atomic.Bool
+	gcAt    int // of the timer function
+
+	hooks struct {
+		sync.Mutex
+		users int
+		undo  []func()
+	}
+	expects  expectations
+	watchers struct {
+		sync.Mutex
+		list atomic.Pointer[[]*func(netfilter.Event)]
+	}
+	helpers struct {
+		sync.Mutex
+		list []*netfilter.Helper
+	}
+}
+
+// counters are those of /proc/net/stat/nf_conntrack.
+type counters struct {
+	invalid, drop, earlyDrop, insertFailed, clash stat.Counter
+}
+
+// Of implements netfilter.Tracker.
+func (t *tracker) Of(pkt *packet.Packet) (*netfilter.Conn, netfilter.Info) {
+	e, ok := t.slot.Get(pkt)
+	if !ok || e == nil {
+		return nil, netfilter.Info(pkt.Track)
+	}
+	return &e.Conn, netfilter.Info(pkt.Track)
+}
+
+// Set implements netfilter.Tracker.
+func (t *tracker) Set(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info) {
+	pkt.Track = uint8(info)
+	if c == nil {
+		t.slot.Set(pkt, nil)
+		return
+	}
+	t.slot.Set(pkt, entryOf(c))
+}
+
+// zoneOf returns the zone that a rule has put the packet into.
+func (t *tracker) zoneOf(*packet.Packet) uint16 { return 0 }
+
+// Lookup implements netfilter.Tracker.
+func (t *tracker) Lookup(tuple *netfilter.Tuple) (*netfilter.Conn, netfilter.Dir) {
+	n := t.table.find(tuple, t.clock.Now())
+	if n == nil {
+		return nil, 0
+	}
+	return &n.e.Conn, n.dir
+}
+
+// Taken implements netfilter.Tracker.
+func (t *tracker) Taken(tuple *netfilter.Tuple, c *netfilter.Conn) bool {
+	n := t.table.find(tuple, t.clock.Now())
+	return n != nil && &n.e.Conn != c
+}
+
+// SetReply implements netfilter.Tracker.
+func (t *tracker) SetReply(c *netfilter.Conn, tuple netfilter.Tuple) {
+	c.Tuples[netfilter.Reply] = tuple
+}
+
+// Each implements netfilter.Tracker.
+func (t *tracker) Each(f func(*netfilter.Conn) bool) {
+	now := t.clock.Now()
+	t.table.each(0, len(t.table.buckets), func(e *entry) bool { return e.dead(now) || f(&e.Conn) })
+}
+
+// Delete implements netfilter.Tracker.
+func (t *tracker) Delete(c *netfilter.Conn) bool { return t.kill(entryOf(c)) }
+
+// Count implements netfilter.Tracker.
+func (t *tracker) Count() int { return int(t.table.count.Load()) }
+
+// Watch implements netfilter.Tracker.
+func (t *tracker) Watch(f func(netfilter.Event)) (undo func()) {
+	w := &t.watchers
+	w.Lock()
+	defer w.Unlock()
+	p := &f
+	next := []*func(netfilter.Event){p}
+	if old := w.list.Load(); old != nil {
+		next = append(next, *old...)
+	}
+	w.list.Store(&next)
+	return func() { t.unwatch(p) }
+}
+
+func (t *tracker) unwatch(p *func(netfilter.Event)) {
+	w := &t.watchers
+	w.Lock()
+	defer w.Unlock()
+	var next []*func(netfilter.Event)
+	for _, x := range *w.list.Load() {
+		if x != p {
+			next = append(next, x)
+		}
+	}
+	w.list.Store(&next)
+}
+
+func (t *tracker) tell(kind netfilter.EventKind, e *entry) {
+	list := t.watchers.list.Load()
+	if list == nil {
+		return
+	}
+	for _, f := range *list {
+		(*f)(netfilter.Event{Kind: kind, Conn: &e.Conn})
+	}
+}
+
+// Hold implements netfilter.Tracker.
+func (t *tracker) Hold() (release func()) {
+	h := &t.hooks
+	h.Lock()
+	defer h.Unlock()
+	if h.users++; h.users == 1 {
+		for v := range t.net.Hooks {
+			h.undo = append(h.undo, t.attach(network.Version(v))...)
+		}
+	}
+	var once sync.Once
+	return func() { once.Do(t.release) }
+}
+
+func (t *tracker) release() {
+	h := &t.hooks
+	h.Lock()
+	defer h.Unlock()
+	if h.users--; h.users > 0 {
+		return
+	}
+	for _, undo := range h.undo {
+		undo()
+	}
+	h.undo = nil
+}
+
+func (t *tracker) attach(v network.Version) []func() {
+	in := hook.Entry{Owner: moduleName, Priority: hook.Conntrack, Batch: func(q *packet.Queue) { t.track(v, q) }}
+	last := hook.Entry{Owner: moduleName, Priority: hook.ConntrackConfirm, Batch: t.confirm}
+	help := hook.Entry{Owner: moduleName, Priority: hook.ConntrackHelper, Batch: t.help}
+	h := &t.net.Hooks[v]
+	return []func(){
+		h.Prerouting.Add(in), h.Output.Add(in),
+		h.Input.Add(help), h.Postrouting.Add(help),
+		h.Input.Add(last), h.Postrouting.Add(last),
+	}
+}
