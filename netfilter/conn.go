@@ -92,6 +92,8 @@ type More struct {
 	Label   [2]atomic.Uint64 // 128 bits, the first has bits 0 to 63
 	SecMark atomic.Uint32
 	Start   clock.Time
+	// Events are the events that are told of, as rules choose them; 0: all.
+	Events atomic.Uint32
 	// NAT is nf_nat's own.
 	NAT atomic.Pointer[any]
 	// SeqAdjust is how far sequence numbers are moved by helpers, by Dir.
@@ -109,3 +111,12 @@ type Acct struct{ Packets, Bytes atomic.Uint64 }
 
 // Is reports whether all bits are set in c's status.
 func (c *Conn) Is(bits uint32) bool { return c.Status.Load()&bits == bits }
+
+// Extra returns c.More, made if it is not there.
+func (c *Conn) Extra() *More {
+	if m := c.More.Load(); m != nil {
+		return m
+	}
+	c.More.CompareAndSwap(nil, new(More))
+	return c.More.Load()
+}

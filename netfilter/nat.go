@@ -63,3 +63,16 @@ type Translator interface {
 	// c, for helpers, and corrects lengths, checksums and later sequence numbers.
 	Mangle(pkt *packet.Packet, c *Conn, info Info, off, n int, with []byte) bool
 }
+
+// SetAddrs restricts r to the addresses from lo to hi, 4 or 16 bytes each.
+func (r *NATRange) SetAddrs(lo, hi []byte) {
+	copy(r.MinAddr[:], lo)
+	copy(r.MaxAddr[:], hi)
+	r.Flags |= RangeAddr
+}
+
+// SetPorts restricts r to the ports from lo to hi.
+func (r *NATRange) SetPorts(lo, hi uint16) {
+	r.MinPort, r.MaxPort = lo, hi
+	r.Flags |= RangePort
+}

@@ -14,6 +14,9 @@ type Tracker interface {
 	Of(pkt *packet.Packet) (*Conn, Info)
 	// Set makes c, nil for none, the connection of a packet.
 	Set(pkt *packet.Packet, c *Conn, info Info)
+	// SetZone puts a packet into a zone before its connection is looked up. It fails
+	// when it has a connection already.
+	SetZone(pkt *packet.Packet, zone uint16) bool
 	// Hold makes conntrack work for whoever calls it, until release is called: hooks
 	// are there only while somebody needs them, as on Linux.
 	Hold() (release func())

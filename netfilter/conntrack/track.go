@@ -33,7 +33,8 @@ func (t *tracker) track(v network.Version, q *packet.Queue) {
 
 // trackOne returns false when the packet is to be dropped: the table is full.
 func (t *tracker) trackOne(p *look, r *run) bool {
-	if _, seen := t.slot.Get(p.pkt); seen || netfilter.Info(p.pkt.Track) == netfilter.Untracked {
+	zone, seen := t.noted(p.pkt)
+	if seen {
 		return true // it was here before it came over the loopback device
 	}
 	var tuple netfilter.Tuple
@@ -44,10 +45,10 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 	}
 	p.off = off
 	if isICMPError(&tuple) {
-		t.relate(p, &tuple)
+		t.relate(p, zone)
 		return true
 	}
-	tuple.Zone = t.zoneOf(p.pkt)
+	tuple.Zone = zone
 	return t.resolve(p, r, &tuple)
 }
 
@@ -152,7 +153,7 @@ func (t *tracker) confirm(q *packet.Queue) {
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		e, ok := t.slot.Get(pkt)
-		if !ok || e.Status.Load()&(netfilter.Confirmed|netfilter.Template) != 0 || t.enter(pkt, e) {
+		if !ok || e == nil || e.Status.Load()&(netfilter.Confirmed|netfilter.Template) != 0 || t.enter(pkt, e) {
 			out.Push(pkt)
 			continue
 		}
@@ -198,7 +199,7 @@ func isICMPError(t *netfilter.Tuple) bool {
 
 // relate gives an ICMP error the connection of the packet it is about (RFC 5508
 // §4.2 asks for it of NATs).
-func (t *tracker) relate(p *look, outer *netfilter.Tuple) {
+func (t *tracker) relate(p *look, zone uint16) {
 	p.pkt.Ensure(min(p.pkt.Len(), maxQuote))
 	b := p.pkt.Head()[p.off:]
 	var inner netfilter.Tuple
@@ -207,7 +208,7 @@ func (t *tracker) relate(p *look, outer *netfilter.Tuple) {
 		return
 	}
 	back, ok := invert(&inner)
-	back.Zone = t.zoneOf(p.pkt)
+	back.Zone = zone
 	n := (*node)(nil)
 	if ok {
 		n = t.table.find(&back, p.now)

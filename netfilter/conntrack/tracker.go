@@ -28,6 +28,8 @@ type tracker struct {
 	max, expectMax       atomic.Int64
 	logged               atomic.Int64 // when the full table was last reported
 
+	zones sync.Map // uint16 -> *entry, templates
+
 	gc      clock.Timer
 	gcArmed atomic.Bool
 	gcAt    int // of the timer function
@@ -56,7 +58,7 @@ type counters struct {
 // Of implements netfilter.Tracker.
 func (t *tracker) Of(pkt *packet.Packet) (*netfilter.Conn, netfilter.Info) {
 	e, ok := t.slot.Get(pkt)
-	if !ok || e == nil {
+	if !ok || e == nil || e.Is(netfilter.Template) {
 		return nil, netfilter.Info(pkt.Track)
 	}
 	return &e.Conn, netfilter.Info(pkt.Track)
@@ -72,8 +74,37 @@ func (t *tracker) Set(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info
 	t.slot.Set(pkt, entryOf(c))
 }
 
-// zoneOf returns the zone that a rule has put the packet into.
-func (t *tracker) zoneOf(*packet.Packet) uint16 { return 0 }
+// SetZone implements netfilter.Tracker. Until its connection is known, a packet in
+// a zone carries a template that says so.
+func (t *tracker) SetZone(pkt *packet.Packet, zone uint16) bool {
+	if e, ok := t.slot.Get(pkt); ok && e != nil && !e.Is(netfilter.Template) {
+		return false
+	}
+	tmpl, ok := t.zones.Load(zone)
+	if !ok {
+		fresh := newEntry(&netfilter.Tuple{Zone: zone}, &netfilter.Tuple{Zone: zone}, &genericProtocol)
+		fresh.set(netfilter.Template)
+		tmpl, _ = t.zones.LoadOrStore(zone, fresh)
+	}
+	t.slot.Set(pkt, tmpl.(*entry))
+	return true
+}
+
+// noted returns the zone that a rule has put the packet into; seen says that the
+// packet has its connection already, or is to have none.
+func (t *tracker) noted(pkt *packet.Packet) (zone uint16, seen bool) {
+	e, ok := t.slot.Get(pkt)
+	switch {
+	case netfilter.Info(pkt.Track) == netfilter.Untracked:
+		return 0, true
+	case !ok || e == nil:
+		return 0, false
+	case e.Is(netfilter.Template):
+		t.slot.Set(pkt, nil)
+		return e.Tuples[netfilter.Original].Zone, false
+	}
+	return 0, true
+}
 
 // Lookup implements netfilter.Tracker.
 func (t *tracker) Lookup(tuple *netfilter.Tuple) (*netfilter.Conn, netfilter.Dir) {

@@ -1,0 +1,230 @@
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/wire"
+)
+
+// assign compiles `EXPR set VALUE`.
+func (c *compiler) assign(x *rule.Assign) (step, error) {
+	load, err := c.load(x.Value)
+	if err != nil {
+		return nil, err
+	}
+	n := bytesFor(x.Dst.Bits())
+	at, err := c.scratch(n)
+	if err != nil {
+		return nil, err
+	}
+	put, err := c.setter(x.Dst)
+	if err != nil {
+		return nil, err
+	}
+	vn := bytesFor(x.Value.Bits())
+	return func(ev *eval) next {
+		b := ev.scratch[at : at+n]
+		clear(b)
+		if vn > n || !load(ev, b[n-vn:]) || !put(ev, b) {
+			return breakRule
+		}
+		return goOn
+	}, nil
+}
+
+// A setter takes a value over; false ends the rule.
+type setter func(ev *eval, v []byte) bool
+
+func (c *compiler) setter(e rule.Expr) (setter, error) {
+	switch x := e.(type) {
+	case *rule.Meta:
+		return setMeta(x)
+	case *rule.CT:
+		c.needCT = true
+		return setCT(x)
+	case *rule.Payload:
+		return setPayload(x)
+	case *rule.Exthdr:
+		return setExthdr(x)
+	}
+	return nil, fmt.Errorf("%T cannot be set", e)
+}
+
+func setMeta(x *rule.Meta) (setter, error) {
+	switch x.Key {
+	case rule.MetaMark:
+		return func(ev *eval, v []byte) bool { ev.pkt.Mark = uint32(number(v)); return true }, nil
+	case rule.MetaPriority:
+		return func(ev *eval, v []byte) bool { ev.pkt.Priority = uint32(number(v)); return true }, nil
+	case rule.MetaNFTrace:
+		return func(ev *eval, v []byte) bool { ev.trace = number(v) != 0; return true }, nil
+	case rule.MetaPkttype:
+		return func(ev *eval, v []byte) bool { ev.pkt.Kind = packet.Kind(number(v)); return true }, nil
+	}
+	return nil, fmt.Errorf("meta %v cannot be set", x.Key)
+}
+
+func setCT(x *rule.CT) (setter, error) {
+	var put func(ev *eval, c *netfilter.Conn, v []byte)
+	switch x.Key {
+	case rule.CTMark:
+		put = func(_ *eval, c *netfilter.Conn, v []byte) { c.Mark.Store(uint32(number(v))) }
+	case rule.CTLabel:
+		put = func(_ *eval, c *netfilter.Conn, v []byte) {
+			m := c.Extra()
+			m.Label[1].Or(number(v[:8]))
+			m.Label[0].Or(number(v[8:]))
+		}
+	case rule.CTZone:
+		return func(ev *eval, v []byte) bool { return ev.m.tracker.SetZone(ev.pkt, uint16(number(v))) }, nil
+	case rule.CTEvent:
+		put = func(_ *eval, c *netfilter.Conn, v []byte) { c.Extra().Events.Store(uint32(number(v))) }
+	default:
+		return nil, fmt.Errorf("ct %v cannot be set", x.Key)
+	}
+	return func(ev *eval, v []byte) bool {
+		ev.track()
+		if ev.ct == nil {
+			return false
+		}
+		put(ev, ev.ct, v)
+		return true
+	}, nil
+}
+
+// setPayload compiles changes of a header field; the checksums over it follow.
+func setPayload(x *rule.Payload) (setter, error) {
+	base, off, bits := place(x)
+	first, n := off/8, bytesFor(off%8+bits)
+	return func(ev *eval, v []byte) bool {
+		b := ev.header(base, first, n)
+		if b == nil || base == rule.InnerHeader && ev.pkt.Frags() > 0 && !ev.pkt.Ensure(ev.innerOffset()+first+n) {
+			return false
+		}
+		var old [scratchField]byte
+		if n > len(old) {
+			return false
+		}
+		copy(old[:], b)
+		putBits(b, v, off%8, bits)
+		ev.correct(base, first, old[:n], b)
+		return true
+	}, nil
+}
+
+// scratchField is the longest field that can be set, in bytes.
+const scratchField = 17
+
+// correct brings the checksums up to date after bytes at an offset of a header have
+// changed (RFC 1624).
+func (ev *eval) correct(base rule.Base, off int, before, after []byte) {
+	ev.parse()
+	switch base {
+	case rule.NetworkHeader:
+		if ev.net == wire.EtherTypeIPv4 {
+			ev.correctAt(10, off, before, after)
+		}
+		if ev.inPseudo(off) {
+			ev.correctTransport(off, before, after, true)
+		}
+	case rule.TransportHeader, rule.InnerHeader:
+		ev.correctTransport(off, before, after, false)
+	}
+}
+
+// inPseudo reports whether a byte of the IP header is an address, which the
+// transport's checksum covers.
+func (ev *eval) inPseudo(off int) bool {
+	if ev.net == wire.EtherTypeIPv4 {
+		return off >= 12 && off < 20
+	}
+	return off >= 8 && off < 40
+}
+
+func (ev *eval) correctAt(at, off int, before, after []byte) {
+	h := ev.pkt.Head()
+	if off <= at+1 && at < off+len(before) {
+		return // the checksum itself was set
+	}
+	sum := binary.BigEndian.Uint16(h[at:])
+	binary.BigEndian.PutUint16(h[at:], difference(sum, off, before, after))
+}
+
+// difference returns a checksum after a change of bytes at an offset.
+func difference(sum uint16, off int, before, after []byte) uint16 {
+	b, a := wire.Sum(before, 0), wire.Sum(after, 0)
+	if off%2 != 0 {
+		b, a = b.Swap(), a.Swap()
+	}
+	return wire.UpdateChecksum(sum, b, a)
+}
+
+func (ev *eval) correctTransport(off int, before, after []byte, pseudo bool) {
+	if !ev.hasL4 || ev.notHead {
+		return
+	}
+	at := 0
+	switch ev.l4Proto {
+	case wire.ProtoTCP:
+		at = 16
+	case wire.ProtoUDP:
+		at = 6
+	case wire.ProtoICMPv6:
+		at = 2
+	case wire.ProtoICMP:
+		if pseudo {
+			return
+		}
+		at = 2
+	default:
+		return
+	}
+	b := ev.header(rule.TransportHeader, at, 2)
+	if b == nil || ev.pkt.Csum == packet.CsumPartial && !pseudo {
+		return // it is computed later
+	}
+	sum := binary.BigEndian.Uint16(b)
+	if ev.l4Proto == wire.ProtoUDP && sum == 0 && ev.net == wire.EtherTypeIPv4 {
+		return // none
+	}
+	if ev.pkt.Csum == packet.CsumPartial {
+		sum = ^difference(^sum, off, before, after)
+	} else {
+		sum = difference(sum, off, before, after)
+	}
+	if ev.l4Proto == wire.ProtoUDP && sum == 0 {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(b, sum)
+}
+
+// setExthdr compiles changes of TCP options, as `tcp option maxseg size set`.
+func setExthdr(x *rule.Exthdr) (setter, error) {
+	if x.Kind != rule.TCPOption || x.Field == nil || x.Field.Offset%16 != 0 || x.Field.Bits%8 != 0 {
+		return nil, fmt.Errorf("only fields of TCP options can be set")
+	}
+	off, n, find := x.Field.Offset/8, x.Field.Bits/8, finder(x)
+	number, maxseg := x.Number, x.Name == "maxseg"
+	return func(ev *eval, v []byte) bool {
+		b := find(ev)
+		if off+n > len(b) || number != b[0] {
+			return false
+		}
+		field := b[off : off+n]
+		if maxseg && binary.BigEndian.Uint16(field) <= binary.BigEndian.Uint16(v) {
+			return true // an MSS is only ever made smaller
+		}
+		var old [8]byte
+		copy(old[:], field)
+		copy(field, v)
+		ev.correctTransport(offsetIn(ev.pkt.Head(), field)-ev.l4Off, old[:n], field, false)
+		return true
+	}, nil
+}
+
+// offsetIn returns where part, a slice of whole, begins.
+func offsetIn(whole, part []byte) int { return cap(whole) - cap(part) }

@@ -1,0 +1,198 @@
+package nft
+
+import (
+	"encoding/binary"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/wire"
+)
+
+// An eval is one packet on its way through the rules of a hook point. It is reused
+// for the packets of a batch and never leaves the goroutine.
+type eval struct {
+	m   *machine
+	pkt *packet.Packet
+
+	family rule.Family // of the hook point: IP, IP6, ARP, Bridge, Netdev
+	hook   rule.Hook
+	in     int32
+	out    int32
+	now    clock.Time // of the batch; 0: not asked yet
+
+	// What is known of the packet's headers. Offsets count from its first byte as it
+	// is at this hook.
+	parsed  bool
+	net     uint16 // EtherType of the network header
+	netOff  int
+	l4Off   int   // 0: no transport header here
+	l4Proto uint8 // valid if hasL4
+	hasL4   bool
+	notHead bool // a fragment that is not the first
+	ct      *netfilter.Conn
+	ctInfo  netfilter.Info
+	ctKnown bool
+	trace   bool
+
+	chain  *chain // of the verdict jump or goto
+	stolen bool
+	// scratch is what expressions compute in; the compiler hands out places.
+	scratch [scratchLen]byte
+}
+
+// scratchLen is what the expressions of one rule may need together, in bytes.
+const scratchLen = 1024
+
+// maxKey is the longest key in bytes: five IPv6 addresses' worth, as nft has it.
+const maxKey = 80
+
+// reset prepares ev for the next packet.
+func (ev *eval) reset(pkt *packet.Packet) {
+	ev.pkt = pkt
+	ev.parsed, ev.hasL4, ev.notHead, ev.ctKnown, ev.stolen = false, false, false, false, false
+	ev.netOff, ev.l4Off, ev.net = 0, 0, 0
+	ev.ct, ev.chain, ev.trace = nil, nil, false
+}
+
+// parse finds the headers, once.
+func (ev *eval) parse() {
+	if ev.parsed {
+		return
+	}
+	ev.parsed = true
+	switch ev.family {
+	case rule.IP:
+		ev.net = wire.EtherTypeIPv4
+		ev.parse4(0)
+	case rule.IP6:
+		ev.net = wire.EtherTypeIPv6
+		ev.parse6(0)
+	default:
+		ev.parseFrame()
+	}
+}
+
+// parseFrame finds the network header of what is at a link hook, which begins
+// with it; the link header lies in front and was pulled.
+func (ev *eval) parseFrame() {
+	ev.net = ev.pkt.Proto
+	switch ev.net {
+	case wire.EtherTypeIPv4:
+		if ev.pkt.Ensure(wire.IPv4Len) {
+			ev.parse4(0)
+		}
+	case wire.EtherTypeIPv6:
+		if ev.pkt.Ensure(wire.IPv6Len) {
+			ev.parse6(0)
+		}
+	}
+}
+
+func (ev *eval) parse4(off int) {
+	b := ev.pkt.Head()[off:]
+	n := int(b[0]&0xf) * 4
+	if b[0]>>4 != 4 || n < wire.IPv4Len {
+		return
+	}
+	ev.l4Proto, ev.hasL4 = b[9], true
+	ev.l4Off = off + n
+	ev.notHead = binary.BigEndian.Uint16(b[6:])&0x1fff != 0
+}
+
+func (ev *eval) parse6(off int) {
+	b := ev.pkt.Head()[off:]
+	if b[0]>>4 != 6 {
+		return
+	}
+	if !wire.IsIPv6Ext(b[6]) {
+		ev.l4Proto, ev.l4Off, ev.hasL4 = b[6], off+wire.IPv6Len, true
+		return
+	}
+	h, ok := wire.ParseIPv6(b)
+	if !ok {
+		return
+	}
+	proto, at, first, ok := h.Upper()
+	if !ok {
+		return
+	}
+	ev.l4Proto, ev.l4Off, ev.hasL4, ev.notHead = proto, off+at, true, !first
+}
+
+// track finds the packet's connection, once.
+func (ev *eval) track() {
+	if ev.ctKnown {
+		return
+	}
+	ev.ctKnown = true
+	if t := ev.m.tracker; t != nil {
+		ev.ct, ev.ctInfo = t.Of(ev.pkt)
+	}
+}
+
+// clock returns the time of the batch.
+func (ev *eval) clock() clock.Time {
+	if ev.now == 0 {
+		ev.now = ev.m.clock.Now()
+	}
+	return ev.now
+}
+
+// header returns n bytes of a header from off on, or nil if the packet has no such
+// header or ends before. The bytes are the packet's own.
+func (ev *eval) header(base rule.Base, off, n int) []byte {
+	switch base {
+	case rule.LinkHeader:
+		return ev.linkHeader(off, n)
+	case rule.TransportHeader:
+		ev.parse()
+		if !ev.hasL4 || ev.notHead {
+			return nil
+		}
+		off += ev.l4Off
+	case rule.InnerHeader:
+		ev.parse()
+		at := ev.innerOffset()
+		if at == 0 {
+			return nil
+		}
+		off += at
+	}
+	if h := ev.pkt.Head(); off+n <= len(h) {
+		return h[off : off+n]
+	}
+	if !ev.pkt.Ensure(off + n) {
+		return nil
+	}
+	return ev.pkt.Head()[off : off+n]
+}
+
+// innerOffset is where the payload of a transport header begins.
+func (ev *eval) innerOffset() int {
+	if !ev.hasL4 || ev.notHead {
+		return 0
+	}
+	switch ev.l4Proto {
+	case wire.ProtoUDP:
+		return ev.l4Off + wire.UDPLen
+	case wire.ProtoTCP:
+		if b := ev.header(rule.TransportHeader, 12, 1); b != nil {
+			return ev.l4Off + int(b[0]>>4)*4
+		}
+	}
+	return 0
+}
+
+// linkHeader returns bytes of the Ethernet header, which was pulled.
+func (ev *eval) linkHeader(off, n int) []byte {
+	if ev.pkt.L2 == 0 {
+		return nil
+	}
+	b := ev.pkt.At(ev.pkt.L2)
+	if off+n > len(b) {
+		return nil
+	}
+	return b[off : off+n]
+}

@@ -1,0 +1,17 @@
+package nft
+
+import "github.com/knitnet/knit/netfilter/rule"
+
+// flowOffload compiles `flow add @ft`: the connection's packets skip the rules from
+// now on.
+func (c *compiler) flowOffload(x *rule.FlowOffload) (step, error) {
+	c.needCT = true
+	name := x.Flowtable
+	return func(ev *eval) next {
+		ev.track()
+		if f := ev.m.flows; f != nil && ev.ct != nil {
+			f.Add(name, ev.pkt, ev.ct)
+		}
+		return goOn
+	}, nil
+}

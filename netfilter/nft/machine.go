@@ -1,0 +1,81 @@
+package nft
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/klog"
+	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/network"
+)
+
+// A machine is one kernel's nf_tables.
+type machine struct {
+	net      *network.Layer
+	link     *link.Layer
+	clock    *clock.Clock
+	log      *klog.Logger
+	hashSeed uint32
+
+	tracker    netfilter.Tracker
+	translator netfilter.Translator
+	sockets    netfilter.SocketFinder
+	flows      netfilter.Flows
+
+	// current is the ruleset that packets see: it changes in one step.
+	current atomic.Pointer[generation]
+
+	mu sync.Mutex // serialises transactions
+	// states are the counters, quotas and limits of the current ruleset by their
+	// statements, dynamics the elements that rules have added, by their sets.
+	states   map[any]any
+	dynamics map[setKey]*dynamic
+}
+
+type setKey struct {
+	family rule.Family
+	table  string
+	set    string
+	handle uint64
+}
+
+// A generation is a ruleset and what was compiled from it.
+type generation struct {
+	tables []*rule.Table
+	bases  map[*rule.Chain]*chain
+}
+
+// dynamicOf returns the elements that rules have added to a set.
+func (m *machine) dynamicOf(t *rule.Table, s *rule.Set) *dynamic {
+	k := setKey{t.Family, t.Name, s.Name, s.Handle}
+	d := m.dynamics[k]
+	if d == nil {
+		d = new(dynamic)
+		m.dynamics[k] = d
+	}
+	return d
+}
+
+func (m *machine) deviceName(index int32) string {
+	if dev := m.link.Device(index); dev != nil {
+		return dev.Name()
+	}
+	return ""
+}
+
+// socketOf returns the socket that a packet is for.
+func (m *machine) socketOf(ev *eval) (netfilter.Socket, bool) {
+	if m.sockets == nil {
+		return netfilter.Socket{}, false
+	}
+	src, ok := ev.address(true)
+	dst, ok2 := ev.address(false)
+	h := ev.header(rule.TransportHeader, 0, 4)
+	if !ok || !ok2 || h == nil {
+		return netfilter.Socket{}, false
+	}
+	return m.sockets.FindSocket(network.VersionOf(dst), ev.l4Proto, addrPort(src, h[:2]), addrPort(dst, h[2:4]), ev.in)
+}

@@ -1,0 +1,93 @@
+package nft
+
+import (
+	"fmt"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
+)
+
+// reject compiles `reject`: the packet is dropped and its sender told.
+func (c *compiler) reject(x *rule.Reject) (step, error) {
+	switch x.Kind {
+	case rule.RejectTCPReset:
+		return func(ev *eval) next { ev.reset4or6(); return dropNow }, nil
+	case rule.RejectICMP:
+		code := x.Code
+		return func(ev *eval) next { ev.unreachable(wire.EtherTypeIPv4, code); return dropNow }, nil
+	case rule.RejectICMP6:
+		code := x.Code
+		return func(ev *eval) next { ev.unreachable(wire.EtherTypeIPv6, code); return dropNow }, nil
+	case rule.RejectICMPX:
+		if int(x.Code) >= len(icmpx4) {
+			return nil, fmt.Errorf("reject: there is no icmpx code %d", x.Code)
+		}
+		code := x.Code
+		return func(ev *eval) next {
+			ev.unreachable(wire.EtherTypeIPv4, icmpx4[code])
+			ev.unreachable(wire.EtherTypeIPv6, icmpx6[code])
+			return dropNow
+		}, nil
+	}
+	return nil, fmt.Errorf("reject: unknown kind")
+}
+
+// What the codes of icmpx mean in each version: no route, port, host and
+// administratively prohibited.
+var (
+	icmpx4 = [...]uint8{0, 3, 1, 13}
+	icmpx6 = [...]uint8{0, 4, 3, 1}
+)
+
+// unreachable answers a packet of one version with "destination unreachable".
+func (ev *eval) unreachable(etherType uint16, code uint8) {
+	ev.parse()
+	if ev.net != etherType || ev.notHead {
+		return
+	}
+	v := network.V4
+	if etherType == wire.EtherTypeIPv6 {
+		v = network.V6
+	}
+	ev.pkt.L3 = uint16(ev.pkt.Offset())
+	ev.m.net.SendErrorDetail(v, network.AdminProhibited, code, 0, 0, ev.pkt)
+}
+
+// reset4or6 answers a TCP segment with a reset (RFC 9293 §3.10.7.1).
+func (ev *eval) reset4or6() {
+	ev.parse()
+	h := ev.header(rule.TransportHeader, 0, wire.TCPLen)
+	if h == nil || ev.l4Proto != wire.ProtoTCP || h[13]&wire.TCPRst != 0 {
+		return
+	}
+	src, ok := ev.address(true)
+	dst, ok2 := ev.address(false)
+	if !ok || !ok2 {
+		return
+	}
+	f := wire.TCPFields{SrcPort: uint16(number(h[2:4])), DstPort: uint16(number(h[0:2])), Flags: wire.TCPRst}
+	if h[13]&wire.TCPAck != 0 {
+		f.Seq = uint32(number(h[8:12]))
+	} else {
+		f.Flags |= wire.TCPAck
+		n := ev.pkt.Len() - ev.l4Off - int(h[12]>>4)*4
+		f.Ack = uint32(number(h[4:8])) + uint32(n)
+		if h[13]&(wire.TCPSyn|wire.TCPFin) != 0 {
+			f.Ack++
+		}
+	}
+	path, err := ev.m.net.Resolve(network.Flow{Dst: src, Src: dst})
+	if err != nil {
+		return
+	}
+	pkt := ev.m.net.Pool.Get()
+	wire.PutTCP(pkt.Extend(wire.TCPLen), &f, 0)
+	b := pkt.Head()
+	sum := wire.Sum(b, wire.Pseudo(dst, src, wire.ProtoTCP, len(b))).Finish()
+	b[16], b[17] = byte(sum>>8), byte(sum)
+	var q packet.Queue
+	q.Push(pkt)
+	ev.m.net.Send(&network.Send{Path: path, Proto: wire.ProtoTCP}, &q)
+}

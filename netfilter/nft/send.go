@@ -1,0 +1,117 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/network"
+)
+
+// dup compiles `dup to ADDR device DEV`: a copy goes there, the packet goes on.
+func (c *compiler) dup(x *rule.Dup) (step, error) {
+	out, err := c.wayOut(x.Addr, x.Device)
+	if err != nil {
+		return nil, err
+	}
+	return func(ev *eval) next {
+		if ev.pkt.Encap < maxEncap {
+			copied := ev.pkt.Clone()
+			copied.Encap++
+			out(ev, copied)
+		}
+		return goOn
+	}, nil
+}
+
+// fwd compiles `fwd to DEV` and `fwd ip to ADDR device DEV`: the packet itself goes.
+func (c *compiler) fwd(x *rule.Fwd) (step, error) {
+	out, err := c.wayOut(x.Addr, x.Device)
+	if err != nil {
+		return nil, err
+	}
+	return func(ev *eval) next {
+		if ev.pkt.Encap >= maxEncap {
+			return dropNow
+		}
+		ev.pkt.Encap++
+		out(ev, ev.pkt)
+		return stolenNow
+	}, nil
+}
+
+// maxEncap ends loops of copies.
+const maxEncap = 4
+
+// wayOut compiles where a packet is sent: to a neighbour, or out of a device as it
+// is. The returned function owns the packet.
+func (c *compiler) wayOut(addr, device rule.Expr) (func(ev *eval, pkt *packet.Packet), error) {
+	if addr == nil && device == nil {
+		return nil, fmt.Errorf("neither an address nor a device is said")
+	}
+	loadAddr, an, err := c.optional(addr)
+	if err != nil {
+		return nil, err
+	}
+	loadDev, dn, err := c.optional(device)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.scratch(an + dn)
+	return func(ev *eval, pkt *packet.Packet) {
+		a, d := ev.scratch[at:at+an], ev.scratch[at+an:at+an+dn]
+		if loadAddr != nil && !loadAddr(ev, a) || loadDev != nil && !loadDev(ev, d) {
+			pkt.Drop(stat.NetfilterDrop)
+			return
+		}
+		index := int32(0)
+		if loadDev != nil {
+			index = int32(number(d))
+		}
+		if loadAddr == nil {
+			ev.m.transmit(index, pkt)
+			return
+		}
+		to, _ := netip.AddrFromSlice(a)
+		ev.m.sendTo(to, index, pkt)
+	}, err
+}
+
+func (c *compiler) optional(e rule.Expr) (loader, int, error) {
+	if e == nil {
+		return nil, 0, nil
+	}
+	l, err := c.load(e)
+	return l, bytesFor(e.Bits()), err
+}
+
+// transmit sends a frame out of a device as it came in by another: with its link
+// header.
+func (m *machine) transmit(index int32, pkt *packet.Packet) {
+	dev := m.link.Device(index)
+	if dev == nil || !dev.Up() {
+		pkt.Drop(stat.NetfilterDrop)
+		return
+	}
+	if pkt.L2 != 0 && pkt.Offset() > int(pkt.L2) && dev.HeaderLen() > 0 {
+		pkt.Unpull(pkt.Offset() - int(pkt.L2))
+	}
+	var q packet.Queue
+	q.Push(pkt)
+	dev.Transmit(&q)
+}
+
+// sendTo sends an IP packet to a neighbour, whatever its destination.
+func (m *machine) sendTo(to netip.Addr, index int32, pkt *packet.Packet) {
+	path, err := m.net.Resolve(network.Flow{Dst: to, Index: index})
+	if err != nil {
+		pkt.Drop(stat.IPOutNoRoutes)
+		return
+	}
+	pkt.Out = path.Device.Index()
+	var q packet.Queue
+	q.Push(pkt)
+	path.Transmit(&q)
+}

@@ -1,0 +1,261 @@
+package nft
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+func noTrack(ev *eval) next {
+	ev.track()
+	if ev.ct == nil && ev.m.tracker != nil {
+		ev.m.tracker.Set(ev.pkt, nil, netfilter.Untracked)
+		ev.ctInfo = netfilter.Untracked
+	}
+	return goOn
+}
+
+// ctCount compiles a limit on connections: those counted under one key, which is
+// the rule itself or the element whose statement it is.
+func (c *compiler) ctCount(x *rule.CTCount) (step, error) {
+	c.needCT = true
+	s := keep(c, x, func() *connCounter { return &connCounter{conns: map[*netfilter.Conn]struct{}{}} })
+	count, over := int(x.Count), x.Over
+	return func(ev *eval) next {
+		ev.track()
+		if ev.ct == nil {
+			return breakRule
+		}
+		return truth((s.count(ev.ct, ev.clock(), count) > count) == over)
+	}, nil
+}
+
+// A connCounter knows the connections that it has counted and are not over.
+type connCounter struct {
+	mu    sync.Mutex
+	conns map[*netfilter.Conn]struct{}
+	swept clock.Time
+}
+
+// sweepEvery is how often connections that are over are looked for, unless there is
+// no room.
+const sweepEvery = time.Second
+
+// count counts a connection and returns how many there are. What is beyond most by
+// more than one is not remembered: a flood costs nothing.
+func (s *connCounter) count(conn *netfilter.Conn, now clock.Time, most int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.conns[conn]; known {
+		return len(s.conns)
+	}
+	if len(s.conns) >= most || now >= s.swept.Add(sweepEvery) {
+		s.swept = now
+		for o := range s.conns {
+			if clock.Time(o.Deadline.Load()) <= now || o.Is(netfilter.Dying) {
+				delete(s.conns, o)
+			}
+		}
+	}
+	if len(s.conns) > most {
+		return len(s.conns) + 1
+	}
+	s.conns[conn] = struct{}{}
+	return len(s.conns)
+}
+
+// update compiles changes of a set from the packet path.
+func (c *compiler) update(x *rule.Update) (step, error) {
+	load, err := c.load(x.Key)
+	if err != nil {
+		return nil, err
+	}
+	n := keyLen(x.Key)
+	s, err := c.set(&rule.SetRef{Name: x.Set}, n)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.scratch(n)
+	if err != nil {
+		return nil, err
+	}
+	if x.Op == rule.DeleteElem {
+		return func(ev *eval) next {
+			if key := ev.scratch[at : at+n]; load(ev, key) {
+				s.dynamic.remove(key)
+			}
+			return goOn
+		}, nil
+	}
+	data, dn := loader(nil), 0
+	if x.Data != nil {
+		if data, err = c.load(x.Data); err != nil {
+			return nil, err
+		}
+		dn = keyLen(x.Data)
+	}
+	dat, err := c.scratch(dn)
+	timeout := x.Timeout
+	if timeout == 0 {
+		timeout = s.spec.Timeout
+	}
+	limit := setLimit(s.spec)
+	create := c.creator(s, x)
+	return func(ev *eval) next {
+		key := ev.scratch[at : at+n]
+		if !load(ev, key) {
+			return breakRule
+		}
+		value := ev.scratch[dat : dat+dn]
+		if data != nil && !data(ev, value) {
+			return breakRule
+		}
+		e, fresh := s.dynamic.add(ev, key, limit, func(k []byte) *elem { return create(k, value) })
+		if e == nil {
+			return breakRule
+		}
+		if timeout > 0 && (fresh || x.Op == rule.UpdateElem) {
+			e.until.Store(int64(ev.clock().Add(timeout)))
+		}
+		return e.run(ev)
+	}, err
+}
+
+// defaultLimit bounds sets for which nothing is said: strangers fill them.
+const defaultLimit = 65535
+
+func setLimit(s *rule.Set) int {
+	if s.Size > 0 {
+		return int(s.Size)
+	}
+	return defaultLimit
+}
+
+// creator returns a function that makes elements with statements of their own.
+func (c *compiler) creator(s *set, x *rule.Update) func(key, data []byte) *elem {
+	stmts := x.Stmts
+	if len(stmts) == 0 {
+		stmts = s.spec.Stmts
+	}
+	sub := compiler{m: c.m, table: c.table, chains: c.chains, sets: c.sets}
+	return func(key, data []byte) *elem {
+		own := sub // the element's statements have states of their own
+		own.states = map[any]any{}
+		e := &elem{lo: key, hi: key, data: append([]byte(nil), data...)}
+		e.states, e.steps = own.fresh(stmts)
+		return e
+	}
+}
+
+// fresh compiles copies of statements, which the compiler has seen before.
+func (c *compiler) fresh(stmts []rule.Stmt) (copies []rule.Stmt, steps []step) {
+	for _, s := range stmts {
+		s = copyStmt(s)
+		st, err := c.stmt(s)
+		if err != nil {
+			continue // refused when the rule was compiled
+		}
+		copies, steps = append(copies, s), append(steps, st)
+	}
+	return copies, steps
+}
+
+// copyStmt copies a statement that has state.
+func copyStmt(s rule.Stmt) rule.Stmt {
+	switch x := s.(type) {
+	case *rule.Counter:
+		y := *x
+		return &y
+	case *rule.Quota:
+		y := *x
+		return &y
+	case *rule.Limit:
+		y := *x
+		return &y
+	case *rule.CTCount:
+		y := *x
+		return &y
+	}
+	return s
+}
+
+// objectRef compiles the use of a named object.
+func (c *compiler) objectRef(x *rule.ObjectRef) (step, error) {
+	if v, ok := x.Name.(*rule.Value); ok {
+		return c.object(x.Kind, string(v.Data))
+	}
+	m, ok := x.Name.(*rule.MapExpr)
+	if !ok {
+		return nil, fmt.Errorf("an object is named by a word or a map")
+	}
+	load, err := c.load(m.Key)
+	if err != nil {
+		return nil, err
+	}
+	n := keyLen(m.Key)
+	s, err := c.set(m.Map, n)
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.scratch(n)
+	if err != nil {
+		return nil, err
+	}
+	steps := map[*elem]step{}
+	for _, e := range s.static.Load().all() {
+		if steps[e], err = c.object(x.Kind, string(e.data)); err != nil {
+			return nil, err
+		}
+	}
+	return func(ev *eval) next {
+		key := ev.scratch[at : at+n]
+		if !load(ev, key) {
+			return breakRule
+		}
+		if st := steps[s.find(ev, key)]; st != nil {
+			return st(ev)
+		}
+		return breakRule
+	}, nil
+}
+
+func (c *compiler) object(kind rule.ObjectKind, name string) (step, error) {
+	for _, o := range c.table.Objects {
+		if o.Kind != kind || o.Name != name {
+			continue
+		}
+		switch kind {
+		case rule.CounterObject:
+			return c.counter(o.Counter), nil
+		case rule.QuotaObject:
+			return c.quota(o.Quota), nil
+		case rule.LimitObject:
+			return c.limit(o.Limit), nil
+		case rule.CTHelperObject:
+			c.needCT = true
+			return setHelper(o), nil
+		case rule.CTTimeoutObject:
+			return nil, fmt.Errorf("ct timeout %s: timeouts are the kernel's own here", name)
+		}
+	}
+	return nil, fmt.Errorf("there is no %v %s", kind, name)
+}
+
+// setHelper gives new connections a helper.
+func setHelper(o *rule.Object) step {
+	name, proto := o.Helper, o.L4
+	return func(ev *eval) next {
+		ev.track()
+		if ev.ct == nil || ev.ct.Is(netfilter.Confirmed) {
+			return goOn
+		}
+		if h := ev.m.tracker.HelperByName(name, proto); h != nil {
+			ev.ct.Helper.Store(h)
+		}
+		return goOn
+	}
+}
