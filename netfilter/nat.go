@@ -41,7 +41,7 @@ type NATRange struct {
 // A NATChain is a chain of rules that decide about new connections.
 type NATChain struct {
 	Version  network.Version
-	Hook     int // index into network.Hooks: 0 prerouting, 1 input, 3 output, 4 postrouting
+	Point    *hook.Point // of network.Hooks
 	Priority hook.Priority
 	Decide   hook.Func
 }

@@ -26,6 +26,8 @@ type chain struct {
 	rules []compiled
 	parts []part // see dispatch.go; nil: rules one by one
 	drop  bool   // the policy
+	// devices are those that an ingress or egress chain is for; nil: all.
+	devices []string
 }
 
 // A compiled is a rule that runs.
@@ -46,7 +48,7 @@ func (c *compiler) scratch(n int) (at int, err error) {
 // compile compiles the table.
 func (c *compiler) compile() error {
 	for _, ch := range c.table.Chains {
-		c.chains[ch.Name] = &chain{name: ch.Name, table: c.table, drop: ch.DropPolicy}
+		c.chains[ch.Name] = &chain{name: ch.Name, table: c.table, drop: ch.DropPolicy, devices: ch.Devices}
 	}
 	for _, s := range c.table.Sets {
 		if err := c.compileSet(s); err != nil {

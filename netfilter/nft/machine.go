@@ -6,6 +6,7 @@ import (
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/klog"
+	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
@@ -33,6 +34,11 @@ type machine struct {
 	// statements, dynamics the elements that rules have added, by their sets.
 	states   map[any]any
 	dynamics map[setKey]*dynamic
+	seats    map[baseKey]*seat
+
+	ctx       *module.Context
+	releaseCT func()
+	evals     sync.Pool // *eval
 }
 
 type setKey struct {
@@ -45,7 +51,7 @@ type setKey struct {
 // A generation is a ruleset and what was compiled from it.
 type generation struct {
 	tables []*rule.Table
-	bases  map[*rule.Chain]*chain
+	bases  map[baseKey]*chain
 }
 
 // dynamicOf returns the elements that rules have added to a set.

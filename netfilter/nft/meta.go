@@ -95,7 +95,7 @@ func deviceLoader(k rule.MetaKey) loader {
 	case rule.MetaIifkind, rule.MetaOifkind:
 		put = func(dev *link.Device, dst []byte) { putName(dst, dev.Kind()) }
 	case rule.MetaIiftype, rule.MetaOiftype:
-		put = func(dev *link.Device, dst []byte) { putNumber(dst, hardwareType(dev)) }
+		put = func(dev *link.Device, dst []byte) { putNumber(dst, uint64(dev.Type())) }
 	default:
 		return nil
 	}
@@ -114,17 +114,6 @@ func deviceLoader(k rule.MetaKey) loader {
 }
 
 func putName(dst []byte, name string) { clear(dst[copy(dst, name):]) }
-
-// hardwareType is the ARPHRD_ number of a device.
-func hardwareType(dev *link.Device) uint64 {
-	switch dev.Type() {
-	case link.Loopback:
-		return 772
-	case link.Ethernet:
-		return 1
-	}
-	return 0xfffe // ARPHRD_NONE
-}
 
 func (c *compiler) loadMeta(x *rule.Meta) (loader, error) {
 	if l := metaLoader(x.Key); l != nil {

@@ -1,10 +1,5 @@
 package nft
 
-import (
-	"github.com/knitnet/knit/core/packet"
-	"github.com/knitnet/knit/core/stat"
-)
-
 // maxDepth is how many chains may wait for the return of others (NFT_JUMP_STACK_SIZE);
 // rulesets that would go deeper are refused when they are loaded.
 const maxDepth = 16
@@ -77,19 +72,4 @@ func (r *compiled) run(ev *eval) next {
 		}
 	}
 	return breakRule
-}
-
-// filter judges the packets of a batch by a base chain.
-func (m *machine) filter(ev *eval, base *chain, q *packet.Queue) {
-	var out packet.Queue
-	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		ev.reset(pkt)
-		switch ev.run(base) {
-		case acceptNow:
-			out.Push(pkt)
-		case dropNow:
-			pkt.Drop(stat.NetfilterDrop)
-		}
-	}
-	*q = out
 }

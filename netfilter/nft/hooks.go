@@ -1,0 +1,179 @@
+package nft
+
+import (
+	"slices"
+
+	"github.com/knitnet/knit/core/hook"
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/network"
+)
+
+// A seat is a base chain's place at the hook points. It stays while the chain's
+// rules are replaced; what runs there is the chain of the current generation.
+type seat struct {
+	baseKey
+	undo []func()
+}
+
+// A baseKey is what a seat stands for: a chain that differs in any of it sits
+// elsewhere.
+type baseKey struct {
+	family   rule.Family
+	table    string
+	chain    string
+	hook     rule.Hook
+	typ      rule.ChainType
+	priority hook.Priority
+}
+
+func keyOf(t *rule.Table, c *rule.Chain) baseKey {
+	return baseKey{t.Family, t.Name, c.Name, c.Hook, c.Type, c.Priority}
+}
+
+// sit puts a base chain to its hook points.
+func (m *machine) sit(k baseKey) (*seat, error) {
+	s := &seat{baseKey: k}
+	for _, p := range m.points(k) {
+		undo, err := m.sitAt(s, p)
+		if err != nil {
+			s.leave()
+			return nil, err
+		}
+		s.undo = append(s.undo, undo)
+	}
+	return s, nil
+}
+
+func (s *seat) leave() {
+	for _, undo := range slices.Backward(s.undo) {
+		undo()
+	}
+}
+
+// A point is a hook point with the family of the packets there.
+type point struct {
+	family rule.Family
+	at     *hook.Point
+}
+
+// points are the hook points of a base chain.
+func (m *machine) points(k baseKey) (out []point) {
+	if k.hook == rule.Ingress || k.hook == rule.Egress {
+		p := &m.link.Ingress
+		if k.hook == rule.Egress {
+			p = &m.link.Egress
+		}
+		return []point{{rule.Netdev, p}}
+	}
+	if k.family == rule.IP || k.family == rule.Inet {
+		out = append(out, point{rule.IP, hookOf(&m.net.Hooks[network.V4], k.hook)})
+	}
+	if k.family == rule.IP6 || k.family == rule.Inet {
+		out = append(out, point{rule.IP6, hookOf(&m.net.Hooks[network.V6], k.hook)})
+	}
+	return out
+}
+
+func hookOf(h *network.Hooks, at rule.Hook) *hook.Point {
+	switch at {
+	case rule.Prerouting:
+		return &h.Prerouting
+	case rule.Input:
+		return &h.Input
+	case rule.Forward:
+		return &h.Forward
+	case rule.Output:
+		return &h.Output
+	}
+	return &h.Postrouting
+}
+
+func (m *machine) sitAt(s *seat, p point) (undo func(), err error) {
+	if s.typ == rule.NATChain {
+		v := network.V4
+		if p.family == rule.IP6 {
+			v = network.V6
+		}
+		return m.translator.AddChain(netfilter.NATChain{
+			Version: v, Point: p.at, Priority: s.priority,
+			Decide: func(pkt *packet.Packet) hook.Verdict { return m.decide(s, p.family, pkt) },
+		})
+	}
+	return p.at.Add(hook.Entry{
+		Owner: moduleName, Priority: s.priority,
+		Batch: func(q *packet.Queue) { m.judge(s, p.family, q) },
+	}), nil
+}
+
+// begin returns an eval for packets at a seat, and the chain that sits there, nil
+// if the current ruleset has none.
+func (m *machine) begin(s *seat, f rule.Family) (*eval, *chain) {
+	ch := m.current.Load().bases[s.baseKey]
+	if ch == nil {
+		return nil, nil
+	}
+	ev := m.evals.Get().(*eval)
+	ev.m, ev.family, ev.hook, ev.now = m, f, s.hook, 0
+	return ev, ch
+}
+
+// interfaces notes what the packet's devices are at this hook: an interface that
+// is not known yet, or no more, is none.
+func (ev *eval) interfaces() {
+	ev.in, ev.out = ev.pkt.In, ev.pkt.Out
+	switch ev.hook {
+	case rule.Prerouting, rule.Input, rule.Ingress:
+		ev.out = 0
+	case rule.Output:
+		ev.in = 0
+	}
+}
+
+// judge lets the chain at a seat judge a batch.
+func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
+	ev, ch := m.begin(s, f)
+	if ev == nil {
+		return
+	}
+	defer m.evals.Put(ev)
+	var out packet.Queue
+	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+		ev.reset(pkt)
+		ev.interfaces()
+		if ch.devices != nil && !slices.Contains(ch.devices, m.deviceName(max(ev.in, ev.out))) {
+			out.Push(pkt)
+			continue
+		}
+		switch ev.run(ch) {
+		case acceptNow:
+			out.Push(pkt)
+		case dropNow:
+			pkt.Drop(stat.NetfilterDrop)
+		}
+	}
+	*q = out
+	ev.pkt = nil
+}
+
+// decide lets a nat chain decide about a new connection.
+func (m *machine) decide(s *seat, f rule.Family, pkt *packet.Packet) hook.Verdict {
+	ev, ch := m.begin(s, f)
+	if ev == nil {
+		return hook.Accept
+	}
+	defer m.evals.Put(ev)
+	ev.reset(pkt)
+	ev.interfaces()
+	r := ev.run(ch)
+	ev.pkt = nil
+	switch r {
+	case dropNow:
+		return hook.Drop
+	case stolenNow:
+		return hook.Stolen
+	}
+	return hook.Accept
+}

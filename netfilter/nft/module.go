@@ -1,0 +1,87 @@
+// Package nft is the rule engine: it keeps the ruleset, compiles it, and lets its
+// base chains judge packets at the hook points. A change of the ruleset is one
+// transaction: no packet sees half of it.
+package nft
+
+import (
+	"math/rand/v2"
+	"sync"
+
+	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+)
+
+const moduleName = "nf_tables"
+
+// Module is the metadata.
+var Module = module.Spec{
+	Name:        moduleName,
+	Version:     "1.0",
+	Description: "packet filter",
+	Author:      "the knit authors",
+	License:     "Apache-2.0",
+	Alias:       []string{"nfnetlink-subsys-10"},
+	Init:        start,
+}
+
+func start(c *module.Context) error {
+	n, err := module.Import[*network.Layer](c, network.Symbol)
+	if err != nil {
+		return err
+	}
+	m := newMachine(n)
+	m.ctx, m.log = c, c.Log()
+	c.Cleanup(m.close)
+	return nil
+}
+
+func newMachine(n *network.Layer) *machine {
+	m := &machine{
+		net: n, link: n.Link, clock: n.Clock, hashSeed: rand.Uint32(),
+		states: map[any]any{}, dynamics: map[setKey]*dynamic{}, seats: map[baseKey]*seat{},
+		evals: sync.Pool{New: func() any { return new(eval) }},
+	}
+	m.current.Store(new(generation))
+	return m
+}
+
+// close takes the ruleset away.
+func (m *machine) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.current.Store(new(generation))
+	for _, s := range m.seats {
+		s.leave()
+	}
+	if m.releaseCT != nil {
+		m.releaseCT()
+	}
+}
+
+// need loads what a table's rules use: connection tracking, NAT.
+func (m *machine) need(c *compiler) error {
+	if c.needCT && m.tracker == nil {
+		t, err := request[netfilter.Tracker](m, netfilter.TrackerSymbol)
+		if err != nil {
+			return err
+		}
+		m.tracker, m.releaseCT = t, t.Hold()
+	}
+	if c.needNAT && m.translator == nil {
+		t, err := request[netfilter.Translator](m, netfilter.TranslatorSymbol)
+		if err != nil {
+			return err
+		}
+		m.translator = t
+	}
+	return nil
+}
+
+// request loads a module and imports its symbol of the same name.
+func request[T any](m *machine, name string) (v T, err error) {
+	if err := m.ctx.Request(name); err != nil {
+		return v, err
+	}
+	return module.Import[T](m.ctx, name)
+}
