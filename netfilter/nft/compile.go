@@ -32,8 +32,10 @@ type chain struct {
 
 // A compiled is a rule that runs.
 type compiled struct {
-	steps []step
-	spec  *rule.Rule
+	steps   []step
+	spec    *rule.Rule
+	scratch int  // bytes used
+	pure    bool // it changes nothing that rules look at
 }
 
 // scratch returns a place for n bytes of intermediate values.
@@ -71,10 +73,11 @@ func (c *compiler) compileChain(ch *rule.Chain) error {
 		if err != nil {
 			return &RuleError{Chain: ch.Name, Rule: r, Err: err}
 		}
-		out.rules = append(out.rules, compiled{steps, r})
+		out.rules = append(out.rules, compiled{steps, r, c.used, pure(r)})
 	}
-	out.parts = arrange(out.rules)
-	return nil
+	var err error
+	out.parts, err = c.arrange(out.rules)
+	return err
 }
 
 // A RuleError says which rule cannot be compiled.
