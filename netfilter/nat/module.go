@@ -1,0 +1,60 @@
+// Package nat translates addresses and ports of connections. Rules decide about the
+// first packet of a connection; what they decided is part of the connection, and
+// its other packets, both ways, and the ICMP errors about them, follow it.
+package nat
+
+import (
+	"hash/maphash"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+)
+
+const moduleName = "nf_nat"
+
+// Module is the metadata.
+var Module = module.Spec{
+	Name:        moduleName,
+	Version:     "1.0",
+	Description: "network address translation",
+	Author:      "the knit authors",
+	License:     "Apache-2.0",
+	Depends:     []string{"nf_conntrack"},
+	Init:        start,
+}
+
+// A translator is one kernel's NAT.
+type translator struct {
+	net      *network.Layer
+	clock    *clock.Clock
+	track    netfilter.Tracker
+	hashSeed maphash.Seed
+	seats    seats
+	mappings mappings
+}
+
+func start(c *module.Context) error {
+	n, err := module.Import[*network.Layer](c, network.Symbol)
+	if err != nil {
+		return err
+	}
+	track, err := module.Import[netfilter.Tracker](c, netfilter.TrackerSymbol)
+	if err != nil {
+		return err
+	}
+	t := &translator{net: n, clock: n.Clock, track: track, hashSeed: maphash.MakeSeed()}
+	t.mappings.init()
+	c.Cleanup(track.Hold())
+	c.Cleanup(track.Watch(t.connEvent))
+	c.Cleanup(t.seats.close)
+	return module.Export[netfilter.Translator](c, netfilter.TranslatorSymbol, t)
+}
+
+// connEvent forgets what a connection that is over was given.
+func (t *translator) connEvent(e netfilter.Event) {
+	if e.Kind == netfilter.EventDestroy {
+		t.mappings.release(e.Conn)
+	}
+}
