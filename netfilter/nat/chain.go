@@ -75,6 +75,8 @@ func (t *translator) attach(v network.Version) {
 	t.attachAt(v, &h.Output, hook.DstNAT, netfilter.ManipDst, true)
 	t.attachAt(v, &h.Input, hook.SrcNAT, netfilter.ManipSrc, true)
 	t.attachAt(v, &h.Postrouting, hook.SrcNAT, netfilter.ManipSrc, false)
+	t.attachSeq(v, &h.Input)
+	t.attachSeq(v, &h.Postrouting)
 }
 
 func (t *translator) attachAt(v network.Version, p *hook.Point, prio hook.Priority, m netfilter.Manip, local bool) {

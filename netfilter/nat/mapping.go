@@ -2,7 +2,9 @@ package nat
 
 import (
 	"sync"
+	"time"
 
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 )
@@ -34,21 +36,41 @@ type mapping struct {
 	source
 	outside
 	filtering uint8
-	conns     int
+	conns     int              // in the table
 	peers     map[[16]byte]int // connections by the other end's address
 }
 
-// mappings are bounded by the number of connections: each has one at least.
-type mappings struct {
-	mu     sync.Mutex
-	bySrc  map[source]*mapping
-	byOut  map[outside]*mapping
-	byConn map[*netfilter.Conn]*mapping
+// A use is a connection's part in a mapping.
+type use struct {
+	*mapping
+	peer [16]byte
 }
+
+// mappings are bounded by the number of connections: each has one at least, or was
+// made a moment ago.
+type mappings struct {
+	mu    sync.Mutex
+	bySrc map[source]*mapping
+	byOut map[outside]*mapping
+	// chosen are the connections that have a mapping, also those whose first packet is
+	// still under way; young are the mappings without a connection in the table, the
+	// oldest first.
+	chosen map[*netfilter.Conn]use
+	young  []youth
+}
+
+type youth struct {
+	*mapping
+	conn *netfilter.Conn
+	at   clock.Time
+}
+
+// underWay is how long a packet may take from one hook to the last.
+const underWay = 10 * time.Second
 
 func (m *mappings) init() {
 	m.bySrc, m.byOut = map[source]*mapping{}, map[outside]*mapping{}
-	m.byConn = map[*netfilter.Conn]*mapping{}
+	m.chosen = map[*netfilter.Conn]use{}
 }
 
 func sourceOf(x *netfilter.Tuple, r *netfilter.NATRange) source {
@@ -75,20 +97,14 @@ func (m *mappings) reuse(t *translator, c *netfilter.Conn, now netfilter.Tuple, 
 	if !within(&want, netfilter.ManipSrc, r) || t.taken(&want, c) {
 		return now, false
 	}
-	m.join(x, c, now.Dst)
+	m.choose(c, use{x, now.Dst}, t.clock.Now())
 	return want, true
 }
 
-func (m *mappings) join(x *mapping, c *netfilter.Conn, peer [16]byte) {
-	x.conns++
-	x.peers[peer]++
-	m.byConn[c] = x
-}
-
 // remember makes the choice for a connection a mapping, if its rule asks for one.
-func (m *mappings) remember(c *netfilter.Conn, want netfilter.Tuple, manip netfilter.Manip, r *netfilter.NATRange) netfilter.Tuple {
+func (m *mappings) remember(t *translator, c *netfilter.Conn, want netfilter.Tuple, manip netfilter.Manip, r *netfilter.NATRange) {
 	if r.Mapping == 0 || manip != netfilter.ManipSrc {
-		return want
+		return
 	}
 	now := mirror(&c.Tuples[netfilter.Reply])
 	x := &mapping{
@@ -100,8 +116,7 @@ func (m *mappings) remember(c *netfilter.Conn, want netfilter.Tuple, manip netfi
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.bySrc[x.source], m.byOut[x.outside] = x, x
-	m.join(x, c, now.Dst)
-	return want
+	m.choose(c, use{x, now.Dst}, t.clock.Now())
 }
 
 // accept lets a new connection from outside in by a mapping whose filter allows it
@@ -112,37 +127,69 @@ func (m *mappings) accept(t *translator, c *netfilter.Conn) bool {
 	x := m.byOut[outside{o.Dst, o.DstPort, o.Zone, o.Proto, o.Version}]
 	open := x != nil && (x.filtering == 2 || x.filtering == 1 && x.peers[o.Src] > 0)
 	if open {
-		m.join(x, c, o.Src)
+		m.choose(c, use{x, o.Src}, t.clock.Now())
 	}
 	m.mu.Unlock()
 	if !open {
 		return false
 	}
 	var r netfilter.NATRange
-	r.MinAddr, r.MaxAddr = x.source.addr, x.source.addr
-	r.Flags |= netfilter.RangeAddr
+	r.SetAddrs(x.source.addr[:], x.source.addr[:])
 	r.SetPorts(x.source.port, x.source.port)
 	return t.Setup(c, netfilter.ManipDst, &r)
 }
 
-// release forgets a connection, and with the last one its mapping.
+// choose notes a connection's mapping; the caller holds the lock. What was chosen
+// for packets that were lost on their way is forgotten.
+func (m *mappings) choose(c *netfilter.Conn, u use, now clock.Time) {
+	for len(m.young) > 0 && m.young[0].at.Add(underWay) <= now {
+		y := m.young[0]
+		m.young[0] = youth{}
+		m.young = m.young[1:]
+		if !y.conn.Is(netfilter.Confirmed) {
+			delete(m.chosen, y.conn)
+			m.forget(y.mapping)
+		}
+	}
+	m.chosen[c] = u
+	m.young = append(m.young, youth{u.mapping, c, now})
+}
+
+// confirm counts a connection that has come into the table.
+func (m *mappings) confirm(c *netfilter.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if u, ok := m.chosen[c]; ok {
+		u.conns++
+		u.peers[u.peer]++
+	}
+}
+
+// release forgets a connection that is over, and with the last one its mapping.
 func (m *mappings) release(c *netfilter.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	x := m.byConn[c]
-	if x == nil {
+	u, ok := m.chosen[c]
+	if !ok {
 		return
 	}
-	delete(m.byConn, c)
-	peer := c.Tuples[netfilter.Original].Dst
-	if _, in := x.peers[peer]; !in {
-		peer = c.Tuples[netfilter.Original].Src
+	delete(m.chosen, c)
+	if u.peers[u.peer]--; u.peers[u.peer] <= 0 {
+		delete(u.peers, u.peer)
 	}
-	if x.peers[peer]--; x.peers[peer] <= 0 {
-		delete(x.peers, peer)
+	u.conns--
+	m.forget(u.mapping)
+}
+
+// forget removes a mapping that no connection in the table uses.
+func (m *mappings) forget(x *mapping) {
+	if x.conns > 0 {
+		return
 	}
-	if x.conns--; x.conns == 0 {
+	if m.bySrc[x.source] == x {
 		delete(m.bySrc, x.source)
+	}
+	if m.byOut[x.outside] == x {
 		delete(m.byOut, x.outside)
 	}
 }

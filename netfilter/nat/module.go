@@ -52,9 +52,12 @@ func start(c *module.Context) error {
 	return module.Export[netfilter.Translator](c, netfilter.TranslatorSymbol, t)
 }
 
-// connEvent forgets what a connection that is over was given.
+// connEvent keeps account of the connections that use mappings.
 func (t *translator) connEvent(e netfilter.Event) {
-	if e.Kind == netfilter.EventDestroy {
+	switch {
+	case e.Kind&(netfilter.EventNew|netfilter.EventRelated) != 0:
+		t.mappings.confirm(e.Conn)
+	case e.Kind&netfilter.EventDestroy != 0:
 		t.mappings.release(e.Conn)
 	}
 }

@@ -60,7 +60,8 @@ func (t *translator) choose(c *netfilter.Conn, now netfilter.Tuple, m netfilter.
 		setAddr(&want, m, t.pickAddr(&now, m, r))
 	}
 	if !random && portIn(&want, m, r) && !t.taken(&want, c) {
-		return t.mappings.remember(c, want, m, r), true
+		t.mappings.remember(t, c, want, m, r)
+		return want, true
 	}
 	if !hasPorts(&want) {
 		return want, !t.taken(&want, c) || r.Flags&netfilter.RangeAddr == 0
@@ -68,7 +69,8 @@ func (t *translator) choose(c *netfilter.Conn, now netfilter.Tuple, m netfilter.
 	if !t.pickPort(c, &want, m, r) {
 		return want, false
 	}
-	return t.mappings.remember(c, want, m, r), true
+	t.mappings.remember(t, c, want, m, r)
+	return want, true
 }
 
 func (t *translator) taken(want *netfilter.Tuple, c *netfilter.Conn) bool {
