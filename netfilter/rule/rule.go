@@ -233,6 +233,7 @@ type Object struct {
 	// for; L4 its protocol.
 	Helper string
 	L3     Family
+	HasL3  bool // the family was said
 	L4     uint8
 	// Timeouts are the policy of a ct timeout, by nft's name of the state.
 	Timeouts map[string]time.Duration

@@ -156,6 +156,9 @@ type (
 		Timeout time.Duration
 		Comment string
 		Stmts   []Stmt
+		// Meter: written as `meter Set size MeterSize { ... }`.
+		Meter     bool
+		MeterSize uint32
 	}
 
 	// FlowOffload gives the connection to a flowtable.

@@ -1,0 +1,190 @@
+package lang
+
+import (
+	"slices"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+type tableKey struct {
+	family rule.Family
+	name   string
+}
+
+// An evaluator checks commands, one after the other: each sees what those before it
+// have added.
+type evaluator struct {
+	src *source
+	// tables are those that the source changed, in copies of its own; nil: deleted.
+	tables map[tableKey]*rule.Table
+}
+
+func newEvaluator(s *source) *evaluator {
+	return &evaluator{src: s, tables: map[tableKey]*rule.Table{}}
+}
+
+// table returns a table with its chains, sets and objects, or nil.
+func (ev *evaluator) table(f rule.Family, name string) *rule.Table {
+	if t, ok := ev.tables[tableKey{f, name}]; ok {
+		return t
+	}
+	if ev.src.opts.Env == nil {
+		return nil
+	}
+	return ev.src.opts.Env.Table(f, name)
+}
+
+// own returns a table to be changed, or nil.
+func (ev *evaluator) own(f rule.Family, name string) *rule.Table {
+	k := tableKey{f, name}
+	if t, ok := ev.tables[k]; ok {
+		return t
+	}
+	t := ev.table(f, name)
+	if t == nil {
+		return nil
+	}
+	c := *t
+	c.Chains, c.Sets, c.Objects = slices.Clone(t.Chains), slices.Clone(t.Sets), slices.Clone(t.Objects)
+	ev.tables[k] = &c
+	return &c
+}
+
+// set returns a set or map, or nil.
+func (ev *evaluator) set(f rule.Family, table, name string) *rule.Set {
+	if t := ev.table(f, table); t != nil {
+		for _, s := range t.Sets {
+			if s.Name == name {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+func (ev *evaluator) missing(at Span) error {
+	return &Error{At: at, Msg: "No such file or directory"}
+}
+
+// inTable checks that the table of a command is there.
+func (ev *evaluator) inTable(c *command) error {
+	if ev.table(c.Family, c.Table) == nil {
+		return ev.missing(c.TableAt)
+	}
+	return nil
+}
+
+// apply lets the commands behind c see what it adds or removes.
+func (ev *evaluator) apply(c *Command) {
+	k := tableKey{c.Family, c.Table}
+	switch c.Verb {
+	case Flush:
+		if c.Kind == Ruleset {
+			ev.flushAll(c)
+		}
+		return
+	case Add, Create:
+	case Delete, Destroy:
+		ev.remove(c, k)
+		return
+	default:
+		return
+	}
+	if c.Kind == Table {
+		if ev.table(c.Family, c.Table) == nil {
+			ev.tables[k] = &rule.Table{Family: c.Family, Name: c.Table}
+		}
+		return
+	}
+	t := ev.own(c.Family, c.Table)
+	if t == nil {
+		return
+	}
+	switch c.Kind {
+	case Chain:
+		t.Chains = append(t.Chains, c.ChainSpec)
+	case Set, Map:
+		if ev.set(c.Family, c.Table, c.Name) == nil {
+			t.Sets = append(t.Sets, c.SetSpec)
+		}
+	case Object:
+		t.Objects = append(t.Objects, c.ObjectSpec)
+	}
+}
+
+func (ev *evaluator) remove(c *Command, k tableKey) {
+	if c.Kind == Table {
+		ev.tables[k] = nil
+		return
+	}
+	t := ev.own(c.Family, c.Table)
+	if t == nil {
+		return
+	}
+	switch c.Kind {
+	case Set, Map:
+		t.Sets = slices.DeleteFunc(t.Sets, func(s *rule.Set) bool { return s.Name == c.Name })
+	case Chain:
+		t.Chains = slices.DeleteFunc(t.Chains, func(s *rule.Chain) bool { return s.Name == c.Name })
+	}
+}
+
+// flushAll forgets all tables, of one family if the command says one.
+func (ev *evaluator) flushAll(c *Command) {
+	ev.src.opts.Env = &flushed{ev.src.opts.Env, c.Family, c.HasFamily}
+	for k := range ev.tables {
+		if !c.HasFamily || k.family == c.Family {
+			ev.tables[k] = nil
+		}
+	}
+}
+
+// flushed is an Env whose tables are gone.
+type flushed struct {
+	Env
+	family rule.Family
+	only   bool
+}
+
+func (f *flushed) Table(fam rule.Family, name string) *rule.Table {
+	if f.Env == nil || !f.only || f.family == fam {
+		return nil
+	}
+	return f.Env.Table(fam, name)
+}
+
+func (f *flushed) InterfaceIndex(name string) (uint32, bool) {
+	if f.Env == nil {
+		return 0, false
+	}
+	return f.Env.InterfaceIndex(name)
+}
+
+func (f *flushed) InterfaceName(i uint32) (string, bool) {
+	if f.Env == nil {
+		return "", false
+	}
+	return f.Env.InterfaceName(i)
+}
+
+// chain checks a chain.
+func (ev *evaluator) chain(c *command) error { return ev.inTable(c) }
+
+// rule checks a rule.
+func (ev *evaluator) rule(c *command, stmts []*stmt) error {
+	if err := ev.inTable(c); err != nil {
+		return err
+	}
+	sc := ev.scope(c.Family, c.Table)
+	for _, s := range stmts {
+		if sc.ended != nil {
+			return &Error{At: s.at, More: []Span{*sc.ended}, Msg: "Statement after terminal statement has no effect"}
+		}
+		sc.at = s.at
+		if err := s.eval(sc); err != nil {
+			return err
+		}
+	}
+	c.RuleSpec.Stmts = sc.stmts
+	return nil
+}

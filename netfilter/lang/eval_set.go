@@ -1,0 +1,191 @@
+package lang
+
+import (
+	"slices"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// declareSet checks the block of a set or map.
+func (ev *evaluator) declareSet(c *command, b *setDecl) error {
+	if err := ev.inTable(c); err != nil {
+		return err
+	}
+	s, sc := c.SetSpec, ev.scope(c.Family, c.Table)
+	sc.elem = true
+	if b.key != nil {
+		e, err := ev.typeof(c.Family, c.Table, b.key)
+		if err != nil {
+			return err
+		}
+		s.KeyExpr, s.Key = e, sized(e)
+	} else {
+		s.Key = b.keyT
+	}
+	if s.Key == nil {
+		return &Error{At: b.at, Msg: "set definition does not specify key"}
+	}
+	if s.Key.Bits == 0 {
+		return &Error{At: b.at, Msg: "unqualified type " + s.Key.Name + " specified in set definition. Try \"typeof expression\" instead of \"type datatype\"."}
+	}
+	if b.data != nil {
+		e, err := ev.typeof(c.Family, c.Table, b.data)
+		if err != nil {
+			return err
+		}
+		s.DataExpr, s.Data = e, sized(e)
+	} else {
+		s.Data = b.dataT
+	}
+	if b.isMap && s.Data == nil && s.ObjData == 0 {
+		return &Error{At: b.at, Msg: "map definition does not specify mapping data type"}
+	}
+	var err error
+	if s.Stmts, err = sc.elemStmts(b.stmts); err != nil {
+		return err
+	}
+	if b.elems != nil {
+		s.Elems, err = ev.elements(c.Family, c.Table, s, b.elems)
+	}
+	return err
+}
+
+// typeof checks an expression that only its type is wanted of.
+func (ev *evaluator) typeof(f rule.Family, table string, n *node) (rule.Expr, error) {
+	sc := &scope{ev: ev, family: rule.Inet, table: table, elem: true}
+	if n.kind == nConcat {
+		c := &rule.Concat{}
+		var types []*rule.Type
+		for _, k := range n.kids {
+			e, err := ev.typeof(f, table, k)
+			if err != nil {
+				return nil, err
+			}
+			c.Parts = append(c.Parts, e)
+			types = append(types, sized(e))
+		}
+		c.T = rule.ConcatOf(types...)
+		return c, nil
+	}
+	return sc.expr(n, nil, 0)
+}
+
+// elements checks the elements of a named set and puts them into nft's order.
+func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node) ([]rule.Elem, error) {
+	sc := ev.scope(f, table)
+	sc.elem = true
+	data := s.Data
+	if s.ObjData != 0 {
+		data = rule.StringType
+	}
+	kids := n.kids
+	if n.kind != nSet {
+		kids = []*node{{kind: nElem, kids: []*node{n}, at: n.at, elem: &elemOpts{}}}
+	}
+	var out []rule.Elem
+	for _, k := range kids {
+		e, err := sc.element(s.Key, data, k)
+		if err != nil {
+			return nil, err
+		}
+		if s.Flags&rule.Interval == 0 && isInterval(e.Key) {
+			return nil, &Error{At: keyNode(k).at, Msg: "You must add 'flags interval' to your set declaration if you want to add prefix elements"}
+		}
+		out = append(out, *e)
+	}
+	return out, nil
+}
+
+func keyNode(k *node) *node {
+	for k.kind == nMapping || k.kind == nElem {
+		k = k.kids[0]
+	}
+	return k
+}
+
+func isInterval(e rule.Expr) bool {
+	switch x := e.(type) {
+	case *rule.Prefix, *rule.Range:
+		return true
+	case *rule.Concat:
+		return slices.ContainsFunc(x.Parts, isInterval)
+	}
+	return false
+}
+
+// element checks one element. data is nil for a set.
+func (sc *scope) element(key, data *rule.Type, n *node) (*rule.Elem, error) {
+	e := &rule.Elem{}
+	var err error
+	el := n
+	if n.kind == nMapping {
+		el = n.kids[0]
+		if data == nil {
+			return nil, &Error{At: n.at, Msg: "mapping expression found in set"}
+		}
+		if e.Data, err = sc.constant(data, data.Bits, n.kids[1]); err != nil {
+			return nil, err
+		}
+		if _, isVerdict := e.Data.(*rule.Verdict); isVerdict != (data == rule.VerdictType) {
+			return nil, &Error{At: n.kids[1].at, Msg: "Data type of mapping does not fit"}
+		}
+	}
+	k := el
+	if el.kind == nElem {
+		k = el.kids[0]
+		if o := el.elem; o != nil {
+			e.Timeout, e.Expires, e.Comment = o.timeout, o.expires, o.comment
+			if e.Stmts, err = sc.elemStmts(o.stmts); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(key.Parts) > 0 && k.kind != nConcat && k.kind != nAny {
+		return nil, &Error{At: k.at, Msg: "invalid data type, expected " + typeDesc(key)}
+	}
+	if e.Key, err = sc.constant(key, key.Bits, k); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// setLit checks an anonymous set.
+func (sc *scope) setLit(t *rule.Type, size int, n *node) (rule.Expr, error) {
+	if t.Bits == 0 && size != 0 {
+		c := *t
+		c.Bits = size
+		t = &c
+	}
+	lit := &rule.SetLit{Key: t}
+	for _, k := range flatten(n) {
+		e, err := sc.element(t, nil, k)
+		if err != nil {
+			return nil, err
+		}
+		lit.Elems = append(lit.Elems, *e)
+	}
+	return lit, sc.arrange(lit, n)
+}
+
+// flatten puts the elements of variables that are sets themselves among the others.
+func flatten(n *node) (out []*node) {
+	for _, k := range n.kids {
+		if k.kind == nElem && k.kids[0].kind == nSet {
+			out = append(out, flatten(k.kids[0])...)
+			continue
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
+// arrange sorts the elements of an anonymous set and joins intervals that overlap or
+// touch; in a map they must not.
+func (sc *scope) arrange(lit *rule.SetLit, n *node) error {
+	elems, ok := Arrange(lit.Elems, lit.Key, lit.Data == nil, true)
+	if !ok {
+		return &Error{At: n.at, Msg: "conflicting intervals specified"}
+	}
+	lit.Elems = elems
+	return nil
+}

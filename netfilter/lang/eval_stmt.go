@@ -1,0 +1,452 @@
+package lang
+
+import (
+	"fmt"
+	"math/big"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+func (sc *scope) verdict(n *node) error {
+	if n.verdict.Kind != rule.Continue {
+		at := n.at
+		sc.ended = &at
+	}
+	sc.add(n.verdict)
+	return nil
+}
+
+// match checks a relation.
+func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
+	l, err := sc.expr(left, nil, 0)
+	if err != nil {
+		return err
+	}
+	if !constantNode(right) {
+		return &Error{At: right.at, Msg: "Right hand side of relational expression (" + opSign(op) + ") must be constant"}
+	}
+	t := sized(l)
+	r, err := sc.constant(t, l.Bits(), right)
+	if err != nil {
+		return err
+	}
+	if ref, ok := r.(*rule.SetRef); ok && !sameType(t, ref.Key) {
+		return mismatch(left.at, right.at, l.Type(), ref.Key)
+	}
+	if len(t.Parts) > 0 {
+		if _, ok := r.(*rule.Value); ok {
+			return &Error{At: right.at, Msg: "invalid data type, expected " + typeDesc(t)}
+		}
+	}
+	if lit, ok := r.(*rule.SetLit); ok {
+		r, op = single(lit, op)
+	}
+	switch r.(type) {
+	case *rule.Range, *rule.Prefix, *rule.SetLit, *rule.SetRef:
+		if op == rule.Lt || op == rule.Le || op == rule.Gt || op == rule.Ge {
+			return &Error{At: right.at, More: []Span{left.at}, Msg: fmt.Sprintf("Invalid operator (%s) for this right hand side", op)}
+		}
+	}
+	m := &rule.Match{Op: op, Left: l, Right: r}
+	canonical(m)
+	sc.add(m)
+	sc.learn(m)
+	return nil
+}
+
+func opSign(op rule.Op) string {
+	if op == rule.Implicit {
+		return "=="
+	}
+	return op.String()
+}
+
+// single makes an anonymous set of one element that element, as nft does.
+func single(lit *rule.SetLit, op rule.Op) (rule.Expr, rule.Op) {
+	if len(lit.Elems) != 1 || lit.Data != nil || op != rule.Implicit && op != rule.Eq && op != rule.Ne {
+		return lit, op
+	}
+	e := &lit.Elems[0]
+	if _, ok := e.Key.(*rule.Any); ok || e.Timeout != 0 || e.Comment != "" || len(e.Stmts) > 0 {
+		return lit, op
+	}
+	if lit.Key.Bitmask() && op == rule.Implicit {
+		op = rule.Eq
+	}
+	return e.Key, op
+}
+
+// canonical gives relations that mean the same one form.
+func canonical(m *rule.Match) {
+	t := m.Left.Type()
+	if m.Op == rule.Eq && !t.Bitmask() {
+		m.Op = rule.Implicit
+	}
+	b, ok := m.Left.(*rule.Binary)
+	if !ok || b.Op != '&' || t.Format != rule.IPv4Address && t.Format != rule.IPv6Address {
+		return
+	}
+	mask, ok := b.Right.(*rule.Value)
+	v, ok2 := m.Right.(*rule.Value)
+	if !ok || !ok2 || m.Op != rule.Implicit && m.Op != rule.Ne {
+		return
+	}
+	if n, ok := prefixLen(mask); ok {
+		m.Left, m.Right = b.Left, &rule.Prefix{Value: v, Len: n}
+	}
+}
+
+// vmap checks a verdict map.
+func (sc *scope) vmap(key, m *node, at Span) error {
+	k, err := sc.expr(key, nil, 0)
+	if err != nil {
+		return err
+	}
+	e, err := sc.mapTo(k, key, m, rule.VerdictType, 0)
+	if err != nil {
+		return err
+	}
+	sc.add(&rule.VMap{Key: k, Map: e})
+	return nil
+}
+
+// mapTo checks the map of a map expression; data is what it must lead to.
+func (sc *scope) mapTo(key rule.Expr, at, m *node, data *rule.Type, size int) (rule.Expr, error) {
+	if m.kind == nSetRef {
+		e, err := sc.setRef(key.Type(), m)
+		if err != nil {
+			return nil, err
+		}
+		ref := e.(*rule.SetRef)
+		if !sameType(sized(key), ref.Key) {
+			return nil, mismatch(at.at, m.at, key.Type(), ref.Key)
+		}
+		if data != nil && ref.Data != nil && !sameType(data, ref.Data) {
+			return nil, &Error{At: m.at, Msg: "datatype mismatch, expected " + typeDesc(data) + ", expression has type " + typeDesc(ref.Data)}
+		}
+		return ref, nil
+	}
+	if m.kind != nSet {
+		return nil, &Error{At: m.at, Msg: "Expression is not a map"}
+	}
+	if data != nil && data.Bits == 0 && size != 0 {
+		c := *data
+		c.Bits = size
+		data = &c
+	}
+	lit := &rule.SetLit{Key: sized(key), Data: data}
+	for _, k := range m.kids {
+		if k.kind != nMapping {
+			return nil, &Error{At: k.at, Msg: "unexpected set element expression, expected mapping"}
+		}
+		el, err := sc.element(lit.Key, data, k)
+		if err != nil {
+			return nil, err
+		}
+		lit.Elems = append(lit.Elems, *el)
+	}
+	if err := sc.arrange(lit, m); err != nil {
+		return nil, err
+	}
+	return lit, nil
+}
+
+// mapExpr checks `key map { ... }`, which leads to want.
+func (sc *scope) mapExpr(n *node, want *rule.Type) (rule.Expr, error) {
+	k, err := sc.expr(n.kids[0], nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	if want != nil {
+		size = want.Bits
+	}
+	m, err := sc.mapTo(k, n.kids[0], n.kids[1], want, size)
+	if err != nil {
+		return nil, err
+	}
+	return &rule.MapExpr{Key: k, Map: m}, nil
+}
+
+// assign checks `meta mark set 1` and its kin.
+func (sc *scope) assign(dst, v *node) error {
+	d, err := sc.expr(dst, nil, 0)
+	if err != nil {
+		return err
+	}
+	switch x := d.(type) {
+	case *rule.Meta:
+		if !x.Key.Settable() {
+			return &Error{At: dst.at, Msg: "meta " + x.Key.String() + " cannot be set"}
+		}
+	case *rule.CT:
+		if !x.Key.Settable() {
+			return &Error{At: dst.at, Msg: "ct " + x.Key.String() + " cannot be set"}
+		}
+	}
+	e, err := sc.expr(v, sized(d), d.Bits())
+	if err != nil {
+		return err
+	}
+	sc.add(&rule.Assign{Dst: d, Value: e})
+	return nil
+}
+
+func (sc *scope) log(l *rule.Log, at Span) error {
+	if l.Level == "warn" {
+		l.Level, l.HasLevel = "", false
+	}
+	if l.Group != nil && (l.HasLevel || l.Flags != 0) {
+		return &Error{At: at, Msg: "level and group are mutually exclusive"}
+	}
+	sc.add(l)
+	return nil
+}
+
+// objectRef checks the use of a named object.
+func (sc *scope) objectRef(k rule.ObjectKind, n *node) error {
+	s := &rule.ObjectRef{Kind: k}
+	if n.kind == nMap {
+		key, err := sc.expr(n.kids[0], nil, 0)
+		if err != nil {
+			return err
+		}
+		m, err := sc.mapTo(key, n.kids[0], n.kids[1], rule.StringType, 0)
+		if err != nil {
+			return err
+		}
+		s.Name = &rule.MapExpr{Key: key, Map: m}
+	} else {
+		if n.kind != nSymbol && n.kind != nString {
+			return &Error{At: n.at, Msg: "object name expected"}
+		}
+		s.Name = &rule.Value{T: rule.StringType, Data: []byte(n.text), N: len(n.text) * 8}
+	}
+	sc.add(s)
+	return nil
+}
+
+func (sc *scope) dup(addr, dev *node) error {
+	d := &rule.Dup{}
+	var err error
+	if sc.family == rule.Netdev {
+		d.Device, err = sc.expr(addr, rule.IfindexType, 32)
+	} else {
+		f := rule.IP
+		if sc.family == rule.IP6 {
+			f = rule.IP6
+		}
+		t := addrType(f)
+		d.Addr, err = sc.expr(addr, t, t.Bits)
+		if err == nil && dev != nil {
+			d.Device, err = sc.expr(dev, rule.IfindexType, 32)
+		}
+	}
+	sc.add(d)
+	return err
+}
+
+func (sc *scope) fwd(d *rule.Fwd, dev, addr *node) (err error) {
+	if d.Device, err = sc.expr(dev, rule.IfindexType, 32); err == nil && addr != nil {
+		t := addrType(d.Family)
+		d.Addr, err = sc.expr(addr, t, t.Bits)
+	}
+	sc.add(d)
+	return err
+}
+
+func addrType(f rule.Family) *rule.Type {
+	if f == rule.IP6 {
+		return rule.IPv6Type
+	}
+	return rule.IPv4Type
+}
+
+// rejectTypes are the types of the codes of reject.
+var rejectTypes = map[rule.RejectKind]*rule.Type{rule.RejectICMP: rule.ICMPCodeType, rule.RejectICMP6: rule.ICMPv6CodeType, rule.RejectICMPX: rule.ICMPXCodeType}
+
+func (sc *scope) reject(r *rule.Reject, code *node, at Span) error {
+	if code != nil {
+		v, err := sc.symbol(rejectTypes[r.Kind], 8, code)
+		if err != nil {
+			return err
+		}
+		r.Code = v.Data[0]
+		fam := map[rule.RejectKind]string{rule.RejectICMP: "ip", rule.RejectICMP6: "ip6"}[r.Kind]
+		if fam != "" {
+			if sc.net != "" && sc.net != fam {
+				return &Error{At: code.at, More: []Span{at}, Msg: "conflicting protocols specified: " + sc.net + " vs " + fam}
+			}
+			if err := sc.needNet(fam, at); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case r.Kind == rule.RejectTCPReset:
+		if err := sc.needTrans("tcp", at); err != nil {
+			return err
+		}
+	case code == nil:
+		r.Kind, r.Code = rule.RejectICMPX, 1
+		switch sc.net {
+		case "ip":
+			r.Kind, r.Code = rule.RejectICMP, 3
+		case "ip6":
+			r.Kind, r.Code = rule.RejectICMP6, 4
+		}
+	}
+	r.Explicit = !sc.defaultReject(r)
+	sc.ended = &at
+	sc.add(r)
+	return nil
+}
+
+// defaultReject reports whether nft lists r as `reject` alone.
+func (sc *scope) defaultReject(r *rule.Reject) bool {
+	switch r.Kind {
+	case rule.RejectICMP:
+		return r.Code == 3
+	case rule.RejectICMP6:
+		return r.Code == 4
+	case rule.RejectICMPX:
+		return r.Code == 1
+	}
+	return false
+}
+
+// nat checks snat, dnat, masquerade and redirect.
+func (sc *scope) nat(d *natDecl) (err error) {
+	n := d.nat
+	if !n.HasFamily {
+		switch {
+		case sc.family == rule.IP6, sc.net == "ip6":
+			n.Family = rule.IP6
+		case sc.family == rule.Inet && sc.net == "" && d.addr != nil:
+			n.Family, n.HasFamily = guessFamily(d.addr), true
+		}
+	}
+	if n.HasFamily && sc.family == rule.Inet {
+		if err := sc.needNet(n.Family.String(), d.at); err != nil {
+			return err
+		}
+	}
+	t := addrType(n.Family)
+	if d.addr != nil {
+		want := t
+		if n.Both || d.addr.kind == nMap && mapsToBoth(d.addr.kids[1]) {
+			n.Both = true
+			want = rule.ConcatOf(t, rule.InetServiceType)
+		}
+		if n.Addr, err = sc.expr(d.addr, want, want.Bits); err != nil {
+			return err
+		}
+	}
+	if d.port != nil {
+		if sc.trans == "" && !sc.portKnown() {
+			return &Error{At: d.port.at, More: []Span{d.at}, Msg: "transport protocol mapping is only valid after transport protocol match"}
+		}
+		if n.Port, err = sc.expr(d.port, rule.InetServiceType, 16); err != nil {
+			return err
+		}
+	}
+	at := d.at
+	sc.ended = &at
+	sc.add(n)
+	return nil
+}
+
+// portKnown reports whether a match says that there are ports, of one protocol or
+// another.
+func (sc *scope) portKnown() bool {
+	for _, s := range sc.stmts {
+		m, ok := s.(*rule.Match)
+		if !ok {
+			continue
+		}
+		switch e := m.Left.(type) {
+		case *rule.Meta:
+			if e.Key == rule.MetaL4Proto {
+				return true
+			}
+		case *rule.Payload:
+			if e.Field != nil && (e.Field.Name == "protocol" || e.Field.Name == "nexthdr" || e.Field.Header == "th") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func mapsToBoth(m *node) bool {
+	for _, k := range m.kids {
+		if k.kind == nMapping && k.kids[1].kind == nConcat {
+			return true
+		}
+	}
+	return false
+}
+
+// guessFamily tells the family of an address that is written.
+func guessFamily(n *node) rule.Family {
+	for len(n.kids) > 0 {
+		n = n.kids[len(n.kids)-1]
+	}
+	if addressValue(rule.IPv6Type, n.text) != nil {
+		return rule.IP6
+	}
+	return rule.IP
+}
+
+// update checks a change of a set from the packet path.
+func (sc *scope) update(u *rule.Update, ref, key, data *node, opts *elemOpts) error {
+	set := sc.ev.set(sc.family, sc.table, ref.text)
+	if set == nil {
+		return sc.ev.missing(ref.at)
+	}
+	k, err := sc.expr(key, set.Key, set.Key.Bits)
+	if err != nil {
+		return err
+	}
+	if !sameType(sized(k), set.Key) {
+		return mismatch(ref.at, key.at, set.Key, k.Type())
+	}
+	u.Key = k
+	if data != nil && set.Data != nil {
+		if u.Data, err = sc.expr(data, set.Data, set.Data.Bits); err != nil {
+			return err
+		}
+	}
+	if u.Stmts, err = sc.elemStmts(opts.stmts); err != nil {
+		return err
+	}
+	sc.add(u)
+	return nil
+}
+
+// meter checks a meter, which makes its set itself.
+func (sc *scope) meter(u *rule.Update, key *node, opts *elemOpts) error {
+	k, err := sc.expr(key, nil, 0)
+	if err != nil {
+		return err
+	}
+	u.Key = k
+	if u.Stmts, err = sc.elemStmts(opts.stmts); err != nil {
+		return err
+	}
+	sc.add(u)
+	return nil
+}
+
+// elemStmts checks the statements of an element.
+func (sc *scope) elemStmts(stmts []*stmt) ([]rule.Stmt, error) {
+	in := &scope{ev: sc.ev, family: sc.family, table: sc.table, elem: true}
+	for _, s := range stmts {
+		if err := s.eval(in); err != nil {
+			return nil, err
+		}
+	}
+	return in.stmts, nil
+}
+
+var one = big.NewInt(1)

@@ -1,0 +1,313 @@
+package lang
+
+import (
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// read reads a file; what is wrong is noted in s.errs.
+func (s *source) read(f *File, depth int) {
+	s.readIn(f, depth, s.globals())
+}
+
+// globals are the variables given by the caller.
+func (s *source) globals() *vars {
+	if s.vars == nil {
+		s.vars = &vars{names: map[string]*node{}}
+		for name, text := range s.opts.Define {
+			p := s.parser(&File{Name: "-D", Text: text}, 0, s.vars)
+			if n := p.try(p.initializer); n != nil {
+				s.vars.names[name] = n
+			}
+		}
+	}
+	return s.vars
+}
+
+func (s *source) parser(f *File, depth int, v *vars) *parser {
+	p := &parser{src: s, file: f, lex: lexer{text: f.Text}, depth: depth, vars: v}
+	return p
+}
+
+// try runs f from the first token on and returns nil after a syntax error.
+func (p *parser) try(f func() *node) (n *node) {
+	p.guard(func() { p.next(); n = f() })
+	return n
+}
+
+// guard runs f and notes the syntax error that ends it.
+func (p *parser) guard(f func()) (ok bool) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case syntax:
+			p.src.errs = append(p.src.errs, r.err)
+			ok = false
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return true
+}
+
+func (s *source) readIn(f *File, depth int, v *vars) {
+	s.files++
+	s.bytes += len(f.Text)
+	if s.files > maxFiles || s.bytes > maxSource {
+		s.fail(Span{f, 0, 0}, "too much source")
+		return
+	}
+	p := s.parser(f, depth, v)
+	p.next()
+	for {
+		p.newlines()
+		if p.tok.kind == tEOF || len(s.errs) >= maxErrors {
+			return
+		}
+		p.nest = 0
+		p.vars = v
+		if !p.guard(p.line) {
+			p.recoverLine()
+		}
+	}
+}
+
+// recoverLine goes to the end of the line that did not parse.
+func (p *parser) recoverLine() {
+	for p.tok.kind != tNewline && !p.is(";") && p.tok.kind != tEOF {
+		p.next()
+	}
+}
+
+// line reads a command, define or include with its end.
+func (p *parser) line() {
+	if len(p.src.parsed) > maxCommands {
+		p.failAt(p.span(p.tok), "too many commands")
+	}
+	if !p.common() {
+		p.commandLine()
+	}
+	if p.is("}") {
+		p.unexpected()
+	}
+	p.end()
+}
+
+// common reads what may stand in files and blocks alike; false: it is something else.
+func (p *parser) common() bool {
+	switch {
+	case p.accept("include"):
+		p.include()
+	case p.accept("define"), p.accept("redefine"):
+		again := p.last.text == "redefine"
+		t := p.word("string")
+		p.expect("=")
+		n := p.initializer()
+		if p.vars.names[t.text] != nil && !again {
+			p.failAt(p.span(t), "redefinition of symbol '%s'", t.text)
+		}
+		p.vars.names[t.text] = n
+	case p.accept("undefine"):
+		t := p.word("string")
+		if p.vars.names[t.text] == nil {
+			p.failAt(p.span(t), "undefined symbol '%s'", t.text)
+		}
+		delete(p.vars.names, t.text)
+	default:
+		return false
+	}
+	return true
+}
+
+// initializer reads the value of a define.
+func (p *parser) initializer() *node {
+	if p.is("{") {
+		return p.setNode(p.rhsElem)
+	}
+	if p.is("-") || p.tok.kind == tWord && isPriorityName(p.tok.text) {
+		return p.priorityText()
+	}
+	return p.rhsList()
+}
+
+func (p *parser) include() {
+	t := p.tok
+	if t.kind != tQuoted {
+		p.unexpected("quoted string")
+	}
+	p.next()
+	if p.depth+1 >= maxDepth {
+		p.failAt(p.span(t), "Include nested too deeply, max %d levels", maxDepth)
+	}
+	if p.src.opts.Include == nil {
+		p.failAt(p.span(t), "File not found: %s", t.text)
+	}
+	files, err := p.src.opts.Include(t.text)
+	if err != nil {
+		p.failAt(p.span(t), "%s", err.Error())
+	}
+	for i := range files {
+		p.src.readIn(&files[i], p.depth+1, p.vars)
+	}
+}
+
+// add notes a command.
+func (p *parser) add(c *command) {
+	if c.At.File == nil {
+		c.At = p.since(0)
+	}
+	p.src.parsed = append(p.src.parsed, c)
+}
+
+var verbs = map[string]Verb{"add": Add, "create": Create, "insert": Insert, "replace": Replace, "delete": Delete, "destroy": Destroy,
+	"reset": Reset, "list": List, "flush": Flush, "rename": Rename, "monitor": Monitor, "describe": Describe, "import": Import, "export": Export}
+
+// commandLine reads a command.
+func (p *parser) commandLine() {
+	start := p.tok.start
+	verb, written := verbs[p.tok.text]
+	if p.tok.kind != tWord {
+		p.unexpected()
+	}
+	if written {
+		p.next()
+	} else {
+		verb = Add
+		if !objectWord(p.tok.text) && p.tok.text != "element" && p.tok.text != "rule" {
+			p.unexpected()
+		}
+	}
+	switch verb {
+	case Add, Create, Insert, Replace:
+		p.adding(verb, start)
+	case Delete, Destroy:
+		p.deleting(verb, start)
+	case Reset, List, Flush:
+		p.listing(verb, start)
+	case Rename:
+		p.renaming(start)
+	case Monitor:
+		p.monitoring(start)
+	case Describe:
+		p.describing(start)
+	case Import, Export:
+		c := p.begin(verb, Ruleset)
+		p.accept("ruleset")
+		p.accept("vm", "json")
+		p.finish(c, start)
+	}
+}
+
+func objectWord(w string) bool {
+	switch w {
+	case "table", "chain", "set", "map", "flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "meter":
+		return true
+	}
+	return false
+}
+
+func (p *parser) begin(v Verb, k Kind) *command {
+	return &command{Command: Command{Verb: v, Kind: k, Family: rule.IP}}
+}
+
+func (p *parser) finish(c *command, start int) {
+	c.At = p.since(start)
+	p.add(c)
+}
+
+// family reads an optional family.
+func (p *parser) family(c *command) {
+	if p.tok.kind == tWord {
+		if f, ok := rule.ParseFamily(p.tok.text); ok {
+			c.Family, c.HasFamily = f, true
+			p.next()
+		}
+	}
+}
+
+// table reads [family] table.
+func (p *parser) tableSpec(c *command) {
+	p.family(c)
+	t := p.name()
+	c.Table, c.TableAt = t.text, p.span(t)
+}
+
+// named reads [family] table name.
+func (p *parser) named(c *command) {
+	p.tableSpec(c)
+	t := p.name()
+	c.Name, c.NameAt = t.text, p.span(t)
+}
+
+// objectKind reads the kind of a named object behind its first word.
+func (p *parser) objectKind() (rule.ObjectKind, bool) {
+	kinds := map[string]rule.ObjectKind{"counter": rule.CounterObject, "quota": rule.QuotaObject, "limit": rule.LimitObject,
+		"secmark": rule.SecmarkObject, "synproxy": rule.SynproxyObject}
+	if k, ok := kinds[p.tok.text]; ok && p.tok.kind == tWord {
+		p.next()
+		return k, true
+	}
+	if p.accept("ct") {
+		switch {
+		case p.accept("helper"):
+			return rule.CTHelperObject, true
+		case p.accept("timeout"):
+			return rule.CTTimeoutObject, true
+		case p.accept("expectation"):
+			return rule.CTExpectObject, true
+		}
+		p.unexpected("helper", "timeout", "expectation")
+	}
+	return 0, false
+}
+
+func (p *parser) renaming(start int) {
+	c := p.begin(Rename, Chain)
+	p.expect("chain")
+	p.named(c)
+	c.To = p.name().text
+	p.finish(c, start)
+}
+
+func (p *parser) monitoring(start int) {
+	c := p.begin(Monitor, Ruleset)
+	if p.accept("trace") {
+		c.Trace = true
+	} else {
+		if p.accept("new", "destroy") {
+			c.Event = p.last.text
+		}
+		if p.accept("tables", "chains", "rules", "sets", "elements", "ruleset") {
+			c.What = p.last.text
+		}
+	}
+	if p.accept("json") {
+		c.JSON = true
+	} else {
+		p.accept("vm")
+	}
+	p.finish(c, start)
+}
+
+func (p *parser) describing(start int) {
+	c := p.begin(Describe, Ruleset)
+	var n *node
+	if p.tok.kind == tWord {
+		n = &node{kind: nSymbol, text: p.tok.text, at: p.span(p.tok)}
+		if t := typeByName(p.tok.text); t != nil && p.peek().kind != tWord {
+			p.next()
+			c.Text = describeType(t)
+			p.finish(c, start)
+			return
+		}
+	}
+	n = p.primary()
+	c.check = func(*evaluator) error {
+		if n.kind != nLeaf {
+			return &Error{At: n.at, Msg: "cannot describe this"}
+		}
+		c.Text = describeExpr(n.expr)
+		return nil
+	}
+	p.finish(c, start)
+}

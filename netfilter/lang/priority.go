@@ -1,0 +1,162 @@
+package lang
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/knitnet/knit/core/hook"
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// A prio is a priority as it is written: a name, a number, or a name with a number
+// added.
+type prio struct {
+	at    Span
+	name  string
+	value int64
+}
+
+type prioName struct {
+	name  string
+	value int
+}
+
+// inetPriorities are those of ip, ip6, inet, arp and netdev, bridgePriorities those of
+// bridge.
+var (
+	inetPriorities = [...]prioName{{"raw", -300}, {"mangle", -150}, {"dstnat", -100}, {"filter", 0}, {"security", 50}, {"srcnat", 100}}
+
+	bridgePriorities = [...]prioName{{"dstnat", -300}, {"filter", -200}, {"out", 100}, {"srcnat", 300}}
+)
+
+func isPriorityName(s string) bool {
+	for _, n := range inetPriorities {
+		if n.name == s {
+			return true
+		}
+	}
+	return s == "out"
+}
+
+// priority reads `priority` and what follows it.
+func (p *parser) priority() prio {
+	if !p.is("priority") {
+		p.unexpected()
+	}
+	start := p.next().start
+	r := p.priorityValue()
+	r.at = p.since(start)
+	return r
+}
+
+func (p *parser) priorityValue() (r prio) {
+	if p.is("$") {
+		n := p.variable()
+		text := strings.TrimSpace(n.text)
+		q := p.src.parser(&File{Text: text}, 0, p.vars)
+		q.next()
+		return q.priorityValue()
+	}
+	sign := int64(1)
+	if p.accept("-") {
+		sign = -1
+	}
+	if p.tok.kind == tNumber {
+		r.value = sign * int64(p.number())
+		return r
+	}
+	r.name = p.word("string", "number").text
+	switch {
+	case p.accept("+"):
+		r.value = int64(p.number())
+	case p.accept("-"):
+		r.value = -int64(p.number())
+	}
+	return r
+}
+
+// priorityText reads a priority as the value of a define.
+func (p *parser) priorityText() *node {
+	start := p.tok.start
+	word := p.tok.text
+	p.priorityValue()
+	at := p.since(start)
+	text := p.file.Text[start:p.last.end]
+	if p.last.start == start {
+		text = word
+	}
+	return &node{kind: nSymbol, text: text, at: at, number: digit(text[len(text)-1]) && text[0] == '-'}
+}
+
+// resolve returns the number of a priority, which the family and hook decide.
+func (r prio) resolve(f rule.Family, h rule.Hook) (int64, bool) {
+	if r.name == "" {
+		return r.value, true
+	}
+	names := inetPriorities[:]
+	if f == rule.Bridge {
+		names = bridgePriorities[:]
+	}
+	for _, n := range names {
+		if n.name != r.name {
+			continue
+		}
+		if !priorityAllowed(n.name, f, h) {
+			return 0, false
+		}
+		return int64(n.value) + r.value, true
+	}
+	return 0, false
+}
+
+// priorityAllowed reports whether the name means anything at the hook.
+func priorityAllowed(name string, f rule.Family, h rule.Hook) bool {
+	switch f {
+	case rule.ARP, rule.Netdev:
+		return name == "filter"
+	case rule.Bridge:
+		switch name {
+		case "dstnat":
+			return h == rule.Prerouting
+		case "srcnat":
+			return h == rule.Postrouting
+		case "out":
+			return h == rule.Output
+		}
+		return true
+	}
+	switch {
+	case h == rule.Ingress || h == rule.Egress:
+		return name == "filter"
+	case name == "dstnat":
+		return h == rule.Prerouting || h == rule.Output
+	case name == "srcnat":
+		return h == rule.Postrouting || h == rule.Input
+	}
+	return true
+}
+
+// priorityString returns a priority as nft lists it.
+func priorityString(v hook.Priority, f rule.Family, h rule.Hook, numeric bool) string {
+	if numeric {
+		return strconv.Itoa(int(v))
+	}
+	names := inetPriorities[:]
+	if f == rule.Bridge {
+		names = bridgePriorities[:]
+	}
+	for _, n := range names {
+		if !priorityAllowed(n.name, f, h) {
+			continue
+		}
+		switch d := int(v) - n.value; {
+		case d == 0:
+			return n.name
+		case d > 0 && d <= 10:
+			return n.name + " + " + strconv.Itoa(d)
+		case d < 0 && d >= -10:
+			return n.name + " - " + strconv.Itoa(-d)
+		}
+	}
+	return strconv.Itoa(int(v))
+}

@@ -1,0 +1,192 @@
+package lang
+
+import (
+	"fmt"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// A scope is what a rule has said so far: its statements, and what they say about the
+// protocols of the packets that come so far.
+type scope struct {
+	ev     *evaluator
+	family rule.Family
+	table  string
+	at     Span // of the statement
+	stmts  []rule.Stmt
+	// link, net and trans are the headers that are known, by nft's names; "" is not.
+	link, net, trans string
+	// ended is the place of a statement behind which nothing counts.
+	ended *Span
+	elem  bool // an element of a set, not a rule: no dependencies
+}
+
+func (ev *evaluator) scope(f rule.Family, table string) *scope {
+	sc := &scope{ev: ev, family: f, table: table}
+	switch f {
+	case rule.IP, rule.IP6, rule.ARP:
+		sc.net = f.String()
+	case rule.Bridge:
+		sc.link = "ether"
+	}
+	return sc
+}
+
+func (sc *scope) add(s rule.Stmt) { sc.stmts = append(sc.stmts, s) }
+
+// depend adds the match that a header needs.
+func (sc *scope) depend(left rule.Expr, v uint64) {
+	if sc.elem {
+		return
+	}
+	m := &rule.Match{Left: left, Right: number(left.Type(), left.Bits(), v)}
+	sc.add(m)
+	sc.learn(m)
+}
+
+// need makes sure that a header is there: by what is known, or by a match.
+func (sc *scope) need(f *rule.Field, at Span) error {
+	h := f.Header
+	switch f.Base {
+	case rule.LinkHeader:
+		return sc.needLink(h, at)
+	case rule.NetworkHeader:
+		return sc.needNet(h, at)
+	case rule.TransportHeader:
+		return sc.needTrans(h, at)
+	}
+	return nil
+}
+
+func conflict(at Span, a, b string) error {
+	return &Error{At: at, Msg: fmt.Sprintf("conflicting protocols specified: %s vs. %s", a, b)}
+}
+
+func (sc *scope) needLink(h string, at Span) error {
+	if sc.link == "" {
+		sc.depend(&rule.Meta{Key: rule.MetaIiftype}, 0x100)
+		sc.link = "ether"
+	}
+	if h == "vlan" && sc.link != "vlan" {
+		sc.depend(&rule.Payload{Field: rule.HeaderByName("ether").Field("type")}, 0x8100)
+		sc.link, sc.net = "vlan", ""
+	}
+	return nil
+}
+
+var etherTypes = map[string]uint64{"ip": 0x800, "ip6": 0x86dd, "arp": 0x806}
+
+func (sc *scope) needNet(h string, at Span) error {
+	switch {
+	case sc.net == h:
+		return nil
+	case sc.net != "":
+		return conflict(at, sc.net, h)
+	case sc.family == rule.Inet:
+		switch h {
+		case "ip":
+			sc.depend(&rule.Meta{Key: rule.MetaNFProto}, 2)
+		case "ip6":
+			sc.depend(&rule.Meta{Key: rule.MetaNFProto}, 10)
+		default:
+			return conflict(at, "inet", h)
+		}
+	case sc.link == "vlan":
+		sc.depend(&rule.Payload{Field: rule.HeaderByName("vlan").Field("type")}, etherTypes[h])
+	default:
+		sc.depend(&rule.Meta{Key: rule.MetaProtocol}, etherTypes[h])
+	}
+	sc.net = h
+	return nil
+}
+
+var transports = map[string]uint64{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "dccp": 33, "esp": 50, "ah": 51, "icmpv6": 58, "comp": 108,
+	"sctp": 132, "udplite": 136}
+
+func (sc *scope) needTrans(h string, at Span) error {
+	switch {
+	case h == "th" || sc.trans == h:
+		return nil
+	case sc.trans != "":
+		return conflict(at, sc.trans, h)
+	}
+	if sc.net == "" {
+		var err error
+		switch h {
+		case "icmp", "igmp":
+			err = sc.needNet("ip", at)
+		case "icmpv6":
+			err = sc.needNet("ip6", at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	sc.depend(&rule.Meta{Key: rule.MetaL4Proto}, transports[h])
+	sc.trans = h
+	return nil
+}
+
+// learn takes over what a match says about headers.
+func (sc *scope) learn(m *rule.Match) {
+	v, ok := m.Right.(*rule.Value)
+	if !ok || m.Op != rule.Implicit && m.Op != rule.Eq || v.Wild {
+		return
+	}
+	link, net, trans := known(m.Left, v)
+	if link != "" {
+		sc.link = link
+	}
+	if net != "" {
+		sc.net = net
+	}
+	if trans != "" {
+		sc.trans = trans
+	}
+}
+
+// known returns the headers that an expression with a value tells of.
+func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
+	if len(v.Data) > 8 {
+		return "", "", ""
+	}
+	n := toUint(v)
+	switch e := left.(type) {
+	case *rule.Meta:
+		switch e.Key {
+		case rule.MetaIiftype, rule.MetaOiftype:
+			if n == 0x100 {
+				link = "ether"
+			}
+		case rule.MetaNFProto:
+			net = map[uint64]string{2: "ip", 10: "ip6"}[n]
+		case rule.MetaProtocol:
+			net = byNumber(etherTypes, n)
+		case rule.MetaL4Proto:
+			trans = byNumber(transports, n)
+		}
+	case *rule.Payload:
+		if e.Field == nil {
+			break
+		}
+		switch e.Field.Header + " " + e.Field.Name {
+		case "ether type", "vlan type":
+			net = byNumber(etherTypes, n)
+			if n == 0x8100 || n == 0x88a8 {
+				link = "vlan"
+			}
+		case "ip protocol", "ip6 nexthdr":
+			trans = byNumber(transports, n)
+		}
+	}
+	return link, net, trans
+}
+
+func byNumber(m map[string]uint64, n uint64) string {
+	for name, v := range m {
+		if v == n {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,258 @@
+package lang
+
+import (
+	"math/big"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// number returns v as a value of a type.
+func number(t *rule.Type, bits int, v uint64) *rule.Value {
+	return bigNumber(t, bits, new(big.Int).SetUint64(v))
+}
+
+func bigNumber(t *rule.Type, bits int, v *big.Int) *rule.Value {
+	data := make([]byte, (bits+7)/8)
+	if v.BitLen() <= len(data)*8 {
+		v.FillBytes(data)
+	}
+	return &rule.Value{T: t, N: bits, Data: data}
+}
+
+// toBig returns the number a value is.
+func toBig(v *rule.Value) *big.Int { return new(big.Int).SetBytes(v.Data) }
+
+// toUint returns the number a value of at most 64 bits is.
+func toUint(v *rule.Value) uint64 { return toBig(v).Uint64() }
+
+// symbol gives a word or number the meaning it has as a value of a type.
+func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
+	fail := func(msg string) (*rule.Value, error) { return nil, &Error{At: n.at, Msg: msg} }
+	if t.Format == rule.Text {
+		return sc.textValue(t, bits, n)
+	}
+	if v, ok := lookup(t, n.text); ok {
+		return number(t, bits, v), nil
+	}
+	switch t.Format {
+	case rule.IPv4Address, rule.IPv6Address:
+		if v := addressValue(t, n.text); v != nil {
+			return v, nil
+		}
+		if _, ok := parseInt(n.text); !ok || t.Format == rule.IPv6Address {
+			if _, err := netip.ParseAddr(n.text); err == nil {
+				return fail("Could not resolve hostname: Address family for hostname not supported")
+			}
+			return fail("Could not resolve hostname: Name or service not known")
+		}
+	case rule.LinkAddress:
+		return linkValue(t, bits, n)
+	case rule.Interface:
+		if sc.ev.src.opts.Env != nil {
+			if i, ok := sc.ev.src.opts.Env.InterfaceIndex(n.text); ok {
+				return number(t, bits, uint64(i)), nil
+			}
+		}
+		if v, ok := parseInt(n.text); ok && n.kind == nSymbol {
+			return bigNumber(t, bits, v), nil
+		}
+		return fail("Interface does not exist")
+	case rule.Service:
+		v, ok := parseInt(n.text)
+		switch {
+		case ok && v.BitLen() <= 16:
+			return bigNumber(t, bits, v), nil
+		case ok:
+			return fail("Service out of range")
+		}
+		if port, ok := services[n.text]; ok {
+			return number(t, bits, uint64(port)), nil
+		}
+		return fail("Could not resolve service: Servname not supported for ai_socktype")
+	case rule.Duration:
+		if d, ok := parseDuration(n.text); ok {
+			return number(t, bits, uint64(d/time.Millisecond)), nil
+		}
+		return fail("Could not parse relative time")
+	case rule.Time, rule.Hour, rule.Day:
+		if v, ok := clockValue(t, n.text); ok {
+			return number(t, bits, v), nil
+		}
+		return fail("Cannot parse " + map[rule.Format]string{rule.Time: "date", rule.Hour: "time", rule.Day: "day"}[t.Format])
+	case rule.ClassID:
+		if v, ok := parseClass(n.text); ok {
+			return number(t, bits, v), nil
+		}
+	}
+	v, ok := parseInt(n.text)
+	if t == rule.InetProtoType {
+		switch {
+		case ok && v.BitLen() > 8:
+			return fail("Protocol out of range")
+		case !ok:
+			return fail("Could not resolve protocol name")
+		}
+	}
+	switch {
+	case !ok && t == rule.UIDType:
+		if n.text == "root" {
+			return number(t, bits, 0), nil
+		}
+		return fail("User does not exist")
+	case !ok && t == rule.GIDType:
+		if n.text == "root" {
+			return number(t, bits, 0), nil
+		}
+		return fail("Group does not exist")
+	case !ok:
+		return fail("Could not parse " + t.Desc)
+	case v.BitLen() > bits:
+		limit := new(big.Int).Lsh(big.NewInt(1), uint(bits))
+		return fail("Value " + v.String() + " exceeds valid range 0-" + limit.Sub(limit, big.NewInt(1)).String())
+	}
+	return bigNumber(t, bits, v), nil
+}
+
+// lookup returns the value of a type's symbol, whose case matters little for days.
+func lookup(t *rule.Type, s string) (uint64, bool) {
+	if t.Format == rule.Day {
+		for _, y := range t.Symbols {
+			if len(s) >= 3 && strings.HasPrefix(strings.ToLower(y.Name), strings.ToLower(s)) {
+				return y.Value, true
+			}
+		}
+	}
+	return t.Lookup(s)
+}
+
+// parseInt reads a number as nft does: 0x for sixteen, 0 for eight.
+func parseInt(s string) (*big.Int, bool) {
+	if len(s) > 80 || s == "" || !digit(s[0]) {
+		return nil, false
+	}
+	base := 10
+	switch {
+	case strings.HasPrefix(s, "0x"), strings.HasPrefix(s, "0X"):
+		s, base = s[2:], 16
+	case s[0] == '0' && len(s) > 1:
+		base = 8
+	}
+	for i := range len(s) {
+		if !xdigit(s[i]) {
+			return nil, false
+		}
+	}
+	return new(big.Int).SetString(s, base)
+}
+
+func addressValue(t *rule.Type, s string) *rule.Value {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" || a.Is4() != (t.Format == rule.IPv4Address) {
+		return nil
+	}
+	return &rule.Value{T: t, N: t.Bits, Data: a.AsSlice()}
+}
+
+func linkValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
+	parts := strings.Split(n.text, ":")
+	if len(parts) == 1 {
+		if v, ok := parseInt(n.text); ok && v.BitLen() <= bits {
+			return bigNumber(t, bits, v), nil
+		}
+	}
+	data := make([]byte, 0, 6)
+	for _, p := range parts {
+		v, err := strconv.ParseUint(p, 16, 8)
+		if err != nil || len(data) == 6 {
+			return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
+		}
+		data = append(data, byte(v))
+	}
+	if len(data) != 6 {
+		return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
+	}
+	return &rule.Value{T: t, N: bits, Data: data}, nil
+}
+
+// textValue makes a string of fixed length.
+func (sc *scope) textValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
+	if bits == 0 {
+		return &rule.Value{T: t, N: len(n.text) * 8, Data: []byte(n.text), Wild: n.wild}, nil
+	}
+	size := bits / 8
+	if len(n.text) >= size {
+		return nil, &Error{At: n.at, Msg: "String exceeds maximum length of " + strconv.Itoa(size)}
+	}
+	if n.wild {
+		return &rule.Value{T: t, N: bits, Data: []byte(n.text), Wild: true}, nil
+	}
+	data := make([]byte, size)
+	copy(data, n.text)
+	return &rule.Value{T: t, N: bits, Data: data}, nil
+}
+
+func parseClass(s string) (uint64, bool) {
+	switch s {
+	case "none":
+		return 0, true
+	case "root":
+		return 0xffffffff, true
+	}
+	major, minor, ok := strings.Cut(s, ":")
+	if !ok {
+		return 0, false
+	}
+	part := func(s string) (uint64, bool) {
+		if s == "" {
+			return 0, true
+		}
+		v, err := strconv.ParseUint(s, 16, 16)
+		return v, err == nil
+	}
+	a, ok1 := part(major)
+	b, ok2 := part(minor)
+	return a<<16 | b, ok1 && ok2
+}
+
+// clockValue reads a date, an hour of the day or a day of the week. Dates are UTC.
+func clockValue(t *rule.Type, s string) (uint64, bool) {
+	switch t.Format {
+	case rule.Time:
+		for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+			if d, err := time.Parse(layout, s); err == nil && d.Unix() >= 0 {
+				return uint64(d.UnixNano()), true
+			}
+		}
+		if v, ok := parseInt(s); ok && v.BitLen() <= 33 {
+			return v.Uint64() * 1e9, true
+		}
+	case rule.Hour:
+		for _, layout := range []string{"15:04:05", "15:04"} {
+			if d, err := time.Parse(layout, s); err == nil {
+				return uint64(d.Hour()*3600 + d.Minute()*60 + d.Second()), true
+			}
+		}
+		if v, ok := parseInt(s); ok && v.BitLen() <= 32 {
+			return v.Uint64(), true
+		}
+	case rule.Day:
+		if v, ok := parseInt(s); ok && v.Cmp(big.NewInt(6)) <= 0 {
+			return v.Uint64(), true
+		}
+	}
+	return 0, false
+}
+
+// services are ports that rules call by name, of IANA's registry.
+var services = map[string]uint16{"tcpmux": 1, "echo": 7, "discard": 9, "systat": 11, "daytime": 13, "netstat": 15, "qotd": 17, "chargen": 19,
+	"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "time": 37, "whois": 43, "tacacs": 49, "domain": 53, "bootps": 67,
+	"bootpc": 68, "tftp": 69, "gopher": 70, "finger": 79, "http": 80, "kerberos": 88, "pop3": 110, "sunrpc": 111, "auth": 113, "nntp": 119,
+	"ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139, "imap2": 143, "snmp": 161, "snmp-trap": 162, "bgp": 179,
+	"irc": 194, "ldap": 389, "https": 443, "microsoft-ds": 445, "isakmp": 500, "exec": 512, "login": 513, "shell": 514, "syslog": 514,
+	"printer": 515, "rtsp": 554, "submission": 587, "ipp": 631, "ldaps": 636, "domain-s": 853, "rsync": 873, "ftps": 990, "imaps": 993,
+	"pop3s": 995, "socks": 1080, "openvpn": 1194, "l2f": 1701, "radius": 1812, "radius-acct": 1813, "mysql": 3306, "rtcp": 5005,
+	"sip": 5060, "sip-tls": 5061, "postgresql": 5432, "mdns": 5353, "x11": 6000, "http-alt": 8080}
