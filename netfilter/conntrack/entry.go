@@ -15,7 +15,7 @@ type entry struct {
 
 	mu    sync.Mutex // tcp, unreplied
 	tcp   tcpState
-	proto *protocol
+	proto protocol
 }
 
 // A node is an entry's place in the table, one for each direction.
@@ -26,7 +26,7 @@ type node struct {
 	dir  netfilter.Dir
 }
 
-func newEntry(orig, reply *netfilter.Tuple, proto *protocol) *entry {
+func newEntry(orig, reply *netfilter.Tuple, proto protocol) *entry {
 	e := &entry{proto: proto}
 	e.Tuples = [2]netfilter.Tuple{*orig, *reply}
 	e.Entry = e

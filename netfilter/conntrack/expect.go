@@ -63,6 +63,7 @@ func (t *tracker) Expect(x *netfilter.Expectation) error {
 	}
 	s.bySrv[k] = append(s.bySrv[k], &expected{x, t.clock.Now().Add(x.Timeout)})
 	s.n.Add(1)
+	t.stats.expectCreate.Inc()
 	return nil
 }
 
@@ -98,6 +99,7 @@ func (t *tracker) forget(over func(*expected) bool) {
 			}
 		}
 		s.n.Add(int32(len(left) - len(list)))
+		t.stats.expectDelete.Add(uint64(len(list) - len(left)))
 		if len(left) == 0 {
 			delete(s.bySrv, k)
 		} else {
@@ -117,6 +119,7 @@ func (t *tracker) foreseen(e *entry) bool {
 	if x == nil {
 		return false
 	}
+	t.stats.expectNew.Inc()
 	e.set(netfilter.Expected)
 	e.Master = x.Master
 	e.Mark.Store(x.Master.Mark.Load())

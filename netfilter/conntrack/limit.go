@@ -39,7 +39,9 @@ func (t *tracker) logFull(now clock.Time) {
 	if int64(now)-last < int64(logEvery) && last != 0 || !t.logged.CompareAndSwap(last, max(int64(now), 1)) {
 		return
 	}
-	t.log.Warn("nf_conntrack: table full, dropping packet")
+	if t.log != nil {
+		t.log.Warn("nf_conntrack: table full, dropping packet")
+	}
 }
 
 // kill ends a connection and reports whether this call did.
@@ -61,7 +63,7 @@ const (
 
 // armGC starts the search if it does not run: an empty table has no timer.
 func (t *tracker) armGC() {
-	if t.gcArmed.CompareAndSwap(false, true) {
+	if !t.closed.Load() && t.gcArmed.CompareAndSwap(false, true) {
 		t.gc.ResetAfter(gcEvery)
 	}
 }
@@ -77,7 +79,7 @@ func (t *tracker) collect(now clock.Time) {
 	for _, e := range over {
 		t.kill(e)
 	}
-	if t.table.count.Load() > 0 {
+	if t.table.count.Load() > 0 && !t.closed.Load() {
 		t.gc.ResetAfter(gcEvery)
 		return
 	}

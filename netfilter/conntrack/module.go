@@ -24,7 +24,9 @@ var Module = module.Spec{
 	Description: "connection tracking",
 	Author:      "the knit authors",
 	License:     "Apache-2.0",
-	Alias:       []string{"nf_conntrack-2", "nf_conntrack-10", "ip_conntrack"},
+	Alias:       []string{"nf_conntrack-2", "nf_conntrack-10", "ip_conntrack", "nfnetlink-subsys-1", "nfnetlink-subsys-2"},
+	Softdep:     module.Softdep{Pre: []string{"nf_defrag_ipv4", "nf_defrag_ipv6"}},
+	Exports:     []string{netfilter.TrackerSymbol},
 	Params: []module.Param{
 		module.Uint("hashsize", 65536, "buckets of the table").Range(uint64(stripes), uint64(1<<24)),
 		module.Bool("acct", false, "count packets and bytes of connections"),
@@ -41,13 +43,34 @@ func start(c *module.Context) error {
 	if err := c.Register(undo, err); err != nil {
 		return err
 	}
-	t := &tracker{net: n, clock: n.Clock, log: c.Log(), slot: slot, table: newTable(int(c.Uint("hashsize")))}
-	t.timeouts.init()
+	t := newTracker(n, slot, int(c.Uint("hashsize")))
+	t.log, t.users, t.requests = c.Log(), c.Users("user of connection tracking"), c
 	t.acct.Store(c.Bool("acct"))
+	c.Cleanup(t.close)
+	if err := t.publish(c); err != nil {
+		return err
+	}
+	return module.Export[netfilter.Tracker](c, netfilter.TrackerSymbol, t)
+}
+
+// newTracker returns a tracker with Linux's settings that nobody uses yet.
+func newTracker(n *network.Layer, slot packet.Slot[*entry], buckets int) *tracker {
+	t := &tracker{net: n, clock: n.Clock, slot: slot, table: newTable(buckets)}
+	t.timeouts.init()
 	t.loose.Store(true)
-	t.max.Store(int64(len(t.table.buckets)) * 4)
+	t.checksum.Store(true)
+	t.events.Store(true)
+	t.maxRetrans.Store(3)
+	t.max.Store(int64(len(t.table.buckets)))
 	t.expectMax.Store(1024)
 	t.gc.Init(t.clock, t.collect)
-	c.Cleanup(func() { t.gc.StopWait() })
-	return module.Export[netfilter.Tracker](c, netfilter.TrackerSymbol, t)
+	return t
+}
+
+// close ends what is left. Nobody adds connections any more: the hooks are gone and
+// no packet is inside them.
+func (t *tracker) close() {
+	t.closed.Store(true)
+	t.gc.StopWait()
+	t.flush(func(*netfilter.Conn) bool { return true })
 }

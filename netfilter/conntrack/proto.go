@@ -18,17 +18,65 @@ const (
 	fine    outcome = iota
 	invalid         // it does not belong to the connection
 	reopen          // the connection is over, and the packet begins another one
+	refused         // it ends a connection that never was
 )
 
-// A protocol knows the states of connections. Its functions are called with the
-// entry locked.
-type protocol struct {
-	name   string
-	number uint8 // 0: any other
-	// begin looks at the first packet; false: it cannot begin a connection.
-	begin func(t *tracker, e *entry, p *look) bool
-	// follow looks at each packet, the first one too.
-	follow func(t *tracker, e *entry, p *look) outcome
+// A protocol knows the states of connections. Its functions are called by a switch
+// and not through pointers, so that a look stays on the stack.
+type protocol uint8
+
+const (
+	genericProtocol protocol = iota
+	tcpProtocol
+	udpProtocol
+	icmpProtocol
+)
+
+// begin looks at the first packet; false: it cannot begin a connection.
+func (e *entry) begin(t *tracker, p *look) bool {
+	switch e.proto {
+	case tcpProtocol:
+		return beginTCP(t, e, p)
+	case udpProtocol:
+		e.tcp.since = p.now
+	case icmpProtocol:
+		return begins(&e.Tuples[netfilter.Original])
+	}
+	return true
+}
+
+// follow looks at each packet, the first one too. The entry is locked.
+func (e *entry) follow(t *tracker, p *look) outcome {
+	switch e.proto {
+	case tcpProtocol:
+		return followTCP(t, e, p)
+	case udpProtocol:
+		return followUDP(t, e, p)
+	case icmpProtocol:
+		if p.v == network.V6 {
+			e.renew(p.now, &t.timeouts.icmpv6)
+		} else {
+			e.renew(p.now, &t.timeouts.icmp)
+		}
+		return fine
+	}
+	e.followGeneric(t, p)
+	return fine
+}
+
+// followGeneric is for protocols without states. GRE has timeouts of its own.
+func (e *entry) followGeneric(t *tracker, p *look) {
+	switch {
+	case e.Tuples[netfilter.Original].Proto != protoGRE:
+		e.renew(p.now, &t.timeouts.generic)
+	case !e.Is(netfilter.SeenReply):
+		e.renew(p.now, &t.timeouts.gre)
+	default:
+		e.renew(p.now, &t.timeouts.greStream)
+		if e.set(netfilter.Assured) {
+			t.tell(netfilter.EventAssured, e)
+		}
+	}
 }
 
 // A look is a packet as protocols see it.
@@ -40,22 +88,23 @@ type look struct {
 	now clock.Time
 }
 
-// protocols returns the protocol of a number.
-func protocolOf(v network.Version, number uint8) *protocol {
+// protocolOf returns the protocol of a number.
+func protocolOf(v network.Version, number uint8) protocol {
 	switch {
 	case number == wire.ProtoTCP:
-		return &tcpProtocol
+		return tcpProtocol
 	case number == wire.ProtoUDP || number == protoUDPLite:
-		return &udpProtocol
+		return udpProtocol
 	case number == wire.ProtoICMP && v == network.V4, number == wire.ProtoICMPv6 && v == network.V6:
-		return &icmpProtocol
+		return icmpProtocol
 	}
-	return &genericProtocol
+	return genericProtocol
 }
 
 // Timeouts are the settings net.netfilter.nf_conntrack_*_timeout*, in nanoseconds.
 type timeouts struct {
 	generic, icmp, icmpv6, udp, udpStream atomic.Int64
+	gre, greStream                        atomic.Int64
 	tcp                                   [tcpStates]atomic.Int64
 	tcpRetrans, tcpUnack                  atomic.Int64
 }
@@ -73,6 +122,8 @@ func (t *timeouts) init() {
 	} {
 		set(&t.tcp[state], seconds)
 	}
+	set(&t.gre, 30)
+	set(&t.greStream, 180)
 	set(&t.tcpRetrans, 300)
 	set(&t.tcpUnack, 300)
 }
@@ -84,44 +135,18 @@ func (e *entry) renew(now clock.Time, d *atomic.Int64) {
 	}
 }
 
-var icmpProtocol = protocol{
-	name:  "icmp",
-	begin: func(_ *tracker, e *entry, _ *look) bool { return begins(&e.Tuples[netfilter.Original]) },
-	follow: func(t *tracker, e *entry, p *look) outcome {
-		d := &t.timeouts.icmp
-		if p.v == network.V6 {
-			d = &t.timeouts.icmpv6
-		}
-		e.renew(p.now, d)
-		return fine
-	},
-}
-
-var genericProtocol = protocol{
-	name:  "unknown",
-	begin: func(*tracker, *entry, *look) bool { return true },
-	follow: func(t *tracker, e *entry, p *look) outcome {
-		e.renew(p.now, &t.timeouts.generic)
-		return fine
-	},
-}
-
 // streamAfter is how old an exchange of datagrams must be to count as a stream: a
 // question and its answer are none.
 const streamAfter = 2 * time.Second
 
-var udpProtocol = protocol{
-	name:  "udp",
-	begin: func(_ *tracker, e *entry, p *look) bool { e.tcp.since = p.now; return true },
-	follow: func(t *tracker, e *entry, p *look) outcome {
-		if !e.Is(netfilter.SeenReply) || p.now < e.tcp.since.Add(streamAfter) {
-			e.renew(p.now, &t.timeouts.udp)
-			return fine
-		}
-		e.renew(p.now, &t.timeouts.udpStream)
-		if e.set(netfilter.Assured) {
-			t.tell(netfilter.EventAssured, e)
-		}
+func followUDP(t *tracker, e *entry, p *look) outcome {
+	if !e.Is(netfilter.SeenReply) || p.now < e.tcp.since.Add(streamAfter) {
+		e.renew(p.now, &t.timeouts.udp)
 		return fine
-	},
+	}
+	e.renew(p.now, &t.timeouts.udpStream)
+	if e.set(netfilter.Assured) {
+		t.tell(netfilter.EventAssured, e)
+	}
+	return fine
 }

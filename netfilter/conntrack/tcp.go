@@ -1,6 +1,8 @@
 package conntrack
 
 import (
+	"sync/atomic"
+
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/wire"
@@ -27,11 +29,13 @@ type side struct {
 type sideFlags uint8
 
 const (
-	scales  sideFlags = 1 << iota // it has offered window scaling
-	sacks                         // selective acknowledgements
-	finSent                       // it has sent a FIN
-	acked                         // maxAck is set
-	loose                         // nothing is known of it: let anything pass
+	scales     sideFlags = 1 << iota // it has offered window scaling
+	sacks                            // selective acknowledgements
+	finFirst                         // its FIN was the first
+	acked                            // maxAck is set
+	loose                            // nothing is known of it: let anything pass
+	unanswered                       // it has sent data that nobody has acknowledged
+	challenge                        // of a remembered SYN: it was answered with an ACK
 )
 
 // A tcpState is the state of a TCP connection.
@@ -44,7 +48,10 @@ type tcpState struct {
 	// Of the last segment, to recognise a repetition.
 	seq, ack, end uint32
 	window        uint16
-	since         clock.Time // UDP: when the exchange began
+	// Of the last segment if it was a SYN that is only remembered.
+	lastScale uint8
+	lastFlags sideFlags
+	since     clock.Time // UDP: when the exchange began
 }
 
 // A tcpSeg is a segment as tracking sees it. Its window is not scaled.
@@ -55,8 +62,6 @@ type tcpSeg struct {
 	kind          kind
 	opts          wire.TCPOptions
 }
-
-var tcpProtocol = protocol{name: "tcp", number: wire.ProtoTCP, begin: beginTCP, follow: followTCP}
 
 // readTCP reads the segment, without its data.
 func (p *look) readTCP(s *tcpSeg) bool {
@@ -100,28 +105,23 @@ func beginTCP(t *tracker, e *entry, p *look) bool {
 	if !p.readTCP(&s) {
 		return false
 	}
-	next := stateNone.next(netfilter.Original, s.kind)
-	switch {
-	case next >= tcpStates:
-		return false
-	case s.kind == kindSYN:
+	switch s.kind {
+	case kindSYN:
 		e.tcp.sides[0].open(&s)
 		return true
-	case !t.loose.Load() || s.kind != kindACK && s.kind != kindFIN:
-		return false
+	case kindACK, kindFIN:
+		if !t.loose.Load() || stateNone.next(netfilter.Original, s.kind) == bad {
+			return false
+		}
+		e.tcp.pickUp(&s)
+		return true
 	}
-	e.tcp.pickUp(&s)
-	return true
+	return false
 }
 
 // open takes the first SYN of a side.
 func (a *side) open(s *tcpSeg) {
-	*a = side{end: s.end, maxEnd: s.end, window: max(s.window, 1)}
-	a.takeOptions(s)
-}
-
-// takeOptions reads the options that only SYNs have.
-func (a *side) takeOptions(s *tcpSeg) {
+	*a = side{end: s.end, maxEnd: s.end, window: max(s.window, 1), flags: a.flags & finFirst}
 	if s.opts.Present.Has(wire.TCPHasWindowScale) {
 		a.flags |= scales
 		a.scale = min(s.opts.WindowScale, 14) // RFC 7323 §2.3
@@ -134,9 +134,9 @@ func (a *side) takeOptions(s *tcpSeg) {
 // pickUp begins in the middle of a connection. How windows are scaled cannot be
 // known any more, so it believes both ends.
 func (c *tcpState) pickUp(s *tcpSeg) {
-	a, b := &c.sides[0], &c.sides[1]
-	*a = side{end: s.end, maxEnd: s.end + max(s.window, 1), window: max(s.window, 1), maxAck: s.ack, flags: loose | acked}
-	*b = side{end: s.ack, maxEnd: s.ack + max(s.window, 1), window: 1, flags: loose}
+	w := max(s.window, 1)
+	c.sides[0] = side{end: s.end, maxEnd: s.end + w, window: w, flags: loose | sacks}
+	c.sides[1] = side{flags: loose | sacks}
 }
 
 func followTCP(t *tracker, e *entry, p *look) outcome {
@@ -147,95 +147,175 @@ func followTCP(t *tracker, e *entry, p *look) outcome {
 	c := &e.tcp
 	next := c.state.next(p.dir, s.kind)
 	switch {
+	case next == synSent && c.state >= timeWait && c.state <= closed:
+		if c.mayReopen(p.dir) {
+			return reopen
+		}
+		next = ignore
+	case next == timeWait && c.answersChallenge(p.dir, &s):
+		next = ignore
+	}
+	switch {
 	case next == bad:
 		return invalid
 	case next == ignore:
-		return c.remember(p.dir, &s)
-	case next == synSent && (c.state == timeWait || c.state == closed):
-		return c.mayReopen(p.dir, &s)
+		if c.accepts(p.dir, &s) {
+			next = c.resync(&s)
+			break
+		}
+		c.remember(p.dir, &s)
+		return fine
 	}
-	if s.kind == kindRST && !c.believeReset(p.dir, &s) {
+	held := true // against the window
+	if s.kind == kindRST {
+		switch c.judgeReset(t, e, p.dir, &s) {
+		case resetFalse:
+			return invalid
+		case resetDoubtful:
+			next = c.state
+		case resetAnswer:
+			held = false
+		}
+	}
+	if held && !c.inWindow(p.dir, &s) && !t.liberal.Load() {
 		return invalid
 	}
-	if !c.inWindow(p.dir, &s, t.liberal.Load()) {
-		return invalid
-	}
-	c.advance(t, e, p, &s, next)
-	return fine
+	return c.advance(t, e, p, &s, next)
+}
+
+// mayReopen reports whether a SYN begins a new connection in place of one that is
+// over: that has been closed by FINs, or reset by the same side. Its other end
+// judges the sequence number (RFC 9293 §3.6.1).
+func (c *tcpState) mayReopen(d netfilter.Dir) bool {
+	return (c.sides[0].flags|c.sides[1].flags)&finFirst != 0 || c.lastDir == d && c.kind == kindRST
 }
 
 // remember notes a segment that changes no state: its receiver answers it, and the
 // answer shows who is right.
-func (c *tcpState) remember(d netfilter.Dir, s *tcpSeg) outcome {
+func (c *tcpState) remember(d netfilter.Dir, s *tcpSeg) {
+	challenged := c.state == synSent && s.kind == kindACK || c.kind == kindSYN && d != c.lastDir && s.kind == kindACK
 	c.note(d, s)
-	return fine
-}
-
-// mayReopen lets a SYN begin anew after a connection has ended, unless it is an old
-// duplicate (RFC 9293 §3.6.1).
-func (c *tcpState) mayReopen(d netfilter.Dir, s *tcpSeg) outcome {
-	if c.state == closed || int32(s.seq-c.sides[d].end) > 0 || s.opts.Present.Has(wire.TCPHasTimestamps) {
-		return reopen
+	c.lastScale, c.lastFlags = 0, 0
+	if s.kind == kindSYN {
+		var a side
+		a.open(s)
+		c.lastScale, c.lastFlags = a.scale, a.flags
 	}
-	return invalid
+	if challenged {
+		c.lastFlags |= challenge
+	}
 }
 
-// believeReset holds a reset against what its sender can know: an attacker has to
-// guess the sequence number (RFC 5961 §3.2). One that answers a SYN has to
-// acknowledge it.
-func (c *tcpState) believeReset(d netfilter.Dir, s *tcpSeg) bool {
+// accepts reports whether a SYN-ACK shows that its sender has taken a SYN which was
+// only remembered: the host has forgotten the connection, and this is another one.
+func (c *tcpState) accepts(d netfilter.Dir, s *tcpSeg) bool {
+	return s.kind == kindSYNACK && c.kind == kindSYN && d != c.lastDir && s.ack == c.end
+}
+
+// resync makes the remembered SYN, which the other side has taken, the beginning of
+// the connection.
+func (c *tcpState) resync(*tcpSeg) state {
+	a, b := &c.sides[c.lastDir], &c.sides[1-c.lastDir]
+	w := max(uint32(c.window), 1)
+	*a = side{end: c.end, maxEnd: c.end, window: w, scale: c.lastScale, flags: c.lastFlags &^ challenge}
+	*b = side{}
+	c.state = synSent
+	return synRecv
+}
+
+// answersChallenge reports whether an ACK that seems to end LAST_ACK is the answer
+// to a SYN which was let through (RFC 5961 §4.2).
+func (c *tcpState) answersChallenge(d netfilter.Dir, s *tcpSeg) bool {
+	return c.state == lastAck && s.kind == kindACK && c.lastDir != d && c.kind == kindSYN
+}
+
+// What a reset can be.
+type resetKind uint8
+
+const (
+	resetTrue     resetKind = iota
+	resetFalse              // nobody who knows the connection has sent it
+	resetDoubtful           // in the window, but not exactly what its receiver expects
+	resetAnswer             // to a segment that was let through without a connection
+)
+
+// judgeReset holds a reset against what its sender can know. Its receiver believes
+// only the very sequence number that it expects next and answers others with a
+// challenge (RFC 5961 §3.2); those leave the connection as it is.
+func (c *tcpState) judgeReset(t *tracker, e *entry, d netfilter.Dir, s *tcpSeg) resetKind {
 	peer := &c.sides[1-d]
-	if c.state == synSent && d == netfilter.Reply {
-		return s.flags&tcpACK != 0 && s.ack == peer.end
+	if peer.flags&acked != 0 {
+		if after(peer.maxAck, s.seq) && !t.ignoreBadReset.Load() {
+			return resetFalse
+		}
+		exact := s.seq == peer.maxAck
+		follows := c.kind == kindACK && c.lastDir == d && s.seq == c.end // the last of a train
+		if c.state >= established && c.state <= lastAck && !exact && !follows {
+			return resetDoubtful
+		}
 	}
-	if peer.flags&acked == 0 {
-		return true
+	answers := e.Is(netfilter.SeenReply) && c.kind == kindSYN || !e.Is(netfilter.Assured) && c.kind == kindACK
+	if answers && c.lastDir != d && s.flags&tcpACK != 0 && s.ack == c.end {
+		return resetAnswer
 	}
-	return int32(s.seq-peer.maxAck) >= 0
+	return resetTrue
 }
 
 // advance moves the connection to its next state and renews its timeout.
-func (c *tcpState) advance(t *tracker, e *entry, p *look, s *tcpSeg, next state) {
+func (c *tcpState) advance(t *tracker, e *entry, p *look, s *tcpSeg, next state) outcome {
 	before := c.state
 	c.note(p.dir, s)
+	c.lastFlags = 0
 	c.state = next
-	if s.kind == kindFIN {
-		c.sides[p.dir].flags |= finSent
+	if next == finWait && before != next {
+		c.sides[p.dir].flags |= finFirst
 	}
-	if next != before && e.Is(netfilter.Confirmed) {
+	if next != before {
 		t.tell(netfilter.EventProtoInfo, e)
 	}
-	if next == established && before == synRecv || before == established && e.Is(netfilter.SeenReply) {
+	e.renew(p.now, c.timeout(t, e, s))
+	switch seen := e.Is(netfilter.SeenReply); {
+	case !seen && s.kind == kindRST && p.dir == netfilter.Reply:
+		return refused
+	case seen && next == established && (before == synRecv || before == established):
 		if e.set(netfilter.Assured) {
 			t.tell(netfilter.EventAssured, e)
 		}
 	}
-	d := &t.timeouts.tcp[next]
-	unanswered := c.sides[1-p.dir].flags&acked != 0 && c.sides[1-p.dir].maxAck != c.sides[p.dir].end
-	switch {
-	case c.repeats >= maxRepeats && t.timeouts.tcpRetrans.Load() < d.Load():
-		d = &t.timeouts.tcpRetrans
-	case s.kind == kindRST:
-		d = &t.timeouts.tcp[closed]
-	case unanswered && t.timeouts.tcpUnack.Load() < d.Load():
-		d = &t.timeouts.tcpUnack
-	case !e.Is(netfilter.SeenReply) && next == established && t.timeouts.tcpUnack.Load() < d.Load():
-		d = &t.timeouts.tcpUnack // picked up, and only one side was seen
-	}
-	e.renew(p.now, d)
+	return fine
 }
 
-// maxRepeats is how often a segment is repeated before its connection is thought
-// to be dead (net.netfilter.nf_conntrack_tcp_max_retrans).
-const maxRepeats = 3
+// timeout returns how long the connection lives without another segment: less when
+// something is wrong with it.
+func (c *tcpState) timeout(t *tracker, e *entry, s *tcpSeg) *atomic.Int64 {
+	all := &t.timeouts
+	d := &all.tcp[c.state]
+	shorter := func(x *atomic.Int64) bool { return x.Load() < d.Load() }
+	unacked := c.sides[0].flags&unanswered != 0 || c.sides[1].flags&unanswered != 0
+	switch {
+	case int64(c.repeats) >= t.maxRetrans.Load() && shorter(&all.tcpRetrans):
+		d = &all.tcpRetrans
+	case s.kind == kindRST:
+		d = &all.tcp[closed]
+	case unacked && shorter(&all.tcpUnack):
+		d = &all.tcpUnack
+	case c.window == 0 && shorter(&all.tcpRetrans):
+		d = &all.tcpRetrans
+	}
+	if !e.Is(netfilter.SeenReply) && c.state == established && shorter(&all.tcpUnack) {
+		d = &all.tcpUnack // picked up, and only one side was seen
+	}
+	return d
+}
 
 // note remembers a segment and counts repetitions.
 func (c *tcpState) note(d netfilter.Dir, s *tcpSeg) {
-	same := c.lastDir == d && c.seq == s.seq && c.ack == s.ack && c.end == s.end && c.window == uint16(s.window) && c.kind == s.kind
+	same := c.lastDir == d && c.seq == s.seq && c.ack == s.ack && c.end == s.end && c.window == uint16(s.window)
 	switch {
+	case s.kind != kindACK:
 	case !same:
 		c.repeats = 0
-	case s.kind == kindACK && c.repeats < 255:
+	case c.repeats < 255:
 		c.repeats++
 	}
 	c.lastDir, c.seq, c.ack, c.end, c.window, c.kind = d, s.seq, s.ack, s.end, uint16(s.window), s.kind

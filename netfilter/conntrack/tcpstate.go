@@ -76,51 +76,58 @@ func (s state) next(d netfilter.Dir, k kind) state {
 }
 
 // onSYN: a SYN begins a connection, again when it is repeated, also where an old
-// one has ended. Within a connection its receiver answers with a challenge ACK
-// (RFC 5961 §4).
+// one has ended. The opener may send one any time: its receiver answers with a
+// challenge ACK (RFC 5961 §4). The other side has no reason to.
 func (s state) onSYN(d netfilter.Dir) state {
+	reply := d == netfilter.Reply
 	switch s {
 	case stateNone:
+		if reply {
+			return bad
+		}
 		return synSent
 	case synSent:
-		if d == netfilter.Reply {
+		if reply {
 			return synSent2
 		}
 		return synSent
 	case synSent2:
 		return synSent2
-	case timeWait, closed:
+	case timeWait:
 		return synSent
+	case closed:
+		if reply {
+			return bad
+		}
+		return synSent
+	}
+	if reply {
+		return bad
 	}
 	return ignore
 }
 
+// onSYNACK: the second step of the handshake comes from the other side, or from
+// both if both have opened. Late ones of the other side are answered.
 func (s state) onSYNACK(d netfilter.Dir) state {
-	switch s {
-	case synSent:
-		if d == netfilter.Reply {
-			return synRecv
-		}
-		return bad
-	case synSent2:
+	switch {
+	case s == synSent2, s == synSent && d == netfilter.Reply, s == synRecv && d == netfilter.Original:
 		return synRecv
-	case stateNone:
+	case s == stateNone, d == netfilter.Original:
 		return bad
 	}
 	return ignore
 }
 
 // onFIN: the first FIN makes FIN_WAIT, the second LAST_ACK.
-func (s state) onFIN(d netfilter.Dir) state {
+func (s state) onFIN(netfilter.Dir) state {
 	switch s {
 	case synRecv, established:
 		return finWait
 	case finWait, closeWait, lastAck:
 		return lastAck
-	case timeWait:
-		return timeWait
-	case closed:
-		return closed
+	case timeWait, closed:
+		return s
 	}
 	return bad
 }
@@ -128,18 +135,20 @@ func (s state) onFIN(d netfilter.Dir) state {
 // onACK: an ACK completes the handshake if it is the opener's, and acknowledges
 // FINs.
 func (s state) onACK(d netfilter.Dir) state {
+	reply := d == netfilter.Reply
 	switch s {
 	case stateNone: // picked up in the middle
+		if reply {
+			return bad
+		}
 		return established
-	case synSent:
-		if d == netfilter.Reply {
+	case synSent, synSent2:
+		if reply {
 			return ignore // of an old connection; the opener will reset it
 		}
 		return bad
-	case synSent2:
-		return bad
 	case synRecv:
-		if d == netfilter.Reply {
+		if reply {
 			return synRecv
 		}
 		return established

@@ -44,6 +44,15 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 		return true
 	}
 	p.off = off
+	if untracked(&tuple) {
+		p.pkt.Track = uint8(netfilter.Untracked)
+		return true
+	}
+	if !t.sound(p, &tuple) {
+		t.stats.invalid.Inc()
+		t.stats.icmpError.Inc()
+		return true
+	}
 	if isICMPError(&tuple) {
 		t.relate(p, zone)
 		return true
@@ -72,6 +81,10 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 		case invalid:
 			t.stats.invalid.Inc()
 			return true
+		case refused:
+			t.accept(p, n)
+			t.kill(n.e)
+			return true
 		case reopen:
 			t.kill(n.e)
 			r.node = nil
@@ -82,7 +95,7 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 func (t *tracker) follow(p *look, e *entry) outcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.proto.follow(t, e, p)
+	return e.follow(t, p)
 }
 
 // accept makes the packet one of the connection.
@@ -131,7 +144,7 @@ func (t *tracker) begin(p *look, tuple *netfilter.Tuple) bool {
 	}
 	e := newEntry(tuple, &reply, protocolOf(p.v, tuple.Proto))
 	p.dir = netfilter.Original
-	if !e.proto.begin(t, e, p) || e.proto.follow(t, e, p) != fine {
+	if !e.begin(t, p) || e.follow(t, p) != fine {
 		t.stats.invalid.Inc()
 		return true
 	}
@@ -139,9 +152,7 @@ func (t *tracker) begin(p *look, tuple *netfilter.Tuple) bool {
 	if t.foreseen(e) {
 		info = netfilter.Related
 	}
-	if t.acct.Load() {
-		e.Acct = new([2]netfilter.Acct)
-	}
+	t.prepare(e, p.now)
 	t.count(e, netfilter.Original, p.pkt)
 	t.set(p.pkt, e, info)
 	return true
@@ -167,9 +178,9 @@ func (t *tracker) confirm(q *packet.Queue) {
 // one connection if their protocol allows; else the packet is lost, as Linux has it.
 func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
 	now := t.clock.Now()
-	e.ID = t.ids.Add(1)
 	clash := t.table.insert(e, now)
 	if clash == nil {
+		t.stats.insert.Inc()
 		t.armGC()
 		kind := netfilter.EventNew
 		if e.Is(netfilter.Expected) {
@@ -178,7 +189,7 @@ func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
 		t.tell(kind, e)
 		return true
 	}
-	if e.proto != &udpProtocol || clash.dir != netfilter.Original || clash.e.Tuples != e.Tuples {
+	if e.proto != udpProtocol || clash.dir != netfilter.Original || clash.e.Tuples != e.Tuples {
 		return false
 	}
 	t.stats.clash.Inc()
@@ -213,8 +224,11 @@ func (t *tracker) relate(p *look, zone uint16) {
 	if ok {
 		n = t.table.find(&back, p.now)
 	}
-	if n == nil {
+	// Who gets the error must be who has sent the quoted packet: nobody else is
+	// entitled to errors about it.
+	if n == nil || destination(p) != inner.Src {
 		t.stats.invalid.Inc()
+		t.stats.icmpError.Inc()
 		return
 	}
 	// The quoted packet went the other way: the error belongs to the direction of the
@@ -224,6 +238,29 @@ func (t *tracker) relate(p *look, zone uint16) {
 		info = netfilter.RelatedReply
 	}
 	t.set(p.pkt, n.e, info)
+}
+
+// destination returns where a packet goes, as tuples have it.
+func destination(p *look) (a [16]byte) {
+	if p.v == network.V4 {
+		copy(a[:4], p.pkt.Head()[16:20])
+		return a
+	}
+	return [16]byte(p.pkt.Head()[24:40])
+}
+
+// untracked reports whether a message is of neighbour discovery or of multicast
+// listeners: those are no part of any connection, and rules must be able to tell
+// them from what is invalid.
+func untracked(t *netfilter.Tuple) bool {
+	if t.Proto != wire.ProtoICMPv6 || t.Version != network.V6 {
+		return false
+	}
+	switch t.DstPort >> 8 {
+	case 130, 131, 132, 133, 134, 135, 136, 143:
+		return true
+	}
+	return false
 }
 
 // maxQuote is how much of an ICMP error is looked at: the headers and the part of

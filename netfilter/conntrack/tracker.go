@@ -7,6 +7,7 @@ import (
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/hook"
 	"github.com/knitnet/knit/core/klog"
+	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/netfilter"
@@ -24,9 +25,14 @@ type tracker struct {
 	ids      atomic.Uint32
 	stats    counters
 
-	acct, loose, liberal atomic.Bool
-	max, expectMax       atomic.Int64
-	logged               atomic.Int64 // when the full table was last reported
+	users    *module.Users   // nil in tests of this package alone
+	requests *module.Context // the same
+
+	acct, loose, liberal, checksum, timestamp, events atomic.Bool
+	ignoreBadReset                                    atomic.Bool
+	max, expectMax, maxRetrans                        atomic.Int64
+	logged                                            atomic.Int64 // when the full table was last reported
+	closed                                            atomic.Bool
 
 	zones sync.Map // uint16 -> *entry, templates
 
@@ -52,7 +58,8 @@ type tracker struct {
 
 // counters are those of /proc/net/stat/nf_conntrack.
 type counters struct {
-	invalid, drop, earlyDrop, insertFailed, clash stat.Counter
+	invalid, drop, earlyDrop, insert, insertFailed, clash    stat.Counter
+	expectNew, expectCreate, expectDelete, icmpError, search stat.Counter
 }
 
 // Of implements netfilter.Tracker.
@@ -82,7 +89,7 @@ func (t *tracker) SetZone(pkt *packet.Packet, zone uint16) bool {
 	}
 	tmpl, ok := t.zones.Load(zone)
 	if !ok {
-		fresh := newEntry(&netfilter.Tuple{Zone: zone}, &netfilter.Tuple{Zone: zone}, &genericProtocol)
+		fresh := newEntry(&netfilter.Tuple{Zone: zone}, &netfilter.Tuple{Zone: zone}, genericProtocol)
 		fresh.set(netfilter.Template)
 		tmpl, _ = t.zones.LoadOrStore(zone, fresh)
 	}
@@ -132,6 +139,23 @@ func (t *tracker) Each(f func(*netfilter.Conn) bool) {
 	t.table.each(0, len(t.table.buckets), func(e *entry) bool { return e.dead(now) || f(&e.Conn) })
 }
 
+// flush ends the connections that f chooses and returns how many.
+func (t *tracker) flush(f func(*netfilter.Conn) bool) (n int) {
+	var over []*entry
+	t.table.each(0, len(t.table.buckets), func(e *entry) bool {
+		if f(&e.Conn) {
+			over = append(over, e)
+		}
+		return true
+	})
+	for _, e := range over {
+		if t.kill(e) {
+			n++
+		}
+	}
+	return n
+}
+
 // Delete implements netfilter.Tracker.
 func (t *tracker) Delete(c *netfilter.Conn) bool { return t.kill(entryOf(c)) }
 
@@ -167,7 +191,7 @@ func (t *tracker) unwatch(p *func(netfilter.Event)) {
 
 func (t *tracker) tell(kind netfilter.EventKind, e *entry) {
 	list := t.watchers.list.Load()
-	if list == nil {
+	if list == nil || !e.Is(netfilter.Confirmed) && kind&(netfilter.EventNew|netfilter.EventRelated) == 0 {
 		return
 	}
 	for _, f := range *list {
@@ -175,8 +199,11 @@ func (t *tracker) tell(kind netfilter.EventKind, e *entry) {
 	}
 }
 
-// Hold implements netfilter.Tracker.
+// Hold implements netfilter.Tracker. While anybody holds it the module stays.
 func (t *tracker) Hold() (release func()) {
+	if t.users != nil && !t.users.Get() {
+		return func() {} // on its way out
+	}
 	h := &t.hooks
 	h.Lock()
 	defer h.Unlock()
@@ -191,6 +218,9 @@ func (t *tracker) Hold() (release func()) {
 
 func (t *tracker) release() {
 	h := &t.hooks
+	if t.users != nil {
+		defer t.users.Put()
+	}
 	h.Lock()
 	defer h.Unlock()
 	if h.users--; h.users > 0 {

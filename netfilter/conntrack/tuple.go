@@ -122,6 +122,7 @@ func quotedPorts(b []byte, t *netfilter.Tuple) bool {
 // Protocols that package wire has no name for.
 const (
 	protoDCCP    = 33
+	protoGRE     = 47
 	protoSCTP    = 132
 	protoUDPLite = 136
 )

@@ -6,101 +6,133 @@ import "github.com/knitnet/knit/netfilter"
 // retransmissions and reordering.
 const maxAckWindow = 66000
 
+// A claim is what a segment says about the streams of both ends.
+type claim struct {
+	seq, end  uint32
+	ack, sack uint32 // sack: the highest octet that it acknowledges
+	window    uint32 // scaled
+	acks      bool   // ack counts
+}
+
 // inWindow holds a segment against what both ends have sent and offered, as van
 // Rooij's "Real Stateful TCP Packet Filtering" derives it, and takes in what it
-// says. For data octets from s to e of side a, with the other side b:
+// says. For octets from seq to end of side a, with the other side b:
 //
-//	I    s      <= a.maxEnd      b has offered the room
-//	II   e      >= a.end - b.window   it is not older than a window
-//	III  ack    <= b.end         it acknowledges what was sent
-//	IV   ack    >= b.end - MAXACKWINDOW
-func (c *tcpState) inWindow(d netfilter.Dir, s *tcpSeg, liberal bool) bool {
+//	I    seq <= a.maxEnd                b has offered the room
+//	II   end >= a.end - b.window        it is not older than a window
+//	III  sack <= b.end                  it acknowledges what was sent
+//	IV   sack >= b.end - max(a.window, maxAckWindow)
+//
+// A segment of a side that was picked up in the middle always passes: how its
+// windows are scaled is not known.
+func (c *tcpState) inWindow(d netfilter.Dir, s *tcpSeg) bool {
 	a, b := &c.sides[d], &c.sides[1-d]
-	if s.flags&tcpSYN != 0 {
-		return c.synInWindow(d, s)
-	}
-	ack, sack := s.ack, s.ack
-	if s.flags&tcpACK == 0 {
-		ack, sack = b.end, b.end // a reset without: nothing to hold against
-	} else if a.flags&sacks != 0 && b.flags&sacks != 0 {
-		sack = highestSACK(s)
-	}
-	if s.flags&tcpRST != 0 && s.seq == 0 && c.state == synSent {
-		s.seq, s.end = a.end, a.end // a reset by a host that knows no connection
-	}
-	if a.flags&loose == 0 && a.maxEnd == 0 && a.end == 0 { // its first segment is not its SYN
-		a.end, a.maxEnd, a.window = s.end, s.end+1, max(s.window, 1)
-	}
-	if b.flags&loose != 0 && after(sack, b.end) {
-		b.end = sack
-	}
-	window := s.window << a.scaleFor(b)
-	if !c.within(a, b, s, ack, sack, window) {
-		if !liberal {
-			return false
+	k := c.claimOf(a, b, s)
+	switch {
+	case a.window == 0:
+		if c.meet(a, b, s, &k) {
+			return true
 		}
+	case s.flags&tcpSYN != 0 && after(s.end, a.end) && c.opening(d):
+		// It has given up its first attempt and begins anew.
+		if c.meet(a, b, s, &k) {
+			return true
+		}
+	case b.window == 0 && s.flags&tcpACK != 0:
+		b.end, b.maxEnd = k.sack, k.sack // of b nothing was seen yet
 	}
-	c.take(a, b, s, ack, sack, window)
+	if !a.within(b, &k) && a.flags&loose == 0 {
+		return false
+	}
+	a.take(b, s, &k)
 	return true
 }
 
-// scaleFor is a's shift count, which counts only if both sides scale.
-func (a *side) scaleFor(b *side) uint8 {
-	if a.flags&scales != 0 && b.flags&scales != 0 {
+// opening reports whether d may still choose its first sequence number.
+func (c *tcpState) opening(d netfilter.Dir) bool {
+	return c.state == synSent && d == netfilter.Original || c.state == synRecv && d == netfilter.Reply
+}
+
+func (c *tcpState) claimOf(a, b *side, s *tcpSeg) claim {
+	k := claim{seq: s.seq, end: s.end, ack: s.ack, sack: s.ack, window: s.window, acks: s.flags&tcpACK != 0}
+	if s.flags&tcpRST != 0 && s.ack == 0 {
+		k.acks = false // some stacks set the flag and no number
+	}
+	if s.flags&tcpSYN == 0 { // a SYN's window is never scaled (RFC 7323 §2.2)
+		k.window <<= a.shift(b)
+	}
+	switch {
+	case !k.acks:
+		k.ack, k.sack = b.end, b.end
+	case a.flags&b.flags&sacks != 0:
+		k.sack = highestSACK(s)
+	}
+	if s.flags&tcpRST != 0 && s.seq == 0 && c.state == synSent {
+		k.seq, k.end = a.end, a.end // by a host that knows no connection
+	}
+	return k
+}
+
+// shift is a's shift count, which counts only if both sides scale.
+func (a *side) shift(b *side) uint8 {
+	if a.flags&b.flags&scales != 0 {
 		return a.scale
 	}
 	return 0
 }
 
-func (c *tcpState) within(a, b *side, s *tcpSeg, ack, sack, window uint32) bool {
-	if a.flags&loose != 0 || b.flags&loose != 0 {
-		return true
+// meet takes the first segment of side a, and reports whether there is nothing to
+// hold it against.
+func (c *tcpState) meet(a, b *side, s *tcpSeg, k *claim) bool {
+	if s.flags&tcpSYN != 0 {
+		a.open(s)
+		if s.flags&tcpACK == 0 { // both sides open at once
+			return true
+		}
+		return false
 	}
-	room := max(b.window, maxAckWindow)
-	return !after(s.seq, a.maxEnd+1) &&
-		!after(a.end-b.window-1, s.end) &&
-		!after(sack, b.end) &&
-		!after(b.end-room, ack)
+	// The beginning was not seen.
+	a.end, a.window = s.end, max(k.window, 1)
+	a.maxEnd = a.end + a.window
+	switch {
+	case b.window == 0:
+		b.end, b.maxEnd = k.sack, k.sack
+	case k.sack == b.end+1:
+		b.end++ // the answer to a keep-alive probe
+	}
+	return false
+}
+
+// within reports whether a segment of side a passes the four bounds.
+func (a *side) within(b *side, k *claim) bool {
+	return !after(k.seq, a.maxEnd) &&
+		(b.window == 0 || !after(a.end-b.window, k.end)) &&
+		!after(k.sack, b.end) &&
+		!after(b.end-max(a.window, maxAckWindow), k.sack)
 }
 
 // take takes in what a segment of side a says.
-func (c *tcpState) take(a, b *side, s *tcpSeg, ack, sack, window uint32) {
-	a.window = max(a.window, window+(sack-ack))
-	if after(s.end, a.end) {
-		a.end = s.end
+func (a *side) take(b *side, s *tcpSeg, k *claim) {
+	a.window = max(a.window, k.window+(k.sack-k.ack))
+	if after(k.end, a.end) {
+		a.end = k.end
+		a.flags |= unanswered
 	}
-	if s.flags&tcpACK != 0 {
-		if a.flags&acked == 0 || after(ack, a.maxAck) {
-			a.maxAck, a.flags = ack, a.flags|acked
-		}
-		if limit := sack + max(window, 1); after(limit, b.maxEnd) {
-			b.maxEnd = limit
-		}
+	if k.acks && (a.flags&acked == 0 || after(k.ack, a.maxAck)) {
+		a.maxAck, a.flags = k.ack, a.flags|acked
 	}
-	if after(s.end, a.maxEnd) && (a.flags|b.flags)&loose != 0 {
-		a.maxEnd = s.end
+	if b.window != 0 && after(k.end, a.maxEnd) {
+		b.window += k.end - a.maxEnd
 	}
-}
-
-// synInWindow takes in a SYN. The second one, of the other side, has to acknowledge
-// the first if it acknowledges anything.
-func (c *tcpState) synInWindow(d netfilter.Dir, s *tcpSeg) bool {
-	a, b := &c.sides[d], &c.sides[1-d]
-	if s.flags&tcpACK != 0 && b.flags&loose == 0 && (after(s.ack, b.end) || s.ack == b.end-1) && s.ack != b.end {
-		return false
-	}
-	if a.flags&loose != 0 || a.maxEnd == 0 || s.kind == kindSYN || c.state == synSent || c.state == synSent2 {
-		a.open(s)
-		a.maxEnd = s.end + b.window
-	}
-	if s.flags&tcpACK != 0 {
-		a.maxAck, a.flags = s.ack, a.flags|acked
-		b.maxEnd = s.ack + max(s.window, 1) // a SYN's window is not scaled (RFC 7323 §2.2)
-		if a.flags&scales == 0 || b.flags&scales == 0 {
-			a.scale, b.scale = 0, 0
+	if limit := k.sack + k.window; after(limit, b.maxEnd-1) {
+		b.maxEnd = limit
+		if k.window == 0 {
+			b.maxEnd++ // room for a probe
 		}
 	}
-	return true
+	if k.ack == b.end {
+		b.flags &^= unanswered
+	}
 }
 
 // highestSACK returns the right edge of the highest block, or the ACK.

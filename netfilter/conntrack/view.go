@@ -1,0 +1,122 @@
+package conntrack
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/wire"
+)
+
+// Snapshot implements netfilter.ConnTable.
+func (t *tracker) Snapshot(c *netfilter.Conn) netfilter.ConnView {
+	e, now := entryOf(c), t.clock.Now()
+	v := netfilter.ConnView{
+		Tuples: c.Tuples, Status: c.Status.Load(), Mark: c.Mark.Load(), ID: c.ID, Use: 1,
+		Timeout: max(0, int64(clock.Time(c.Deadline.Load()).Sub(now)/time.Second)),
+	}
+	if e.proto == tcpProtocol {
+		e.mu.Lock()
+		v.State = e.tcp.state.String()
+		e.mu.Unlock()
+	}
+	if h := c.Helper.Load(); h != nil {
+		v.Helper = h.Name
+	}
+	if a := c.Acct; a != nil {
+		v.Acct = new(netfilter.ConnAcct)
+		for d := range a {
+			v.Acct.Packets[d], v.Acct.Bytes[d] = a[d].Packets.Load(), a[d].Bytes.Load()
+		}
+	}
+	if m := c.More.Load(); m != nil {
+		v.Label = [2]uint64{m.Label[0].Load(), m.Label[1].Load()}
+		if m.Start != 0 {
+			age := now.Sub(m.Start)
+			v.Start, v.Age = t.clock.Wall().Add(-age).UnixNano(), int64(age/time.Second)
+		}
+	}
+	return v
+}
+
+// Insert implements netfilter.ConnTable. EINVAL: its tuples cannot be of one
+// connection; ENOMEM: the table is full.
+func (t *tracker) Insert(v *netfilter.ConnView) error {
+	orig, reply := v.Tuples[netfilter.Original], v.Tuples[netfilter.Reply]
+	if _, ok := invert(&orig); !ok || orig.Proto != reply.Proto || orig.Version != reply.Version || orig.Zone != reply.Zone {
+		return fmt.Errorf("conntrack: %w", syscall.EINVAL)
+	}
+	e := newEntry(&orig, &reply, protocolOf(orig.Version, orig.Proto))
+	if orig.Proto == wire.ProtoTCP {
+		s := slices.Index(stateNames[:], v.State)
+		if s < 0 {
+			return fmt.Errorf("conntrack: TCP state %q: %w", v.State, syscall.EINVAL)
+		}
+		e.tcp.state = state(s)
+		e.tcp.sides[0].flags, e.tcp.sides[1].flags = loose|sacks, loose|sacks
+	}
+	if !t.room(&orig) {
+		t.stats.drop.Inc()
+		return fmt.Errorf("conntrack: the table is full: %w", syscall.ENOMEM)
+	}
+	now := t.clock.Now()
+	e.Deadline.Store(int64(now.Add(time.Duration(v.Timeout) * time.Second)))
+	e.Mark.Store(v.Mark)
+	e.set(v.Status & (netfilter.SeenReply | netfilter.Assured | netfilter.Fixed))
+	e.set(netfilter.SrcDone | netfilter.DstDone) // NAT leaves it alone
+	t.prepare(e, now)
+	if t.table.insert(e, now) != nil {
+		return fmt.Errorf("conntrack: %w", syscall.EEXIST)
+	}
+	t.stats.insert.Inc()
+	t.armGC()
+	t.tell(netfilter.EventNew, e)
+	return nil
+}
+
+// prepare gives a new connection what the settings ask for.
+func (t *tracker) prepare(e *entry, now clock.Time) {
+	e.ID = t.ids.Add(1)
+	if t.acct.Load() {
+		e.Acct = new([2]netfilter.Acct)
+	}
+	if t.timestamp.Load() {
+		e.Extra().Start = max(now, 1)
+	}
+}
+
+// SetTimeout implements netfilter.ConnTable.
+func (t *tracker) SetTimeout(c *netfilter.Conn, d time.Duration) {
+	c.Deadline.Store(int64(t.clock.Now().Add(d)))
+}
+
+// EachExpectation implements netfilter.ConnTable.
+func (t *tracker) EachExpectation(f func(x *netfilter.Expectation, until int64) bool) {
+	s := &t.expects
+	s.mu.Lock()
+	t.sweep(t.clock.Now())
+	var all []*expected
+	for _, list := range s.bySrv {
+		all = append(all, list...)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b *expected) int { return int(a.until - b.until) })
+	for _, x := range all {
+		if !f(x.Expectation, int64(x.until)) {
+			return
+		}
+	}
+}
+
+// Stats implements netfilter.ConnTable.
+func (t *tracker) Stats() netfilter.TrackerStats {
+	s := &t.stats
+	return netfilter.TrackerStats{
+		Invalid: s.invalid.Load(), Insert: s.insert.Load(), InsertFailed: s.insertFailed.Load(), Drop: s.drop.Load(),
+		EarlyDrop: s.earlyDrop.Load(), Error: s.icmpError.Load(), ClashResolved: s.clash.Load(),
+		ExpectNew: s.expectNew.Load(), ExpectCreate: s.expectCreate.Load(), ExpectDelete: s.expectDelete.Load(),
+	}
+}

@@ -1,0 +1,169 @@
+package netfilter
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/knitnet/knit/network"
+)
+
+// A ConnTable is what the tools need of connection tracking beyond a Tracker;
+// nf_conntrack exports it under the same symbol.
+type ConnTable interface {
+	Tracker
+	// Snapshot describes a connection as it is now.
+	Snapshot(c *Conn) ConnView
+	// Insert adds a connection that the view's tuples, state, timeout, mark and
+	// status describe. It fails with EEXIST when one of its tuples is taken.
+	Insert(v *ConnView) error
+	// SetTimeout changes when a connection ends, counted from now.
+	SetTimeout(c *Conn, d time.Duration)
+	// EachExpectation calls f for each expectation, with the time when it ends, until
+	// f returns false.
+	EachExpectation(f func(x *Expectation, until int64) bool)
+	// Stats returns the counters.
+	Stats() TrackerStats
+}
+
+// TrackerStats are the counters of a tracker.
+type TrackerStats struct {
+	Invalid, Insert, InsertFailed, Drop, EarlyDrop, Error, SearchRestart, ClashResolved uint64
+	ExpectNew, ExpectCreate, ExpectDelete                                               uint64
+}
+
+// A ConnView is a connection as the tools show it.
+type ConnView struct {
+	Tuples  [2]Tuple
+	State   string // of TCP; else empty
+	Timeout int64  // seconds until it ends
+	Status  uint32
+	Mark    uint32
+	ID      uint32
+	Use     int
+	Helper  string    `json:",omitempty"`
+	Label   [2]uint64 // bits 0 to 63 first
+	Acct    *ConnAcct `json:",omitempty"`
+	Start   int64     `json:",omitempty"` // Unix time in nanoseconds; 0: not known
+	Age     int64     `json:",omitempty"` // seconds since Start
+}
+
+// ConnAcct are the packets and bytes of each direction.
+type ConnAcct struct{ Packets, Bytes [2]uint64 }
+
+// FamilyNumber is the number of an IP version's address family on Linux.
+func FamilyNumber(v network.Version) int {
+	if v == network.V4 {
+		return 2
+	}
+	return 10
+}
+
+// ViewOptions choose what ConnView.Line shows beyond the usual (conntrack -o).
+type ViewOptions struct{ Extended, ID, Timestamp, Labels bool }
+
+// Line is the connection in conntrack's words. kind is "", or that of an event.
+func (v *ConnView) Line(kind string, o ViewOptions) string {
+	var b strings.Builder
+	if kind != "" {
+		fmt.Fprintf(&b, "%9s ", "["+kind+"]")
+	}
+	t := &v.Tuples[Original]
+	if o.Extended {
+		fmt.Fprintf(&b, "%-8s %d ", familyName(t.Version), FamilyNumber(t.Version))
+	}
+	fmt.Fprintf(&b, "%-8s %d ", protoName(t.Proto), t.Proto)
+	if kind != "DESTROY" {
+		fmt.Fprintf(&b, "%d ", v.Timeout)
+	}
+	v.tuples(&b)
+	fmt.Fprintf(&b, "mark=%d use=%d ", v.Mark, v.Use)
+	if t.Zone != 0 {
+		fmt.Fprintf(&b, "zone=%d ", t.Zone)
+	}
+	if o.Timestamp && v.Start != 0 {
+		fmt.Fprintf(&b, "[start=%s] ", time.Unix(0, v.Start).Format(time.ANSIC))
+	}
+	if v.Helper != "" {
+		fmt.Fprintf(&b, "helper=%s ", v.Helper)
+	}
+	if v.Start != 0 {
+		fmt.Fprintf(&b, "delta-time=%d ", v.Age)
+	}
+	if o.ID || o.Extended && kind == "" {
+		fmt.Fprintf(&b, "id=%d ", v.ID)
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// tuples writes what Line and Proc have in common.
+func (v *ConnView) tuples(b *strings.Builder) {
+	if v.State != "" {
+		b.WriteString(v.State + " ")
+	}
+	v.direction(b, Original)
+	if v.Status&SeenReply == 0 {
+		b.WriteString("[UNREPLIED] ")
+	}
+	v.direction(b, Reply)
+	switch {
+	case v.Status&Offload != 0:
+		b.WriteString("[OFFLOAD] ")
+	case v.Status&Assured != 0:
+		b.WriteString("[ASSURED] ")
+	}
+}
+
+func (v *ConnView) direction(b *strings.Builder, d Dir) {
+	t := &v.Tuples[d]
+	fmt.Fprintf(b, "src=%v dst=%v ", t.SrcAddr(), t.DstAddr())
+	switch t.Proto {
+	case 1, 58:
+		fmt.Fprintf(b, "type=%d code=%d id=%d ", t.DstPort>>8, t.DstPort&0xff, t.SrcPort)
+	case 6, 17, 33, 132, 136:
+		fmt.Fprintf(b, "sport=%d dport=%d ", t.SrcPort, t.DstPort)
+	}
+	if v.Acct != nil {
+		fmt.Fprintf(b, "packets=%d bytes=%d ", v.Acct.Packets[d], v.Acct.Bytes[d])
+	}
+}
+
+// Proc is the connection as a line of /proc/net/nf_conntrack.
+func (v *ConnView) Proc() string {
+	var b strings.Builder
+	t := &v.Tuples[Original]
+	fmt.Fprintf(&b, "%-8s %d %-8s %d %d ", familyName(t.Version), FamilyNumber(t.Version), protoName(t.Proto), t.Proto, v.Timeout)
+	v.tuples(&b)
+	fmt.Fprintf(&b, "mark=%d zone=%d use=%d", v.Mark, t.Zone, v.Use)
+	return b.String()
+}
+
+func familyName(v network.Version) string {
+	if v == network.V4 {
+		return "ipv4"
+	}
+	return "ipv6"
+}
+
+// protoName is conntrack's name of an IP protocol.
+func protoName(n uint8) string {
+	switch n {
+	case 1:
+		return "icmp"
+	case 6:
+		return "tcp"
+	case 17:
+		return "udp"
+	case 33:
+		return "dccp"
+	case 47:
+		return "gre"
+	case 58:
+		return "icmpv6"
+	case 132:
+		return "sctp"
+	case 136:
+		return "udplite"
+	}
+	return "unknown"
+}
