@@ -21,6 +21,7 @@ type loaded struct {
 	deps     []*loaded            // held until this module is gone
 	holders  map[*loaded]struct{} // modules that hold this one
 	pins     int                  // loads under way that need this one to stay
+	borrowed map[*loaded]int      // of deps: how often those are borrowed that are no declared dependency
 	flow     *flow                // the call that loads it
 
 	// requested are the modules that its Init has loaded by name or alias.
