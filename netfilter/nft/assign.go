@@ -44,7 +44,7 @@ func (c *compiler) setter(e rule.Expr) (setter, error) {
 	case *rule.Meta:
 		return setMeta(x)
 	case *rule.CT:
-		c.needCT = true
+		c.need.ct = true
 		return setCT(x)
 	case *rule.Payload:
 		return setPayload(x)
@@ -80,7 +80,7 @@ func setCT(x *rule.CT) (setter, error) {
 			m.Label[0].Or(number(v[8:]))
 		}
 	case rule.CTZone:
-		return func(ev *eval, v []byte) bool { return ev.m.tracker.SetZone(ev.pkt, uint16(number(v))) }, nil
+		return func(ev *eval, v []byte) bool { return ev.gen.tracker.SetZone(ev.pkt, uint16(number(v))) }, nil
 	case rule.CTEvent:
 		put = func(_ *eval, c *netfilter.Conn, v []byte) { c.Extra().Events.Store(uint32(number(v))) }
 	default:

@@ -1,37 +1,37 @@
 package nft
 
 import (
+	"sync"
+
+	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
+// A program is a table, compiled. It is used for as long as the table stays as it is.
+type program struct {
+	chains map[string]*chain
+	sets   map[string]*set
+	states map[any]any // counters, quotas and limits by their statements
+	needs
+}
+
+// needs are the modules that rules use.
+type needs struct{ ct, nat, flow bool }
+
+func (n *needs) add(o needs) { n.ct, n.nat, n.flow = n.ct || o.ct, n.nat || o.nat, n.flow || o.flow }
+
 // commit makes tables the ruleset, in one step, or changes nothing. The caller
 // holds m.mu.
-func (m *machine) commit(tables []*rule.Table) error {
-	next := &generation{tables: tables, bases: map[baseKey]*chain{}}
-	states := map[any]any{}
-	for _, t := range tables {
-		c := &compiler{m: m, table: t, chains: map[string]*chain{}, sets: map[string]*set{}, states: states}
-		if err := c.compile(); err != nil {
-			return err
-		}
-		if err := m.need(c); err != nil {
-			return err
-		}
-		if t.Dormant {
-			continue
-		}
-		for _, ch := range t.Chains {
-			if ch.Base() {
-				next.bases[keyOf(t, ch)] = c.chains[ch.Name]
-			}
-		}
-	}
-	fresh, err := m.seatAll(next)
+func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) error {
+	next := &generation{tables: tables, bases: map[baseKey]*chain{}, programs: make(map[*rule.Table]*program, len(tables))}
+	need, fresh, err := m.build(next, changes)
 	if err != nil {
+		m.release(m.current.Load().needs)
 		return err
 	}
-	m.current.Store(next)
-	m.states = states
+	next.needs = need
+	next.tracker, next.translator, next.flows = m.tracker.v, m.translator.v, m.flows.v
+	m.publish(next, changes)
 	for k, s := range m.seats {
 		if next.bases[k] == nil {
 			s.leave()
@@ -41,7 +41,118 @@ func (m *machine) commit(tables []*rule.Table) error {
 	for k, s := range fresh {
 		m.seats[k] = s
 	}
+	m.forget(next)
+	m.release(need)
 	return nil
+}
+
+// build compiles what has changed and takes the seats that are new.
+func (m *machine) build(next *generation, changes map[setKey]*liveChange) (need needs, fresh map[baseKey]*seat, err error) {
+	for _, t := range next.tables {
+		p := m.current.Load().programs[t]
+		if p == nil {
+			if p, err = m.program(t); err != nil {
+				return need, nil, err
+			}
+		}
+		if err := m.prepare(t, p, changes); err != nil {
+			return need, nil, err
+		}
+		next.programs[t] = p
+		need.add(p.needs)
+		if t.Dormant {
+			continue
+		}
+		for _, ch := range t.Chains {
+			if ch.Base() {
+				next.bases[keyOf(t, ch)] = p.chains[ch.Name]
+			}
+		}
+	}
+	if err := m.acquire(need); err != nil {
+		return need, nil, err
+	}
+	fresh, err = m.seatAll(next)
+	return need, fresh, err
+}
+
+// program compiles a table that is new or has changed.
+func (m *machine) program(t *rule.Table) (*program, error) {
+	if err := checkTable(t); err != nil {
+		return nil, err
+	}
+	c := &compiler{
+		m: m, table: t, chains: make(map[string]*chain, len(t.Chains)), sets: make(map[string]*set, len(t.Sets)),
+		states: map[any]any{}, old: m.statesOf(t.Family, t.Name),
+	}
+	if err := c.compile(); err != nil {
+		return nil, err
+	}
+	for _, ch := range t.Chains {
+		c.need.nat = c.need.nat || ch.Type == rule.NATChain
+	}
+	c.need.flow = c.need.flow || len(t.Flowtables) > 0
+	return &program{c.chains, c.sets, c.states, c.need}, nil
+}
+
+// statesOf returns the states of a table as they are, by statement.
+func (m *machine) statesOf(f rule.Family, name string) map[any]any {
+	g := m.current.Load()
+	for _, t := range g.tables {
+		if t.Family == f && t.Name == name {
+			return g.programs[t].states
+		}
+	}
+	return nil
+}
+
+// prepare compiles the elements of a table that are added to sets of the packet path.
+func (m *machine) prepare(t *rule.Table, p *program, changes map[setKey]*liveChange) error {
+	for _, s := range t.Sets {
+		if ch := changes[keyOfSet(t, s)]; ch != nil {
+			c := &compiler{m: m, table: t, chains: p.chains, sets: p.sets, states: map[any]any{}}
+			if err := c.prepare(s, ch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// publish switches to the next generation. Lookups in sets that change with it wait
+// for that moment.
+func (m *machine) publish(next *generation, changes map[setKey]*liveChange) {
+	var locked []*sync.RWMutex
+	for k, ch := range changes {
+		if ch.made == nil {
+			continue // its table has gone again
+		}
+		d := m.dynamics[k]
+		d.mu.Lock()
+		locked = append(locked, &d.mu)
+	}
+	m.current.Store(next)
+	for k, ch := range changes {
+		if ch.made != nil {
+			ch.apply(m.dynamics[k])
+		}
+	}
+	for _, mu := range locked {
+		mu.Unlock()
+	}
+}
+
+// forget drops the elements of sets that are gone.
+func (m *machine) forget(next *generation) {
+	kept := make(map[setKey]*dynamic, len(m.dynamics))
+	for _, t := range next.tables {
+		for _, s := range t.Sets {
+			if d := m.dynamics[keyOfSet(t, s)]; d != nil {
+				kept[keyOfSet(t, s)] = d
+			}
+		}
+	}
+	m.dynamics = kept
 }
 
 // seatAll gives seats to the base chains that have none. Until the ruleset changes
@@ -62,4 +173,35 @@ func (m *machine) seatAll(next *generation) (map[baseKey]*seat, error) {
 		fresh[k] = s
 	}
 	return fresh, nil
+}
+
+// acquire loads and holds the modules that rules need.
+func (m *machine) acquire(n needs) error {
+	if n.ct || n.nat || n.flow {
+		if err := m.tracker.get(m.ctx, netfilter.TrackerSymbol, netfilter.Tracker.Hold); err != nil {
+			return err
+		}
+	}
+	if n.nat {
+		if err := m.translator.get(m.ctx, netfilter.TranslatorSymbol, nil); err != nil {
+			return err
+		}
+	}
+	if n.flow {
+		return m.flows.get(m.ctx, netfilter.FlowsSymbol, nil)
+	}
+	return nil
+}
+
+// release lets the modules go that rules do not need any more.
+func (m *machine) release(n needs) {
+	if !n.flow {
+		m.flows.put()
+	}
+	if !n.nat {
+		m.translator.put()
+	}
+	if !n.ct && !n.nat && !n.flow {
+		m.tracker.put()
+	}
 }

@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
@@ -15,8 +16,8 @@ type compiler struct {
 	used   int // bytes of scratch, by the rule at hand
 	base   *rule.Chain
 
-	needCT, needNAT bool
-	states          map[any]any // of statements, carried over and new
+	need        needs
+	states, old map[any]any // of statements: of this compilation, and of the last one
 }
 
 // A chain is a list of rules, compiled.
@@ -136,7 +137,7 @@ func (c *compiler) stmt(s rule.Stmt) (step, error) {
 	case *rule.Assign:
 		return c.assign(x)
 	case *rule.NoTrack:
-		c.needCT = true
+		c.need.ct = true
 		return noTrack, nil
 	case *rule.Dup:
 		return c.dup(x)
@@ -263,6 +264,7 @@ func (c *compiler) set(e rule.Expr, n int) (*set, error) {
 
 func (c *compiler) compileSet(spec *rule.Set) error {
 	s := &set{spec: spec, n: typeLen(spec.Key), dynamic: c.m.dynamicOf(c.table, spec)}
+	s.timeout = spec.Timeout
 	if err := c.fill(s, spec.Elems, spec.Key); err != nil {
 		return fmt.Errorf("set %s: %w", spec.Name, err)
 	}
@@ -301,6 +303,12 @@ func (c *compiler) fill(s *set, elems []rule.Elem, key *rule.Type) error {
 		if err != nil {
 			return err
 		}
+		c.time(e, s)
+		if len(e.steps) == 0 && s.spec != nil {
+			if err := c.setStmts(e, s.spec.Stmts); err != nil {
+				return err
+			}
+		}
 		out = append(out, e)
 	}
 	s.static.Store(newIndex(out, s.n, partLens(key)))
@@ -325,10 +333,50 @@ func (c *compiler) elem(spec *rule.Elem, n int) (*elem, error) {
 		return nil, err
 	}
 	e.steps, err = c.compileStmts(spec.Stmts)
-	if spec.Timeout > 0 {
-		e.until.Store(int64(c.m.clock.Now().Add(spec.Timeout)))
-	}
 	return e, err
+}
+
+// A timerKey is what the deadline of an element of the ruleset is kept under.
+type timerKey struct{ key rule.Expr }
+
+// time gives an element its deadline: the one it has, or a new one.
+func (c *compiler) time(e *elem, s *set) {
+	left := e.spec.Expires
+	if left == 0 {
+		left = e.spec.Timeout
+	}
+	if left == 0 {
+		left = s.timeout
+	}
+	if left > 0 {
+		until := keep(c, timerKey{e.spec.Key}, func() *clock.Time { t := c.m.clock.Now().Add(left); return &t })
+		e.until.Store(int64(*until))
+	}
+}
+
+// A stmtsKey is what the set's own statements are kept under for an element.
+type stmtsKey struct{ key rule.Expr }
+
+// setStmts gives an element the statements that its set creates with each.
+func (c *compiler) setStmts(e *elem, stmts []rule.Stmt) (err error) {
+	if len(stmts) == 0 {
+		return nil
+	}
+	own := keep(c, stmtsKey{e.spec.Key}, func() *[]rule.Stmt {
+		out := make([]rule.Stmt, len(stmts))
+		for i, s := range stmts {
+			out[i] = copyStmt(s)
+		}
+		return &out
+	})
+	e.steps, err = c.compileStmts(*own)
+	return err
+}
+
+// expired reports whether an element of the ruleset has timed out.
+func (m *machine) expired(states map[any]any, e *rule.Elem) bool {
+	t, ok := states[timerKey{e.Key}]
+	return ok && *t.(*clock.Time) <= m.clock.Now()
 }
 
 // ends returns the first and the last key of a constant; nil for any.

@@ -12,7 +12,7 @@ import (
 
 // loadCT compiles what connection tracking knows.
 func (c *compiler) loadCT(x *rule.CT) (loader, error) {
-	c.needCT = true
+	c.need.ct = true
 	if x.Key == rule.CTState {
 		return loadCTState, nil
 	}

@@ -50,7 +50,7 @@ func TestArrangedAsOneByOne(t *testing.T) {
 		table.Chains = append(table.Chains, &rule.Chain{Name: "sub", Rules: sub})
 		fast, slow := newTest(t), newTest(t)
 		for _, m := range []*machine{fast, slow} {
-			if err := m.commit([]*rule.Table{table}); err != nil {
+			if err := m.commit([]*rule.Table{table}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -65,9 +65,9 @@ func TestArrangedAsOneByOne(t *testing.T) {
 				t.Fatalf("seed %d, port %d: passes %v, rule by rule %v", seed, port, a, b)
 			}
 		}
-		for spec, s := range fast.states {
+		for spec, s := range fast.statesOf(rule.IP, "t") {
 			if c, ok := s.(*counterState); ok {
-				if n, want := c.packets.Load(), slow.states[spec].(*counterState).packets.Load(); n != want {
+				if n, want := c.packets.Load(), slow.statesOf(rule.IP, "t")[spec].(*counterState).packets.Load(); n != want {
 					t.Fatalf("seed %d: a counter is %d, rule by rule %d", seed, n, want)
 				}
 			}
@@ -85,7 +85,7 @@ func BenchmarkThousandRules(b *testing.B) {
 					&rule.Match{Left: fieldOf("tcp", "dport"), Right: u16(uint16(i + 100))}, &rule.Verdict{Kind: rule.Drop},
 				}})
 			}
-			if err := m.commit([]*rule.Table{inputTable(rules...)}); err != nil {
+			if err := m.commit([]*rule.Table{inputTable(rules...)}, nil); err != nil {
 				b.Fatal(err)
 			}
 			var q packet.Queue

@@ -14,6 +14,7 @@ import (
 // for the packets of a batch and never leaves the goroutine.
 type eval struct {
 	m   *machine
+	gen *generation
 	pkt *packet.Packet
 
 	family rule.Family // of the hook point: IP, IP6, ARP, Bridge, Netdev
@@ -127,7 +128,7 @@ func (ev *eval) track() {
 		return
 	}
 	ev.ctKnown = true
-	if t := ev.m.tracker; t != nil {
+	if t := ev.gen.tracker; t != nil {
 		ev.ct, ev.ctInfo = t.Of(ev.pkt)
 	}
 }

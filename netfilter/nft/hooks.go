@@ -97,7 +97,7 @@ func (m *machine) sitAt(s *seat, p point) (undo func(), err error) {
 		if p.family == rule.IP6 {
 			v = network.V6
 		}
-		return m.translator.AddChain(netfilter.NATChain{
+		return m.translator.v.AddChain(netfilter.NATChain{
 			Version: v, Point: p.at, Priority: s.priority,
 			Decide: func(pkt *packet.Packet) hook.Verdict { return m.decide(s, p.family, pkt) },
 		})
@@ -111,12 +111,13 @@ func (m *machine) sitAt(s *seat, p point) (undo func(), err error) {
 // begin returns an eval for packets at a seat, and the chain that sits there, nil
 // if the current ruleset has none.
 func (m *machine) begin(s *seat, f rule.Family) (*eval, *chain) {
-	ch := m.current.Load().bases[s.baseKey]
+	g := m.current.Load()
+	ch := g.bases[s.baseKey]
 	if ch == nil {
 		return nil, nil
 	}
 	ev := m.evals.Get().(*eval)
-	ev.m, ev.family, ev.hook, ev.now = m, f, s.hook, 0
+	ev.m, ev.gen, ev.family, ev.hook, ev.now = m, g, f, s.hook, 0
 	return ev, ch
 }
 

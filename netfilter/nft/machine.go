@@ -21,24 +21,25 @@ type machine struct {
 	log      *klog.Logger
 	hashSeed uint32
 
-	tracker    netfilter.Tracker
-	translator netfilter.Translator
-	sockets    netfilter.SocketFinder
-	flows      netfilter.Flows
+	sockets netfilter.SocketFinder // nil if the kernel has none
 
 	// current is the ruleset that packets see: it changes in one step.
 	current atomic.Pointer[generation]
 
 	mu sync.Mutex // serialises transactions
-	// states are the counters, quotas and limits of the current ruleset by their
-	// statements, dynamics the elements that rules have added, by their sets.
-	states   map[any]any
+	// dynamics are the elements that rules have added, by their sets.
 	dynamics map[setKey]*dynamic
 	seats    map[baseKey]*seat
+	// generators are the last handles given, by the handle of the table; tableHandles
+	// is the last one of a table.
+	generators   map[uint64]uint64
+	tableHandles uint64
+	tracker      loan[netfilter.Tracker]
+	translator   loan[netfilter.Translator]
+	flows        loan[netfilter.Flows]
 
-	ctx       *module.Context
-	releaseCT func()
-	evals     sync.Pool // *eval
+	ctx   *module.Context
+	evals sync.Pool // *eval
 }
 
 type setKey struct {
@@ -50,8 +51,15 @@ type setKey struct {
 
 // A generation is a ruleset and what was compiled from it.
 type generation struct {
-	tables []*rule.Table
-	bases  map[baseKey]*chain
+	tables   []*rule.Table
+	programs map[*rule.Table]*program
+	bases    map[baseKey]*chain
+	needs
+
+	// The modules that rules use; nil if none does.
+	tracker    netfilter.Tracker
+	translator netfilter.Translator
+	flows      netfilter.Flows
 }
 
 // dynamicOf returns the elements that rules have added to a set.

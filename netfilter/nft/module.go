@@ -32,6 +32,9 @@ func start(c *module.Context) error {
 	}
 	m := newMachine(n)
 	m.ctx, m.log = c, c.Log()
+	if s, err := module.Import[netfilter.SocketFinder](c, netfilter.SocketsSymbol); err == nil {
+		m.sockets = s
+	}
 	c.Cleanup(m.close)
 	return nil
 }
@@ -39,7 +42,7 @@ func start(c *module.Context) error {
 func newMachine(n *network.Layer) *machine {
 	m := &machine{
 		net: n, link: n.Link, clock: n.Clock, hashSeed: rand.Uint32(),
-		states: map[any]any{}, dynamics: map[setKey]*dynamic{}, seats: map[baseKey]*seat{},
+		generators: map[uint64]uint64{}, dynamics: map[setKey]*dynamic{}, seats: map[baseKey]*seat{},
 		evals: sync.Pool{New: func() any { return new(eval) }},
 	}
 	m.current.Store(new(generation))
@@ -54,34 +57,5 @@ func (m *machine) close() {
 	for _, s := range m.seats {
 		s.leave()
 	}
-	if m.releaseCT != nil {
-		m.releaseCT()
-	}
-}
-
-// need loads what a table's rules use: connection tracking, NAT.
-func (m *machine) need(c *compiler) error {
-	if c.needCT && m.tracker == nil {
-		t, err := request[netfilter.Tracker](m, netfilter.TrackerSymbol)
-		if err != nil {
-			return err
-		}
-		m.tracker, m.releaseCT = t, t.Hold()
-	}
-	if c.needNAT && m.translator == nil {
-		t, err := request[netfilter.Translator](m, netfilter.TranslatorSymbol)
-		if err != nil {
-			return err
-		}
-		m.translator = t
-	}
-	return nil
-}
-
-// request loads a module and imports its symbol of the same name.
-func request[T any](m *machine, name string) (v T, err error) {
-	if err := m.ctx.Request(name); err != nil {
-		return v, err
-	}
-	return module.Import[T](m.ctx, name)
+	m.release(needs{})
 }

@@ -12,7 +12,7 @@ import (
 // nat compiles snat, dnat, masquerade and redirect. The rule decides about the
 // connection; packets follow the decision without rules.
 func (c *compiler) nat(x *rule.NAT) (step, error) {
-	c.needCT, c.needNAT = true, true
+	c.need.ct, c.need.nat = true, true
 	addr, err := c.natAddr(x)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (c *compiler) nat(x *rule.NAT) (step, error) {
 	behaviour := [2]uint8{uint8(x.Mapping), uint8(x.Filtering)}
 	return func(ev *eval) next {
 		ev.track()
-		tr := ev.m.translator
+		tr := ev.gen.translator
 		if ev.ct == nil || tr == nil {
 			return breakRule
 		}

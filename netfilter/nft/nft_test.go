@@ -63,7 +63,7 @@ func TestDropPort(t *testing.T) {
 	counter := &rule.Counter{}
 	err := m.commit([]*rule.Table{inputTable(&rule.Rule{Stmts: []rule.Stmt{
 		&rule.Match{Left: fieldOf("tcp", "dport"), Right: u16(80)}, counter, &rule.Verdict{Kind: rule.Drop},
-	}})})
+	}})}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDropPort(t *testing.T) {
 	if !passes(m, tcp4(m, [4]byte{10, 0, 0, 1}, [4]byte{10, 0, 0, 2}, 1000, 81)) {
 		t.Error("port 81 does not pass")
 	}
-	if s := m.states[counter].(*counterState); s.packets.Load() != 1 || s.bytes.Load() != 40 {
+	if s := m.statesOf(rule.IP, "t")[counter].(*counterState); s.packets.Load() != 1 || s.bytes.Load() != 40 {
 		t.Errorf("counted %d packets, %d bytes; want 1 and 40", s.packets.Load(), s.bytes.Load())
 	}
 }
@@ -84,7 +84,7 @@ func TestNoAllocation(t *testing.T) {
 	err := m.commit([]*rule.Table{inputTable(
 		&rule.Rule{Stmts: []rule.Stmt{&rule.Match{Left: fieldOf("tcp", "dport"), Right: lit}, &rule.Verdict{Kind: rule.Drop}}},
 		&rule.Rule{Stmts: []rule.Stmt{&rule.Match{Left: fieldOf("ip", "saddr"), Right: &rule.Value{T: rule.IPv4Type, N: 32, Data: []byte{1, 2, 3, 4}}}, &rule.Verdict{Kind: rule.Drop}}},
-	)})
+	)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func BenchmarkInput(b *testing.B) {
 	m := newTest(b)
 	if err := m.commit([]*rule.Table{inputTable(&rule.Rule{Stmts: []rule.Stmt{
 		&rule.Match{Left: fieldOf("tcp", "dport"), Right: u16(80)}, &rule.Verdict{Kind: rule.Drop},
-	}})}); err != nil {
+	}})}, nil); err != nil {
 		b.Fatal(err)
 	}
 	var q packet.Queue

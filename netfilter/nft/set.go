@@ -2,10 +2,10 @@ package nft
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter/rule"
@@ -15,9 +15,10 @@ import (
 // the ruleset are a snapshot behind an atomic pointer; those that rules add on the
 // packet path are in a table with a lock.
 type set struct {
-	spec   *rule.Set // without its elements
-	n      int       // bytes of a key
-	static atomic.Pointer[index]
+	spec    *rule.Set     // without its elements
+	n       int           // bytes of a key
+	timeout time.Duration // of elements that have none of their own
+	static  atomic.Pointer[index]
 	// dynamic is shared by all generations of the set.
 	dynamic *dynamic
 }
@@ -31,8 +32,11 @@ type elem struct {
 	until atomic.Int64
 	steps []step // of the element's own statements
 	spec  *rule.Elem
-	// states are the statements of an element that a rule has made.
-	states []rule.Stmt
+	// Of an element that the packet path can change: its own statements and their
+	// states, and how long it lives from each update.
+	stmts  []rule.Stmt
+	states map[any]any
+	life   time.Duration
 }
 
 // dataHi returns the last value that a map leads to.
@@ -170,9 +174,6 @@ func (d *dynamic) find(ev *eval, key []byte) *elem {
 	return e
 }
 
-// errFull says that a set has as many elements as it may.
-var errFull = fmt.Errorf("the set is full")
-
 // add returns the element of a key, made by create if there is none; fresh says
 // that it was made. A set that is full makes none.
 func (d *dynamic) add(ev *eval, key []byte, limit int, create func(key []byte) *elem) (e *elem, fresh bool) {
@@ -210,4 +211,30 @@ func (d *dynamic) sweep(now clock.Time) (n int) {
 		}
 	}
 	return n
+}
+
+// has reports whether there is an element of a key.
+func (d *dynamic) has(key string, now clock.Time) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	e := d.elems[key]
+	return e != nil && !e.over(now)
+}
+
+// count returns how many elements there are.
+func (d *dynamic) count(now clock.Time) (n int) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, e := range d.elems {
+		if !e.over(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// over reports whether an element has timed out.
+func (e *elem) over(now clock.Time) bool {
+	until := e.until.Load()
+	return until != 0 && clock.Time(until) <= now
 }

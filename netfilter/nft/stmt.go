@@ -12,8 +12,8 @@ import (
 
 func noTrack(ev *eval) next {
 	ev.track()
-	if ev.ct == nil && ev.m.tracker != nil {
-		ev.m.tracker.Set(ev.pkt, nil, netfilter.Untracked)
+	if ev.ct == nil && ev.gen.tracker != nil {
+		ev.gen.tracker.Set(ev.pkt, nil, netfilter.Untracked)
 		ev.ctInfo = netfilter.Untracked
 	}
 	return goOn
@@ -22,7 +22,7 @@ func noTrack(ev *eval) next {
 // ctCount compiles a limit on connections: those counted under one key, which is
 // the rule itself or the element whose statement it is.
 func (c *compiler) ctCount(x *rule.CTCount) (step, error) {
-	c.needCT = true
+	c.need.ct = true
 	s := keep(c, x, func() *connCounter { return &connCounter{conns: map[*netfilter.Conn]struct{}{}} })
 	count, over := int(x.Count), x.Over
 	return func(ev *eval) next {
@@ -145,8 +145,8 @@ func (c *compiler) creator(s *set, x *rule.Update) func(key, data []byte) *elem 
 	return func(key, data []byte) *elem {
 		own := sub // the element's statements have states of their own
 		own.states = map[any]any{}
-		e := &elem{lo: key, hi: key, data: append([]byte(nil), data...)}
-		e.states, e.steps = own.fresh(stmts)
+		e := &elem{lo: key, hi: key, data: append([]byte(nil), data...), states: own.states, life: x.Timeout}
+		e.stmts, e.steps = own.fresh(stmts)
 		return e
 	}
 }
@@ -236,7 +236,7 @@ func (c *compiler) object(kind rule.ObjectKind, name string) (step, error) {
 		case rule.LimitObject:
 			return c.limit(o.Limit), nil
 		case rule.CTHelperObject:
-			c.needCT = true
+			c.need.ct = true
 			return setHelper(o), nil
 		case rule.CTTimeoutObject:
 			return nil, fmt.Errorf("ct timeout %s: timeouts are the kernel's own here", name)
@@ -253,7 +253,7 @@ func setHelper(o *rule.Object) step {
 		if ev.ct == nil || ev.ct.Is(netfilter.Confirmed) {
 			return goOn
 		}
-		if h := ev.m.tracker.HelperByName(name, proto); h != nil {
+		if h := ev.gen.tracker.HelperByName(name, proto); h != nil {
 			ev.ct.Helper.Store(h)
 		}
 		return goOn

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"maps"
 	"slices"
 	"syscall"
 
@@ -20,6 +21,28 @@ type txn struct {
 	// table.
 	generators   map[uint64]uint64
 	tableHandles uint64
+	// keys are the elements of sets that were changed, by key; live what is to be done
+	// to sets whose elements the packet path changes.
+	keys map[*rule.Set]map[string]int
+	live map[setKey]*liveChange
+	m    *machine
+}
+
+// transaction starts a transaction. The caller holds m.mu.
+func (m *machine) transaction() *txn {
+	return &txn{
+		tables: slices.Clone(m.current.Load().tables), own: map[any]bool{}, generators: maps.Clone(m.generators),
+		tableHandles: m.tableHandles, keys: map[*rule.Set]map[string]int{}, live: map[setKey]*liveChange{}, m: m,
+	}
+}
+
+// end makes the transaction's ruleset the one that packets see.
+func (x *txn) end() error {
+	if err := x.m.commit(x.tables, x.live); err != nil {
+		return err
+	}
+	x.m.generators, x.m.tableHandles = x.generators, x.tableHandles
+	return nil
 }
 
 // table returns the index of a table, or -1.
@@ -132,7 +155,7 @@ func (x *txn) addChain(f rule.Family, table string, c *rule.Chain, create, hasPo
 		case create:
 			return syscall.EEXIST
 		case c.Base() && (!old.Base() || old.Hook != c.Hook || old.Type != c.Type || old.Priority != c.Priority):
-			return syscall.EEXIST
+			return syscall.EOPNOTSUPP
 		case !hasPolicy || old.DropPolicy == c.DropPolicy:
 			return nil
 		}
@@ -140,6 +163,9 @@ func (x *txn) addChain(f rule.Family, table string, c *rule.Chain, create, hasPo
 		if err == nil {
 			own.DropPolicy = c.DropPolicy
 		}
+		return err
+	}
+	if err := checkChain(f, c); err != nil {
 		return err
 	}
 	n := *c
@@ -160,129 +186,8 @@ func (x *txn) deleteChain(f rule.Family, table, name string) error {
 		return err
 	}
 	t.Chains = slices.Delete(t.Chains, i, i+1)
-	if targets(t)[name] {
+	if usesOf(t)[use{useChain, name}] {
 		return syscall.EBUSY
 	}
-	return nil
-}
-
-// targets are the chains of a table that rules and elements go to.
-func targets(t *rule.Table) map[string]bool {
-	out := map[string]bool{}
-	note := func(v *rule.Verdict) {
-		if v.Chain != "" {
-			out[v.Chain] = true
-		}
-	}
-	for _, c := range t.Chains {
-		for _, r := range c.Rules {
-			for _, s := range r.Stmts {
-				switch s := s.(type) {
-				case *rule.Verdict:
-					note(s)
-				case *rule.VMap:
-					if lit, ok := s.Map.(*rule.SetLit); ok {
-						eachVerdict(lit.Elems, note)
-					}
-				}
-			}
-		}
-	}
-	for _, s := range t.Sets {
-		eachVerdict(s.Elems, note)
-	}
-	return out
-}
-
-func eachVerdict(elems []rule.Elem, f func(*rule.Verdict)) {
-	for i := range elems {
-		if v, ok := elems[i].Data.(*rule.Verdict); ok {
-			f(v)
-		}
-	}
-}
-
-// A position says where a rule goes.
-type position struct {
-	handle uint64 // of a rule; 0: none
-	index  int    // from 0, if hasIndex
-	by     bool   // an index is meant
-	before bool
-}
-
-// addRule adds a rule at the end, or at a position; insert means the beginning.
-func (x *txn) addRule(f rule.Family, table, chain string, r *rule.Rule, at position, insert bool) error {
-	t, c, err := x.changeChain(f, table, chain)
-	if err != nil {
-		return err
-	}
-	n := *r
-	n.Handle = x.handle(t)
-	i := len(c.Rules)
-	switch {
-	case at.by:
-		if at.index >= len(c.Rules) {
-			return syscall.ENOENT
-		}
-		i = at.index
-	case at.handle != 0:
-		if i = ruleOf(c, at.handle); i < 0 {
-			return syscall.ENOENT
-		}
-	case insert:
-		c.Rules = slices.Insert(c.Rules, 0, &n)
-		return nil
-	default:
-		c.Rules = append(c.Rules, &n)
-		return nil
-	}
-	if !insert {
-		i++
-	}
-	c.Rules = slices.Insert(c.Rules, i, &n)
-	return nil
-}
-
-func ruleOf(c *rule.Chain, handle uint64) int {
-	return slices.IndexFunc(c.Rules, func(r *rule.Rule) bool { return r.Handle == handle })
-}
-
-// replaceRule puts a rule in the place of another, under a handle of its own.
-func (x *txn) replaceRule(f rule.Family, table, chain string, handle uint64, r *rule.Rule) error {
-	t, c, err := x.changeChain(f, table, chain)
-	if err != nil {
-		return err
-	}
-	i := ruleOf(c, handle)
-	if i < 0 {
-		return syscall.ENOENT
-	}
-	n := *r
-	n.Handle = x.handle(t)
-	c.Rules[i] = &n
-	return nil
-}
-
-// deleteRule removes a rule.
-func (x *txn) deleteRule(f rule.Family, table, chain string, handle uint64) error {
-	_, c, err := x.changeChain(f, table, chain)
-	if err != nil {
-		return err
-	}
-	i := ruleOf(c, handle)
-	if i < 0 {
-		return syscall.ENOENT
-	}
-	c.Rules = slices.Delete(c.Rules, i, i+1)
-	return nil
-}
-
-// flushChain removes the rules of a chain.
-func (x *txn) flushChain(f rule.Family, table, chain string) error {
-	_, c, err := x.changeChain(f, table, chain)
-	if err != nil {
-		return err
-	}
-	c.Rules = nil
 	return nil
 }

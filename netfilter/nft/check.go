@@ -1,0 +1,180 @@
+package nft
+
+import (
+	"slices"
+	"syscall"
+
+	"github.com/knitnet/knit/core/hook"
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// hooksOf are the hooks where chains of a type can sit in a family; none: the type
+// is not there.
+func hooksOf(f rule.Family, t rule.ChainType) []rule.Hook {
+	inet := f == rule.IP || f == rule.IP6 || f == rule.Inet
+	switch {
+	case t == rule.NATChain && inet:
+		return []rule.Hook{rule.Prerouting, rule.Input, rule.Output, rule.Postrouting}
+	case t == rule.RouteChain && inet:
+		return []rule.Hook{rule.Output}
+	case t != rule.FilterChain:
+		return nil
+	case f == rule.Inet:
+		return []rule.Hook{rule.Prerouting, rule.Input, rule.Forward, rule.Output, rule.Postrouting, rule.Ingress}
+	case inet || f == rule.Bridge:
+		return []rule.Hook{rule.Prerouting, rule.Input, rule.Forward, rule.Output, rule.Postrouting}
+	case f == rule.ARP:
+		return []rule.Hook{rule.Input, rule.Output}
+	case f == rule.Netdev:
+		return []rule.Hook{rule.Ingress, rule.Egress}
+	}
+	return nil
+}
+
+// checkChain refuses base chains that cannot be where they want to be.
+func checkChain(f rule.Family, c *rule.Chain) error {
+	switch {
+	case !c.Base():
+		return nil
+	case !slices.Contains(hooksOf(f, c.Type), c.Hook):
+		return syscall.EOPNOTSUPP
+	case c.Type == rule.NATChain && c.Priority <= hook.Conntrack:
+		return syscall.EOPNOTSUPP // connections are not known yet
+	}
+	return nil
+}
+
+// checkRule checks that what a rule names is in its table.
+func (x *txn) checkRule(t *rule.Table, r *rule.Rule) error {
+	var err error
+	eachUse(r.Stmts, func(u use) {
+		if err == nil {
+			err = checkUse(t, u)
+		}
+	})
+	return err
+}
+
+func checkUse(t *rule.Table, u use) error {
+	there := false
+	switch u.kind {
+	case useChain:
+		i, err := chainOf(t, u.name)
+		if err == nil && t.Chains[i].Base() {
+			return syscall.EOPNOTSUPP
+		}
+		there = err == nil
+	case useSet:
+		there = setOf(t, u.name) >= 0
+	case useFlowtable:
+		there = flowtableOf(t, u.name) >= 0
+	default:
+		there = objectOf(t, rule.ObjectKind(u.kind-useObject), u.name) >= 0
+	}
+	if !there {
+		return syscall.ENOENT
+	}
+	return nil
+}
+
+// A visit is a walk over the chains that packets of one base chain come to.
+type visit struct {
+	t     *rule.Table
+	base  *rule.Chain
+	depth map[string]int // the deepest that a chain was visited at
+	index map[string]*rule.Chain
+}
+
+// checkTable checks what only the whole table shows: no chain leads to itself or too
+// deep (EMLINK), and no statement is where it cannot work (EOPNOTSUPP). A chain that
+// no packet comes to may hold what it likes, as on Linux.
+func checkTable(t *rule.Table) error {
+	index := make(map[string]*rule.Chain, len(t.Chains))
+	for _, c := range t.Chains {
+		index[c.Name] = c
+	}
+	for _, c := range t.Chains {
+		if !c.Base() {
+			continue
+		}
+		v := visit{t, c, map[string]int{}, index}
+		if err := v.chain(c, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *visit) chain(c *rule.Chain, depth int) error {
+	if depth == maxDepth {
+		return syscall.EMLINK
+	}
+	if d, seen := v.depth[c.Name]; seen && d >= depth {
+		return nil
+	}
+	v.depth[c.Name] = depth
+	for _, r := range c.Rules {
+		if err := v.rule(r, depth); err != nil {
+			return &RuleError{c.Name, r, err}
+		}
+	}
+	return nil
+}
+
+func (v *visit) rule(r *rule.Rule, depth int) (err error) {
+	for _, s := range r.Stmts {
+		if !fits(s, v.base) {
+			return syscall.EOPNOTSUPP
+		}
+	}
+	eachUse(r.Stmts, func(u use) {
+		switch {
+		case err != nil:
+		case u.kind == useChain:
+			err = v.chain(v.index[u.name], depth+1)
+		case u.kind == useSet:
+			err = v.set(u.name, depth)
+		}
+	})
+	return err
+}
+
+// set visits the chains that a verdict map leads to.
+func (v *visit) set(name string, depth int) (err error) {
+	i := setOf(v.t, name)
+	if i < 0 || v.t.Sets[i].Data != rule.VerdictType {
+		return nil
+	}
+	elemUses(v.t.Sets[i].Elems, 0, func(u use) {
+		if err == nil {
+			err = v.chain(v.index[u.name], depth+1)
+		}
+	})
+	return err
+}
+
+// fits reports whether a statement can work in chains that packets of a base chain
+// come to.
+func fits(s rule.Stmt, base *rule.Chain) bool {
+	at := func(hooks ...rule.Hook) bool { return slices.Contains(hooks, base.Hook) }
+	switch x := s.(type) {
+	case *rule.NAT:
+		if base.Type != rule.NATChain {
+			return false
+		}
+		switch x.Kind {
+		case rule.Masquerade:
+			return at(rule.Postrouting)
+		case rule.SNAT:
+			return at(rule.Postrouting, rule.Input)
+		}
+		return at(rule.Prerouting, rule.Output)
+	case *rule.Reject:
+		return at(rule.Prerouting, rule.Input, rule.Forward, rule.Output, rule.Ingress)
+	case *rule.FlowOffload:
+		return at(rule.Forward)
+	case *rule.Fwd:
+		return at(rule.Ingress, rule.Egress)
+	}
+	return true
+}

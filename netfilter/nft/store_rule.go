@@ -1,0 +1,111 @@
+package nft
+
+import (
+	"slices"
+	"syscall"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// A position says where a rule goes.
+type position struct {
+	handle uint64 // of a rule; 0: none
+	index  int    // from 0, if hasIndex
+	by     bool   // an index is meant
+	before bool
+}
+
+// addRule adds a rule at the end, or at a position; insert means the beginning.
+func (x *txn) addRule(f rule.Family, table, chain string, r *rule.Rule, at position, insert bool) error {
+	t, c, err := x.changeChain(f, table, chain)
+	if err != nil {
+		return err
+	}
+	n, err := x.newRule(t, r)
+	if err != nil {
+		return err
+	}
+	i := len(c.Rules)
+	switch {
+	case at.by:
+		if at.index >= len(c.Rules) {
+			return syscall.ENOENT
+		}
+		i = at.index
+	case at.handle != 0:
+		if i = ruleOf(c, at.handle); i < 0 {
+			return syscall.ENOENT
+		}
+	case insert:
+		c.Rules = slices.Insert(c.Rules, 0, n)
+		return nil
+	default:
+		c.Rules = append(c.Rules, n)
+		return nil
+	}
+	if !insert {
+		i++
+	}
+	c.Rules = slices.Insert(c.Rules, i, n)
+	return nil
+}
+
+func ruleOf(c *rule.Chain, handle uint64) int {
+	return slices.IndexFunc(c.Rules, func(r *rule.Rule) bool { return r.Handle == handle })
+}
+
+// replaceRule puts a rule in the place of another, under a handle of its own.
+func (x *txn) replaceRule(f rule.Family, table, chain string, handle uint64, r *rule.Rule) error {
+	t, c, err := x.changeChain(f, table, chain)
+	if err != nil {
+		return err
+	}
+	i := ruleOf(c, handle)
+	if i < 0 {
+		return syscall.ENOENT
+	}
+	n, err := x.newRule(t, r)
+	if err != nil {
+		return err
+	}
+	c.Rules[i] = n
+	return nil
+}
+
+// deleteRule removes a rule.
+func (x *txn) deleteRule(f rule.Family, table, chain string, handle uint64) error {
+	_, c, err := x.changeChain(f, table, chain)
+	if err != nil {
+		return err
+	}
+	i := ruleOf(c, handle)
+	if i < 0 {
+		return syscall.ENOENT
+	}
+	c.Rules = slices.Delete(c.Rules, i, i+1)
+	return nil
+}
+
+// newRule returns r under a handle of its own, which comes behind those of its
+// anonymous sets, as on Linux.
+func (x *txn) newRule(t *rule.Table, r *rule.Rule) (*rule.Rule, error) {
+	if err := x.checkRule(t, r); err != nil {
+		return nil, err
+	}
+	for range anonymousSets(r) {
+		x.handle(t)
+	}
+	n := *r
+	n.Handle = x.handle(t)
+	return &n, nil
+}
+
+// flushChain removes the rules of a chain.
+func (x *txn) flushChain(f rule.Family, table, chain string) error {
+	_, c, err := x.changeChain(f, table, chain)
+	if err != nil {
+		return err
+	}
+	c.Rules = nil
+	return nil
+}
