@@ -58,6 +58,7 @@ func version(b []byte) network.Version {
 func (r *rig) packet(b []byte) *packet.Packet {
 	pkt := r.net.Pool.Get()
 	pkt.Append(b)
+	pkt.Ensure(min(len(b), 60)) // as the network layer has it
 	pkt.In = 1
 	return pkt
 }

@@ -61,7 +61,7 @@ func newTracker(n *network.Layer, slot packet.Slot[*entry], buckets int) *tracke
 	t.checksum.Store(true)
 	t.events.Store(true)
 	t.maxRetrans.Store(3)
-	t.max.Store(int64(len(t.table.buckets)))
+	t.max.Store(int64(len(t.table.buckets)) * 4)
 	t.expectMax.Store(1024)
 	t.gc.Init(t.clock, t.collect)
 	return t
