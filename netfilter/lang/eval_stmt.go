@@ -22,6 +22,11 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 	if err != nil {
 		return err
 	}
+	if f, ok := l.(*rule.FIB); ok && presence(right) {
+		c := *f
+		c.Present = true
+		l = &c
+	}
 	if !constantNode(right) {
 		return &Error{At: right.at, Msg: "Right hand side of relational expression (" + opSign(op) + ") must be constant"}
 	}
@@ -59,6 +64,12 @@ func opSign(op rule.Op) string {
 		return "=="
 	}
 	return op.String()
+}
+
+// presence reports whether n is one of the words that ask only whether there is
+// something.
+func presence(n *node) bool {
+	return n.kind == nSymbol && (n.text == "exists" || n.text == "missing")
 }
 
 // single makes an anonymous set of one element that element, as nft does.
@@ -334,7 +345,7 @@ func (sc *scope) nat(d *natDecl) (err error) {
 	t := addrType(n.Family)
 	if d.addr != nil {
 		want := t
-		if n.Both || d.addr.kind == nMap && mapsToBoth(d.addr.kids[1]) {
+		if n.Both || d.addr.kind == nMap && sc.mapsToBoth(d.addr.kids[1]) {
 			n.Both = true
 			want = rule.ConcatOf(t, rule.InetServiceType)
 		}
@@ -378,7 +389,12 @@ func (sc *scope) portKnown() bool {
 	return false
 }
 
-func mapsToBoth(m *node) bool {
+// mapsToBoth reports whether a map leads to addresses with ports.
+func (sc *scope) mapsToBoth(m *node) bool {
+	if m.kind == nSetRef {
+		set := sc.ev.set(sc.family, sc.table, m.text)
+		return set != nil && set.Data != nil && len(set.Data.Parts) > 0
+	}
 	for _, k := range m.kids {
 		if k.kind == nMapping && k.kids[1].kind == nConcat {
 			return true

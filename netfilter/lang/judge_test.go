@@ -83,26 +83,47 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// compareLines reports the lines that differ, a few of them.
+// compareLines reports the lines that differ, a few of them: what only want has with
+// `-`, what only got has with `+`.
 func compareLines(t *testing.T, name, got, want string) {
 	t.Helper()
 	g, w := strings.SplitAfter(got, "\n"), strings.SplitAfter(want, "\n")
+	var out strings.Builder
 	bad := 0
-	for i := range max(len(g), len(w)) {
-		var a, b string
-		if i < len(g) {
-			a = g[i]
-		}
-		if i < len(w) {
-			b = w[i]
-		}
-		if a == b {
+	for len(g) > 0 || len(w) > 0 {
+		switch skip := meet(g, w); {
+		case len(g) > 0 && len(w) > 0 && g[0] == w[0]:
+			g, w = g[1:], w[1:]
 			continue
+		case len(w) > 0 && (len(g) == 0 || skip > 0):
+			out.WriteString("-" + strings.TrimSuffix(w[0], "\n") + "\n")
+			w = w[1:]
+		default:
+			out.WriteString("+" + strings.TrimSuffix(g[0], "\n") + "\n")
+			g = g[1:]
 		}
-		if bad++; bad > 20 {
-			t.Errorf("%s: and more", name)
-			return
+		if bad++; bad > 60 {
+			out.WriteString("and more\n")
+			break
 		}
-		t.Errorf("%s:%d:\n got %q\nwant %q", name, i+1, a, b)
 	}
+	if out.Len() > 0 {
+		t.Errorf("%s:\n%s", name, out.String())
+	}
+}
+
+// meet returns which side to go on with so that the texts come together again: 1 for
+// want, -1 for got.
+func meet(got, want []string) int {
+	for n := range 200 {
+		for i := range n + 1 {
+			if j := n - i; i < len(got) && j < len(want) && got[i] == want[j] {
+				if j > 0 {
+					return 1
+				}
+				return -1
+			}
+		}
+	}
+	return 1
 }

@@ -71,7 +71,7 @@ func (l *lexer) next() token {
 	if c == '"' {
 		return l.quoted()
 	}
-	word, number := wordLen(l.text[start:]), numberLen(l.text[start:])
+	word, number := max(wordLen(l.text[start:]), etherTypeLen(l.text[start:])), numberLen(l.text[start:])
 	addr := addrLen(l.text[start:])
 	dur := durationLen(l.text[start:])
 	best := max(word, number, addr, dur)
@@ -154,6 +154,16 @@ func wordLen(s string) int {
 		break
 	}
 	return n
+}
+
+// etherTypeLen returns the length of the two names that begin with digits.
+func etherTypeLen(s string) int {
+	for _, name := range [...]string{"8021ad", "8021q"} {
+		if strings.HasPrefix(s, name) {
+			return len(name)
+		}
+	}
+	return 0
 }
 
 func numberLen(s string) int {

@@ -1,6 +1,8 @@
 package lang
 
 import (
+	"fmt"
+
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
@@ -265,7 +267,10 @@ func (p *parser) payload(h *rule.Header) *node {
 	name := nx.text
 	if h.Name == "arp" && (name == "saddr" || name == "daddr") {
 		p.next()
-		name += " " + p.word("ether", "ip").text
+		if p.tok.kind != tWord {
+			p.unexpected("ether", "ip")
+		}
+		name += " " + p.tok.text
 	}
 	f := h.Field(name)
 	if f == nil {
@@ -315,10 +320,26 @@ func (p *parser) exthdrField(k rule.ExthdrKind, h *rule.Header) rule.Expr {
 		if f := h.Field(p.tok.text); f != nil {
 			p.next()
 			e.Field = f
+		} else if h.Name == "rt0" && p.is("addr") || h.Name == "srh" && p.is("sid") {
+			p.next()
+			e.Name, e.Field = "srh", p.segment()
 		}
 	}
 	if e.Field == nil && k == rule.IPv6Ext {
 		p.unexpected()
 	}
 	return e
+}
+
+// segment reads the index of an address in a routing header. Those of rt0 and srh are
+// at the same place, and nft calls both sid.
+func (p *parser) segment() *rule.Field {
+	p.expect("[")
+	t := p.tok
+	n := p.number()
+	if n != 1 && n != 2 {
+		p.failAt(p.span(t), "syntax error, unexpected number")
+	}
+	p.expect("]")
+	return rule.ExthdrByName(rule.IPv6Ext, "srh").Field(fmt.Sprintf("sid[%d]", n))
 }

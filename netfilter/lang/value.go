@@ -126,7 +126,22 @@ func lookup(t *rule.Type, s string) (uint64, bool) {
 			}
 		}
 	}
+	if t == rule.InetProtoType {
+		return lookupProtocol(s)
+	}
 	return t.Lookup(s)
+}
+
+// lookupProtocol knows the protocols' other names as well: those in capitals, and the
+// name of the header.
+func lookupProtocol(s string) (uint64, bool) {
+	if s == "icmpv6" {
+		s = "ipv6-icmp"
+	}
+	if s == strings.ToUpper(s) {
+		s = strings.ToLower(s)
+	}
+	return rule.InetProtoType.Lookup(s)
 }
 
 // parseInt reads a number as nft does: 0x for sixteen, 0 for eight.

@@ -165,6 +165,8 @@ func (c *compiler) loadFIB(x *rule.FIB) (loader, error) {
 		clear(dst)
 		switch {
 		case dev == nil:
+		case x.Present:
+			dst[0] = 1
 		case result == rule.FIBOifName:
 			putName(dst, dev.Name())
 		default:

@@ -105,6 +105,8 @@ type (
 	FIB struct {
 		Flags  FIBFlags
 		Result FIBResult
+		// Present: only whether there is a result (`fib saddr oif missing`).
+		Present bool
 	}
 
 	// RT is something known of a packet's route.
@@ -337,12 +339,14 @@ func addrType(f Family) *Type {
 	return IPv4Type
 }
 
-// Type returns the type of the result.
+// Type returns the type of the result, a boolean if it only asks.
 func (f *FIB) Type() *Type {
-	switch f.Result {
-	case FIBOifName:
+	switch {
+	case f.Present:
+		return BooleanType
+	case f.Result == FIBOifName:
 		return IfnameType
-	case FIBType:
+	case f.Result == FIBType:
 		return FIBAddrType
 	}
 	return IfindexType

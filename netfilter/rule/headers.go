@@ -144,9 +144,7 @@ var ipv6Exts = []Header{
 		{"rt", "type", 0, 16, 8, IntegerType},
 		{"rt", "seg-left", 0, 24, 8, IntegerType},
 	}},
-	{Name: "rt0", Number: 43, Fields: []Field{
-		{"rt0", "addr[1]", 0, 64, 128, IPv6Type},
-	}},
+	{Name: "rt0", Number: 43}, // its addresses are those of srh
 	{Name: "rt2", Number: 43, Fields: []Field{
 		{"rt2", "addr", 0, 64, 128, IPv6Type},
 	}},
@@ -154,6 +152,8 @@ var ipv6Exts = []Header{
 		{"srh", "last-entry", 0, 32, 8, IntegerType},
 		{"srh", "flags", 0, 40, 8, IntegerType},
 		{"srh", "tag", 0, 48, 16, IntegerType},
+		{"srh", "sid[1]", 0, 64, 128, IPv6Type},
+		{"srh", "sid[2]", 0, 192, 128, IPv6Type},
 	}},
 	{Name: "frag", Number: 44, Fields: []Field{
 		{"frag", "nexthdr", 0, 0, 8, InetProtoType},
