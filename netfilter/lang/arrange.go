@@ -14,6 +14,9 @@ func Arrange(elems []rule.Elem, key *rule.Type, merge, anonymous bool) (out []ru
 	intervals := slices.ContainsFunc(elems, func(e rule.Elem) bool { return isInterval(e.Key) })
 	out = slices.Clone(elems)
 	slices.SortStableFunc(out, func(a, b rule.Elem) int { return compareKeys(a.Key, b.Key) })
+	if len(key.Parts) > 0 && intervals {
+		return slices.Clone(elems), true // kept in the order in which they came
+	}
 	if len(key.Parts) > 0 || !intervals {
 		out = slices.CompactFunc(out, func(a, b rule.Elem) bool {
 			return a.Data == nil && compareKeys(a.Key, b.Key) == 0 && !isInterval(a.Key)

@@ -40,6 +40,7 @@ func (ev *evaluator) declareSet(c *command, b *setDecl) error {
 	if b.isMap && s.Data == nil && s.ObjData == 0 {
 		return &Error{At: b.at, Msg: "map definition does not specify mapping data type"}
 	}
+	s.DataInterval = b.dataInterval
 	var err error
 	if s.Stmts, err = sc.elemStmts(b.stmts); err != nil {
 		return err
@@ -91,9 +92,27 @@ func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node)
 		if s.Flags&rule.Interval == 0 && isInterval(e.Key) {
 			return nil, &Error{At: keyNode(k).at, Msg: "You must add 'flags interval' to your set declaration if you want to add prefix elements"}
 		}
+		if len(e.Stmts) == 0 {
+			e.Stmts = fresh(s.Stmts)
+		}
 		out = append(out, *e)
 	}
 	return out, nil
+}
+
+// fresh returns the statements that a set creates with an element.
+func fresh(stmts []rule.Stmt) (out []rule.Stmt) {
+	for _, s := range stmts {
+		switch x := s.(type) {
+		case *rule.Counter:
+			out = append(out, &rule.Counter{})
+		case *rule.Quota:
+			out = append(out, &rule.Quota{Over: x.Over, Bytes: x.Bytes})
+		default:
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func keyNode(k *node) *node {

@@ -43,7 +43,7 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 			return &Error{At: right.at, Msg: "invalid data type, expected " + typeDesc(t)}
 		}
 	}
-	if lit, ok := r.(*rule.SetLit); ok {
+	if lit, ok := r.(*rule.SetLit); ok && len(right.kids) == 1 && len(t.Parts) == 0 {
 		r, op = single(lit, op)
 	}
 	switch r.(type) {
@@ -94,6 +94,14 @@ func canonical(m *rule.Match) {
 		m.Op = rule.Implicit
 	}
 	b, ok := m.Left.(*rule.Binary)
+	if ok && b.Op == '^' {
+		x, ok := b.Right.(*rule.Value)
+		v, ok2 := m.Right.(*rule.Value)
+		if ok && ok2 && x.N == v.N { // a ^ x == v is a == v ^ x
+			m.Left, m.Right = b.Left, combine('^', v, x)
+		}
+		return
+	}
 	if !ok || b.Op != '&' || t.Format != rule.IPv4Address && t.Format != rule.IPv6Address {
 		return
 	}
@@ -317,9 +325,9 @@ func (sc *scope) reject(r *rule.Reject, code *node, at Span) error {
 func (sc *scope) defaultReject(r *rule.Reject) bool {
 	switch r.Kind {
 	case rule.RejectICMP:
-		return r.Code == 3
+		return r.Code == 3 && sc.family == rule.IP
 	case rule.RejectICMP6:
-		return r.Code == 4
+		return r.Code == 4 && sc.family == rule.IP6
 	case rule.RejectICMPX:
 		return r.Code == 1
 	}
@@ -336,6 +344,9 @@ func (sc *scope) nat(d *natDecl) (err error) {
 		case sc.family == rule.Inet && sc.net == "" && d.addr != nil:
 			n.Family, n.HasFamily = guessFamily(d.addr), true
 		}
+	}
+	if sc.family == rule.Inet && d.addr != nil {
+		n.HasFamily = true
 	}
 	if n.HasFamily && sc.family == rule.Inet {
 		if err := sc.needNet(n.Family.String(), d.at); err != nil {

@@ -20,7 +20,12 @@ func (p *parser) intPriority(r prio, f rule.Family, h rule.Hook) hook.Priority {
 func (p *parser) objectSpec(c *command) {
 	o := &rule.Object{Kind: c.ObjectKind, Name: c.Name}
 	c.ObjectSpec = o
-	c.check = func(ev *evaluator) error { return ev.inTable(c) }
+	c.check = func(ev *evaluator) error {
+		if !o.HasL3 {
+			o.L3 = c.Family
+		}
+		return ev.inTable(c)
+	}
 	switch o.Kind {
 	case rule.CounterObject:
 		o.Counter = &rule.Counter{}

@@ -129,9 +129,9 @@ func priorityAllowed(name string, f rule.Family, h rule.Hook) bool {
 	case h == rule.Ingress || h == rule.Egress:
 		return name == "filter"
 	case name == "dstnat":
-		return h == rule.Prerouting || h == rule.Output
+		return h == rule.Prerouting
 	case name == "srcnat":
-		return h == rule.Postrouting || h == rule.Input
+		return h == rule.Postrouting
 	}
 	return true
 }

@@ -64,7 +64,7 @@ func conflict(at Span, a, b string) error {
 
 func (sc *scope) needLink(h string, at Span) error {
 	if sc.link == "" {
-		sc.depend(&rule.Meta{Key: rule.MetaIiftype}, 0x100)
+		sc.depend(&rule.Meta{Key: rule.MetaIiftype}, 1)
 		sc.link = "ether"
 	}
 	if h == "vlan" && sc.link != "vlan" {
@@ -155,7 +155,7 @@ func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
 	case *rule.Meta:
 		switch e.Key {
 		case rule.MetaIiftype, rule.MetaOiftype:
-			if n == 0x100 {
+			if n == 1 {
 				link = "ether"
 			}
 		case rule.MetaNFProto:

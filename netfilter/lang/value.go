@@ -35,6 +35,9 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	if t.Format == rule.Text {
 		return sc.textValue(t, bits, n)
 	}
+	if t == rule.CTLabelType {
+		return labelValue(t, bits, n)
+	}
 	if v, ok := lookup(t, n.text); ok {
 		return number(t, bits, v), nil
 	}
@@ -162,6 +165,15 @@ func parseInt(s string) (*big.Int, bool) {
 		}
 	}
 	return new(big.Int).SetString(s, base)
+}
+
+// labelValue makes the number of a label the bit that it is.
+func labelValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
+	v, ok := parseInt(n.text)
+	if !ok || !v.IsUint64() || v.Uint64() >= uint64(bits) {
+		return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
+	}
+	return bigNumber(t, bits, new(big.Int).Lsh(one, uint(v.Uint64()))), nil
 }
 
 func addressValue(t *rule.Type, s string) *rule.Value {

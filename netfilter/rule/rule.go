@@ -171,6 +171,8 @@ type Set struct {
 	Timeout time.Duration // of elements that have none of their own; 0: forever
 	GC      time.Duration // gc-interval; 0: default
 	Size    uint32        // elements at most; 0: no limit of the user's
+	// DataInterval: what a map leads to are ranges (`: interval ipv4_addr`).
+	DataInterval bool
 	// AutoMerge joins overlapping and adjacent intervals.
 	AutoMerge bool
 	// Stmts are created with each new element: counter, limit, quota, ct count.

@@ -36,9 +36,9 @@ var (
 		{"request", 0x1}, {"reply", 0x2}, {"rrequest", 0x3}, {"rreply", 0x4}, {"inrequest", 0x8}, {"inreply", 0x9},
 		{"nak", 0xa},
 	}}
-	IftypeType = &Type{Name: "iface_type", Desc: "network interface type", Bits: 16, Base: IntegerType, Format: Decimal, Symbols: []Symbol{
-		{"ether", 0x100}, {"ppp", 0x2}, {"ipip", 0x3}, {"ipip6", 0x103}, {"loopback", 0x403}, {"sit", 0x803},
-		{"ipgre", 0xa03},
+	IftypeType = &Type{Name: "iface_type", Desc: "network interface type", Bits: 16, Host: true, Base: IntegerType, Format: Decimal, Symbols: []Symbol{
+		{"ether", 1}, {"ppp", 512}, {"ipip", 768}, {"ipip6", 769}, {"loopback", 772}, {"sit", 776},
+		{"ipgre", 778},
 	}}
 	ICMPTypeType = &Type{Name: "icmp_type", Desc: "ICMP type", Bits: 8, Base: IntegerType, Format: Decimal, Symbols: []Symbol{
 		{"echo-reply", 0}, {"destination-unreachable", 3}, {"source-quench", 4}, {"redirect", 5},

@@ -1,0 +1,95 @@
+package lang
+
+import "github.com/knitnet/knit/netfilter/rule"
+
+// hiddenDeps returns which statements are not listed, because those behind them say
+// the same.
+func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
+	hidden := map[int]bool{}
+	for i, s := range stmts {
+		m, ok := s.(*rule.Match)
+		if !ok || m.Op != rule.Implicit {
+			continue
+		}
+		v, ok := m.Right.(*rule.Value)
+		if !ok {
+			continue
+		}
+		link, net, trans := known(m.Left, v)
+		for _, later := range stmts[i+1:] {
+			if impliesHeader(later, link, net, trans) {
+				hidden[i] = true
+				break
+			}
+		}
+	}
+	return hidden
+}
+
+// impliesHeader reports whether a statement needs one of the headers.
+func impliesHeader(s rule.Stmt, link, net, trans string) bool {
+	found := false
+	check := func(e rule.Expr) {
+		switch x := e.(type) {
+		case *rule.Payload:
+			if x.Field == nil {
+				return
+			}
+			h := x.Field.Header
+			found = found || h == trans && trans != "" || h == net && net != "" || h == link && link != "" ||
+				net == "ip" && (h == "icmp" || h == "igmp") || net == "ip6" && h == "icmpv6"
+		case *rule.Exthdr:
+			found = found || x.Kind == rule.TCPOption && trans == "tcp" || x.Kind == rule.SCTPChunk && trans == "sctp" ||
+				x.Kind == rule.IPv6Ext && net == "ip6" || x.Kind == rule.IPOption && net == "ip"
+		}
+	}
+	switch x := s.(type) {
+	case *rule.Reject:
+		found = x.Kind == rule.RejectICMP && net == "ip" || x.Kind == rule.RejectICMP6 && net == "ip6"
+	case *rule.NAT:
+		found = x.HasFamily && x.Family.String() == net
+	}
+	walk(s, check)
+	return found
+}
+
+// walk visits the expressions of a statement that look at packets.
+func walk(s rule.Stmt, f func(rule.Expr)) {
+	var visit func(e rule.Expr)
+	visit = func(e rule.Expr) {
+		switch x := e.(type) {
+		case nil:
+			return
+		case *rule.Concat:
+			for _, k := range x.Parts {
+				visit(k)
+			}
+		case *rule.Binary:
+			visit(x.Left)
+			visit(x.Right)
+		case *rule.MapExpr:
+			visit(x.Key)
+		case *rule.Hash:
+			visit(x.Key)
+		default:
+			f(e)
+		}
+	}
+	switch x := s.(type) {
+	case *rule.Match:
+		visit(x.Left)
+	case *rule.VMap:
+		visit(x.Key)
+	case *rule.Assign:
+		visit(x.Dst)
+		visit(x.Value)
+	case *rule.Update:
+		visit(x.Key)
+		visit(x.Data)
+	case *rule.NAT:
+		visit(x.Addr)
+		visit(x.Port)
+	case *rule.ObjectRef:
+		visit(x.Name)
+	}
+}
