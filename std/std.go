@@ -11,6 +11,7 @@ import (
 	"github.com/knitnet/knit/link/tun"
 	"github.com/knitnet/knit/link/veth"
 	"github.com/knitnet/knit/netfilter/conntrack"
+	"github.com/knitnet/knit/netfilter/defrag"
 	"github.com/knitnet/knit/network/arp"
 	"github.com/knitnet/knit/network/icmp4"
 	"github.com/knitnet/knit/network/icmp6"
@@ -35,7 +36,7 @@ func Modules() []module.Spec {
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
-		conntrack.Module,
+		conntrack.Module, defrag.Module4, defrag.Module6,
 		hello.Module, uplink.Module,
 	}
 }

@@ -96,6 +96,11 @@ type Meta struct {
 	// GSOSize is the payload of each segment in bytes, GSOSegs their number.
 	GSOSize, GSOSegs uint16
 
+	// FragMax is the length in bytes of the largest fragment, header included, that a
+	// packet on its way through was put together from; 0: it came in one piece. Who
+	// sends it on cuts it into fragments no larger than that.
+	FragMax uint16
+
 	GSO  GSOType
 	Csum CsumState
 	Kind Kind

@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -208,12 +209,26 @@ func (t *tracker) Hold() (release func()) {
 	h.Lock()
 	defer h.Unlock()
 	if h.users++; h.users == 1 {
+		h.undo = t.defragment()
 		for v := range t.net.Hooks {
 			h.undo = append(h.undo, t.attach(network.Version(v))...)
 		}
 	}
 	var once sync.Once
 	return func() { once.Do(t.release) }
+}
+
+// defragment has fragments put together by the modules for it, if they are there.
+func (t *tracker) defragment() (undo []func()) {
+	if t.requests == nil {
+		return nil
+	}
+	for _, name := range []string{netfilter.Defrag4Symbol, netfilter.Defrag6Symbol} {
+		if d, ok := module.Find[netfilter.Defragmenter](t.requests.Registry(), name); ok {
+			undo = append(undo, d.Hold())
+		}
+	}
+	return undo
 }
 
 func (t *tracker) release() {
@@ -226,7 +241,7 @@ func (t *tracker) release() {
 	if h.users--; h.users > 0 {
 		return
 	}
-	for _, undo := range h.undo {
+	for _, undo := range slices.Backward(h.undo) {
 		undo()
 	}
 	h.undo = nil

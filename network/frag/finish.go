@@ -1,6 +1,8 @@
 package frag
 
 import (
+	"math"
+
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/wire"
@@ -16,9 +18,12 @@ func (t *Table) finish(d *datagram) (whole *packet.Packet, ecn uint8) {
 	}
 	var q packet.Queue
 	q.Append(&d.frags)
+	largest := uint16(min(d.largest, math.MaxUint16))
 	t.forget(d)
 	t.Stats.ReasmOKs.Inc()
-	return join(&q), ecn
+	whole = join(&q)
+	whole.FragMax = largest
+	return whole, ecn
 }
 
 // mergeECN says which codepoint a datagram gets whose fragments had those in set:

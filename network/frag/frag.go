@@ -111,6 +111,7 @@ type datagram struct {
 	cost    int          // memory in bytes
 	arrived clock.Time
 	at      uint32 // src.seen when its last fragment came
+	largest int    // the largest fragment in bytes, header included
 	ecn     uint8  // bit i: a fragment with ECN codepoint i came
 	// condemned: fragments overlapped; all that still come are dropped.
 	condemned bool

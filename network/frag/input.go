@@ -113,7 +113,7 @@ func (t *Table) checkDistance(d *datagram) {
 // empty drops what d holds, so that it begins anew.
 func (t *Table) empty(d *datagram, why stat.Reason) {
 	d.frags.Drop(why)
-	d.have, d.total, d.ecn = 0, -1, 0
+	d.have, d.total, d.largest, d.ecn = 0, -1, 0, 0
 	t.charge(d, datagramCost-d.cost)
 }
 
@@ -191,6 +191,7 @@ func (d *datagram) insert(pkt *packet.Packet, p *piece, most int) outcome {
 	}
 	d.frags.InsertAfter(prev, pkt)
 	d.have += p.end - p.off
+	d.largest = max(d.largest, p.header+p.end-p.off)
 	d.ecn |= 1 << (p.ecn & wire.ECNMask)
 	return taken
 }

@@ -31,7 +31,7 @@ func protocolOf(pkt *packet.Packet) uint8 { return pkt.Head()[9] }
 func stripRun(q *packet.Queue, proto uint8) (rest packet.Queue) {
 	n := 0
 	for pkt := q.Front(); pkt != nil && protocolOf(pkt) == proto; pkt = pkt.Next() {
-		pkt.L3 = uint16(pkt.Offset())
+		pkt.L3, pkt.FragMax = uint16(pkt.Offset()), 0
 		pkt.Pull(int(pkt.Head()[0]&0xf) * 4)
 		pkt.L4 = uint16(pkt.Offset())
 		n++

@@ -21,7 +21,7 @@ func (p *ip4) egress(path *network.Path, mtu int, q *packet.Queue) {
 	small := true
 	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
 		octets += uint64(pkt.Len())
-		small = small && pkt.Len() <= mtu
+		small = small && pkt.Len() <= mtu && pkt.FragMax == 0
 	}
 	if !small {
 		p.cut(q, mtu)
@@ -60,6 +60,8 @@ func (p *ip4) cut(q *packet.Queue, mtu int) {
 	*q = packet.Queue{}
 	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
 		switch {
+		case pkt.FragMax != 0:
+			p.refragment(pkt, mtu, q)
 		case fits(pkt, mtu):
 			q.Push(pkt)
 		case pkt.GSO != packet.GSONone && !isDF(pkt):
@@ -96,6 +98,10 @@ func (p *ip4) fragment(pkt *packet.Packet, mtu int, q *packet.Queue) {
 		pkt.Drop(stat.SkbCsum)
 		return
 	}
+	p.split(pkt, mtu, q)
+}
+
+func (p *ip4) split(pkt *packet.Packet, mtu int, q *packet.Queue) {
 	before := q.Len()
 	frag.Split4(pkt, mtu, q)
 	if made := q.Len() - before; made > 0 {
@@ -104,6 +110,23 @@ func (p *ip4) fragment(pkt *packet.Packet, mtu int, q *packet.Queue) {
 		return
 	}
 	p.mib.fragFails.Inc()
+}
+
+// refragment cuts a packet that came in fragments again, into such that are no
+// larger than the largest: their sender may have found out that no larger ones get
+// through. It may have forbidden to cut those further.
+func (p *ip4) refragment(pkt *packet.Packet, mtu int, q *packet.Queue) {
+	largest := int(pkt.FragMax)
+	pkt.FragMax = 0
+	switch {
+	case isDF(pkt) && largest > mtu:
+		p.tooBig(pkt, mtu)
+	case !link.CompleteChecksum(pkt):
+		p.mib.fragFails.Inc()
+		pkt.Drop(stat.SkbCsum)
+	default:
+		p.split(pkt, min(mtu, largest), q)
+	}
 }
 
 // castOut counts packets for many, and gives this host its own copy of them: it

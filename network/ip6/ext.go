@@ -189,7 +189,7 @@ func (p *ip6) brokenChain(pkt *packet.Packet, err wire.IPv6ExtError, pointer int
 func (p *ip6) obey(pkt *packet.Packet) (proto uint8, ok bool) {
 	if h := pkt.Head(); !wire.IsIPv6Ext(h[6]) {
 		pkt.Pull(wire.IPv6Len)
-		pkt.L4 = uint16(pkt.Offset())
+		pkt.L4, pkt.FragMax = uint16(pkt.Offset()), 0
 		return h[6], true
 	}
 	if !ensureHeaders(pkt) {
@@ -205,7 +205,7 @@ func (p *ip6) obey(pkt *packet.Packet) (proto uint8, ok bool) {
 				return 0, false
 			}
 			pkt.Pull(off)
-			pkt.L4 = uint16(pkt.Offset())
+			pkt.L4, pkt.FragMax = uint16(pkt.Offset()), 0
 			return proto, true
 		}
 		if !p.obeyOne(pkt, x) {

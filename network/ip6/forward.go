@@ -56,8 +56,31 @@ func (p *ip6) sendOn(path *network.Path, q *packet.Queue) {
 	}
 	p.mib.outForwDatagrams.Add(uint64(q.Len()))
 	p.countOut(q)
+	p.refragment(q)
 	if !q.Empty() {
 		path.Transmit(q)
+	}
+}
+
+// refragment cuts the packets of q that came in fragments again. That is no
+// fragmentation by a router: each fits the path as its sender has made it.
+func (p *ip6) refragment(q *packet.Queue) {
+	whole := true
+	for pkt := q.Front(); pkt != nil && whole; pkt = pkt.Next() {
+		whole = pkt.FragMax == 0
+	}
+	if whole {
+		return
+	}
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if largest := int(pkt.FragMax); largest != 0 && pkt.Len() > largest {
+			pkt.FragMax = 0
+			p.fragment(pkt, largest, q)
+			continue
+		}
+		q.Push(pkt)
 	}
 }
 
@@ -116,7 +139,11 @@ func (p *ip6) fits(pkt *packet.Packet, h wire.IPv6, path *network.Path) bool {
 		pkt.Drop(stat.IPInAddrErrors)
 		return false
 	}
-	if mtu := p.forwardMTU(path); sentLen(pkt) > mtu {
+	size := sentLen(pkt)
+	if pkt.FragMax != 0 {
+		size = int(pkt.FragMax) // its fragments will be no larger again
+	}
+	if mtu := p.forwardMTU(path); size > mtu {
 		p.mib.inTooBigErrors.Inc()
 		p.mib.fragFails.Inc()
 		p.net.SendErrorDetail(network.V6, network.PacketTooBig, 0, mtu, 0, pkt)
