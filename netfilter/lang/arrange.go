@@ -12,6 +12,9 @@ import (
 // that overlap or touch become one. ok is false if elements overlap that must not.
 func Arrange(elems []rule.Elem, key *rule.Type, merge, anonymous bool) (out []rule.Elem, ok bool) {
 	intervals := slices.ContainsFunc(elems, func(e rule.Elem) bool { return isInterval(e.Key) })
+	if key.Format == rule.Text && merge {
+		elems = withoutCovered(elems)
+	}
 	out = slices.Clone(elems)
 	slices.SortStableFunc(out, func(a, b rule.Elem) int { return compareKeys(a.Key, b.Key) })
 	if len(key.Parts) > 0 && intervals {
@@ -145,4 +148,15 @@ func sortKey(e rule.Expr) []byte {
 		return x.Lo.Data
 	}
 	return nil
+}
+
+// withoutCovered leaves away names that a beginning of names (`eth*`) covers.
+func withoutCovered(elems []rule.Elem) []rule.Elem {
+	return slices.DeleteFunc(slices.Clone(elems), func(e rule.Elem) bool {
+		v, ok := e.Key.(*rule.Value)
+		return ok && slices.ContainsFunc(elems, func(o rule.Elem) bool {
+			w, ok := o.Key.(*rule.Value)
+			return ok && w != v && w.Wild && bytes.HasPrefix(v.Data, w.Data) && (!v.Wild || len(v.Data) > len(w.Data))
+		})
+	})
 }

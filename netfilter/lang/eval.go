@@ -17,10 +17,12 @@ type evaluator struct {
 	src *source
 	// tables are those that the source changed, in copies of its own; nil: deleted.
 	tables map[tableKey]*rule.Table
+	// declared are the sets that the source itself declares.
+	declared map[*rule.Set]bool
 }
 
 func newEvaluator(s *source) *evaluator {
-	return &evaluator{src: s, tables: map[tableKey]*rule.Table{}}
+	return &evaluator{src: s, tables: map[tableKey]*rule.Table{}, declared: map[*rule.Set]bool{}}
 }
 
 // table returns a table with its chains, sets and objects, or nil.
@@ -106,6 +108,7 @@ func (ev *evaluator) apply(c *Command) {
 	case Set, Map:
 		if ev.set(c.Family, c.Table, c.Name) == nil {
 			t.Sets = append(t.Sets, c.SetSpec)
+			ev.declared[c.SetSpec] = true
 		}
 	case Object:
 		t.Objects = append(t.Objects, c.ObjectSpec)

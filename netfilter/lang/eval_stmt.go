@@ -435,6 +435,9 @@ func (sc *scope) update(u *rule.Update, ref, key, data *node, opts *elemOpts) er
 	if err != nil {
 		return err
 	}
+	if sc.ev.declared[set] && set.Size == 0 {
+		set.Size = 65535 // as the kernel gives sets that rules add to
+	}
 	if !sameType(sized(k), set.Key) {
 		return mismatch(ref.at, key.at, set.Key, k.Type())
 	}

@@ -15,6 +15,13 @@ func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
 		if !ok {
 			continue
 		}
+		if restricts(f, m.Left) {
+			continue
+		}
+		if icmpImplied(m.Left, v, stmts[i+1:]) {
+			hidden[i] = true
+			continue
+		}
 		link, net, trans := known(m.Left, v)
 		for _, later := range stmts[i+1:] {
 			if impliesHeader(later, link, net, trans) {
@@ -24,6 +31,36 @@ func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
 		}
 	}
 	return hidden
+}
+
+// restricts reports whether a match says more than that a header is there: where
+// several network protocols come by, `ip protocol` says which, and so does
+// `meta protocol` in inet.
+func restricts(f rule.Family, left rule.Expr) bool {
+	switch x := left.(type) {
+	case *rule.Payload:
+		return x.Field != nil && x.Field.Base == rule.NetworkHeader && (f == rule.Inet || f == rule.Bridge || f == rule.Netdev)
+	case *rule.Meta:
+		return x.Key == rule.MetaProtocol && f == rule.Inet
+	}
+	return false
+}
+
+// icmpImplied reports whether the next statement is about a field that only messages
+// of this type have.
+func icmpImplied(left rule.Expr, v *rule.Value, rest []rule.Stmt) bool {
+	p, ok := left.(*rule.Payload)
+	if !ok || p.Field == nil || p.Field.Name != "type" || len(rest) == 0 {
+		return false
+	}
+	found := false
+	walk(rest[0], func(e rule.Expr) {
+		if q, ok := e.(*rule.Payload); ok && q.Field != nil {
+			types := icmpTypes[q.Field.Header+" "+q.Field.Name]
+			found = found || q.Field.Header == p.Field.Header && len(types) == 1 && types[0] == toUint(v)
+		}
+	})
+	return found
 }
 
 // impliesHeader reports whether a statement needs one of the headers.
@@ -36,6 +73,9 @@ func impliesHeader(s rule.Stmt, link, net, trans string) bool {
 				return
 			}
 			h := x.Field.Header
+			if h == "vlan" && x.Field.Name == "type" {
+				h = "" // it is listed with the type that leads to it
+			}
 			found = found || h == trans && trans != "" || h == net && net != "" || h == link && link != "" ||
 				net == "ip" && (h == "icmp" || h == "igmp") || net == "ip6" && h == "icmpv6"
 		case *rule.Exthdr:

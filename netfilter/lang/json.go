@@ -85,9 +85,10 @@ func (p *printer) jsonRule(c *rule.Chain, r *rule.Rule) any {
 	if r.Comment != "" {
 		o = o.with("comment", r.Comment)
 	}
-	hidden := hiddenDeps(p.family, r.Stmts)
+	listed := completed(p.family, r.Stmts)
+	hidden := hiddenDeps(p.family, listed)
 	stmts := []any{}
-	for i, s := range r.Stmts {
+	for i, s := range listed {
 		if !hidden[i] {
 			stmts = append(stmts, p.jsonStmt(s))
 		}
@@ -178,7 +179,10 @@ func (p *printer) jsonElems(elems []rule.Elem) []any {
 
 // jsonElem returns an element, one of a map as a pair.
 func (p *printer) jsonElem(e *rule.Elem) any {
-	key := p.jsonConstantKey(e.Key)
+	key := p.jsonOperand(e.Key)
+	if v, ok := e.Key.(*rule.Value); !ok || !v.T.Bitmask() {
+		key = p.jsonConstantKey(e.Key)
+	}
 	if e.Timeout > 0 || e.Expires > 0 || e.Comment != "" || len(e.Stmts) > 0 {
 		o := obj("val", key)
 		if e.Timeout > 0 {

@@ -59,6 +59,11 @@ func (p *printer) jsonStmt(s rule.Stmt) any {
 
 // jsonMatch returns a relation; `in` is the operator of bitmasks without one.
 func (p *printer) jsonMatch(m *rule.Match) any {
+	if b, ok := m.Left.(*rule.Binary); ok && b.Op == '&' {
+		if v, ok := b.Right.(*rule.Value); ok && v.T == rule.TCPFlagType {
+			return p.jsonFlags(m, b, v)
+		}
+	}
 	op := m.Op.String()
 	if m.Op == rule.Implicit {
 		op = "=="
@@ -236,4 +241,18 @@ func (p *printer) jsonStateless(s rule.Stmt) any {
 		return obj("counter", nil)
 	}
 	return p.jsonStmt(s)
+}
+
+// jsonFlags returns `flags & mask == value`, whose mask nft writes as a list.
+func (p *printer) jsonFlags(m *rule.Match, b *rule.Binary, mask *rule.Value) any {
+	op := m.Op.String()
+	if m.Op == rule.Implicit {
+		op = "=="
+	}
+	if v, ok := m.Right.(*rule.Value); ok && toUint(v) == 0 {
+		op = map[string]string{"==": "!", "!=": "in"}[op]
+		return obj("match", object{{"op", op}, {"left", p.jsonExpr(b.Left)}, {"right", p.jsonBits(mask)}})
+	}
+	left := obj("&", []any{p.jsonExpr(b.Left), p.jsonBits(mask)})
+	return obj("match", object{{"op", op}, {"left", left}, {"right", p.jsonExpr(m.Right)}})
 }

@@ -66,8 +66,11 @@ var handle = regexp.MustCompile(`"handle": \d+`)
 // what the real nft lists.
 func TestJudge(t *testing.T) {
 	for _, name := range rulesets(t) {
-		for suffix, flag := range map[string]string{".list": "", ".json": "-j"} {
-			got, stderr := realNFT(t, "nft -f - && nft "+flag+" list ruleset", readFile(t, name+".nft"))
+		for _, c := range []struct{ input, flag, output string }{
+			{".nft", "", ".list"}, {".nft", "-j", ".json"}, {".list", "", ".again"},
+		} {
+			suffix := c.output
+			got, stderr := realNFT(t, "nft -f - && nft "+c.flag+" list ruleset", readFile(t, name+c.input))
 			if stderr != "" && !strings.HasPrefix(stderr, "warning: ") {
 				t.Errorf("%s: nft says %s", name, stderr)
 				continue

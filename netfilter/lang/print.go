@@ -118,9 +118,10 @@ func (p *printer) chain(c *rule.Chain) {
 }
 
 func (p *printer) ruleOf(r *rule.Rule) {
-	hidden := hiddenDeps(p.family, r.Stmts)
+	stmts := completed(p.family, r.Stmts)
+	hidden := hiddenDeps(p.family, stmts)
 	first := true
-	for i, s := range r.Stmts {
+	for i, s := range stmts {
 		if hidden[i] {
 			continue
 		}
@@ -260,7 +261,11 @@ func (p *printer) elems(elems []rule.Elem, key *rule.Type) {
 }
 
 func (p *printer) elem(e *rule.Elem) {
-	p.constant(elemKey(e.Key))
+	if v, ok := e.Key.(*rule.Value); ok && v.T.Bitmask() && len(bitNames(v)) > 1 {
+		p.f("%s", strings.Join(bitNames(v), " | "))
+	} else {
+		p.constant(elemKey(e.Key))
+	}
 	for _, s := range e.Stmts {
 		p.f(" ")
 		p.stmt(s)

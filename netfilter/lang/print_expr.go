@@ -274,6 +274,8 @@ func (p *printer) text(v *rule.Value) string {
 				return `"` + s + `"`
 			}
 		}
+	case rule.HexShort:
+		return "0x" + n.Text(16)
 	case rule.Hex:
 		return fmt.Sprintf("0x%0*x", len(v.Data)*2, n)
 	case rule.HexFill:

@@ -16,6 +16,8 @@ type scope struct {
 	stmts  []rule.Stmt
 	// link, net and trans are the headers that are known, by nft's names; "" is not.
 	link, net, trans string
+	// icmpType: the type of an ICMP message is known.
+	icmpType bool
 	// ended is the place of a statement behind which nothing counts.
 	ended *Span
 	elem  bool // an element of a set, not a rule: no dependencies
@@ -53,9 +55,38 @@ func (sc *scope) need(f *rule.Field, at Span) error {
 	case rule.NetworkHeader:
 		return sc.needNet(h, at)
 	case rule.TransportHeader:
-		return sc.needTrans(h, at)
+		if err := sc.needTrans(h, at); err != nil {
+			return err
+		}
+		sc.needICMP(f)
 	}
 	return nil
+}
+
+// needICMP makes sure that a message has the field, by its type.
+func (sc *scope) needICMP(f *rule.Field) {
+	types := icmpTypes[f.Header+" "+f.Name]
+	if len(types) == 0 || sc.icmpType || sc.elem {
+		return
+	}
+	left := &rule.Payload{Field: rule.HeaderByName(f.Header).Field("type")}
+	m := &rule.Match{Left: left, Right: number(left.Type(), 8, types[0])}
+	if len(types) > 1 {
+		lit := &rule.SetLit{Key: left.Type()}
+		for _, v := range types {
+			lit.Elems = append(lit.Elems, rule.Elem{Key: number(left.Type(), 8, v)})
+		}
+		m.Right = lit
+	}
+	sc.add(m)
+	sc.icmpType = true
+}
+
+// icmpTypes are the types of the messages that have a field (RFC 792, RFC 4443).
+var icmpTypes = map[string][]uint64{
+	"icmp id": {0, 8}, "icmp sequence": {0, 8}, "icmp gateway": {5}, "icmp mtu": {3},
+	"icmpv6 id": {128, 129}, "icmpv6 sequence": {128, 129}, "icmpv6 mtu": {2}, "icmpv6 parameter-problem": {4},
+	"icmpv6 max-delay": {130},
 }
 
 func conflict(at Span, a, b string) error {
@@ -129,6 +160,9 @@ func (sc *scope) needTrans(h string, at Span) error {
 
 // learn takes over what a match says about headers.
 func (sc *scope) learn(m *rule.Match) {
+	if p, ok := m.Left.(*rule.Payload); ok && p.Field != nil && p.Field.Name == "type" && (p.Field.Header == "icmp" || p.Field.Header == "icmpv6") {
+		sc.icmpType = true
+	}
 	v, ok := m.Right.(*rule.Value)
 	if !ok || m.Op != rule.Implicit && m.Op != rule.Eq || v.Wild {
 		return

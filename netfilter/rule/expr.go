@@ -277,7 +277,7 @@ func (p *Payload) Type() *Type {
 	if p.Field != nil {
 		return p.Field.Type
 	}
-	return IntegerType
+	return RawType
 }
 
 // Bits returns the length of the field.

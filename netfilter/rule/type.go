@@ -7,7 +7,8 @@ type Format uint8
 const (
 	Decimal Format = iota
 	Hex
-	HexFill // 0x and all digits of the length, as marks
+	HexFill  // 0x and all digits of the length, as marks
+	HexShort // 0x without zeros in front
 	Text
 	IPv4Address
 	IPv6Address

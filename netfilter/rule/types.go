@@ -4,6 +4,8 @@ package rule
 var (
 	VerdictType = &Type{Name: "verdict", Desc: "netfilter verdict"}
 	IntegerType = &Type{Name: "integer", Desc: "integer"}
+	// RawType is that of raw payload expressions, integers listed in hexadecimal.
+	RawType     = &Type{Name: "integer", Desc: "integer", Format: HexShort}
 	BitmaskType = &Type{Name: "bitmask", Desc: "bitmask", Base: IntegerType, Format: Hex}
 	StringType  = &Type{Name: "string", Desc: "string", Format: Text}
 	LLAddrType  = &Type{Name: "ll_addr", Desc: "link layer address", Base: IntegerType, Format: LinkAddress}
