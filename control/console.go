@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -17,6 +18,8 @@ type Console struct {
 	// Open and Create give access to files by the names the user typed.
 	Open   func(name string) (io.ReadCloser, error)
 	Create func(name string) (io.WriteCloser, error)
+	// Glob returns the names of the files that match a pattern, sorted.
+	Glob func(pattern string) ([]string, error)
 }
 
 // OS returns the console of this process.
@@ -25,6 +28,7 @@ func OS() *Console {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Open:   func(name string) (io.ReadCloser, error) { return os.Open(name) },
 		Create: func(name string) (io.WriteCloser, error) { return os.Create(name) },
+		Glob:   filepath.Glob,
 	}
 }
 

@@ -11,6 +11,7 @@ func Verbs() []Command {
 		Dmesg(),
 		Sysctl(),
 		IP(),
+		NFT(),
 		SS(),
 		Ping(),
 		tcpdumpCommand{Tcpdump()},

@@ -12,6 +12,8 @@ import (
 	"github.com/knitnet/knit/link/veth"
 	"github.com/knitnet/knit/netfilter/conntrack"
 	"github.com/knitnet/knit/netfilter/defrag"
+	"github.com/knitnet/knit/netfilter/nat"
+	"github.com/knitnet/knit/netfilter/nft"
 	"github.com/knitnet/knit/network/arp"
 	"github.com/knitnet/knit/network/icmp4"
 	"github.com/knitnet/knit/network/icmp6"
@@ -36,7 +38,7 @@ func Modules() []module.Spec {
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
-		conntrack.Module, defrag.Module4, defrag.Module6,
+		conntrack.Module, defrag.Module4, defrag.Module6, nat.Module, nft.Module,
 		hello.Module, uplink.Module,
 	}
 }

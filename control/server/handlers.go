@@ -11,6 +11,7 @@ func handlers() []Handler {
 		dmesg(),
 		sysctls(),
 		ip(),
+		nft(),
 		ss(),
 		ping(),
 		tcpdump(),

@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"github.com/knitnet/knit/control"
+	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
 )
@@ -23,6 +25,7 @@ func save() Handler {
 		s.addresses()
 		s.routes()
 		s.sysctls()
+		s.rules()
 		return emit(control.SaveReply{Script: s.b.String()})
 	})
 }
@@ -214,6 +217,19 @@ func (s *saver) hop(h *route.NextHop) (words []string) {
 		words = append(words, "dev", d.Name())
 	}
 	return words
+}
+
+// rules writes the ruleset, as a here-document of commands that nft takes.
+func (s *saver) rules() {
+	r, ok := module.Find[netfilter.Ruleset](s.Kernel.Modules, netfilter.RulesetSymbol)
+	if !ok {
+		return
+	}
+	var out strings.Builder
+	if err := r.Run(context.Background(), &netfilter.NFTRequest{Text: "list ruleset"}, &out); err != nil || out.Len() == 0 {
+		return
+	}
+	s.line("nft", out.String())
 }
 
 // sysctls sets those that commands have changed from what they were.

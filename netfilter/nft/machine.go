@@ -38,6 +38,7 @@ type machine struct {
 	translator   loan[netfilter.Translator]
 	flows        loan[netfilter.Flows]
 
+	hub   hub
 	ctx   *module.Context
 	evals sync.Pool // *eval
 }

@@ -22,6 +22,7 @@ var Module = module.Spec{
 	Author:      "the knit authors",
 	License:     "Apache-2.0",
 	Alias:       []string{"nfnetlink-subsys-10"},
+	Exports:     []string{netfilter.RulesetSymbol},
 	Init:        start,
 }
 
@@ -36,7 +37,7 @@ func start(c *module.Context) error {
 		m.sockets = s
 	}
 	c.Cleanup(m.close)
-	return nil
+	return module.Export[netfilter.Ruleset](c, netfilter.RulesetSymbol, m)
 }
 
 func newMachine(n *network.Layer) *machine {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/knitnet/knit/netfilter/lang"
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
@@ -26,6 +27,10 @@ type txn struct {
 	keys map[*rule.Set]map[string]int
 	live map[setKey]*liveChange
 	m    *machine
+	// at is the command that is being performed; noted, if it is set, is told of each
+	// new rule where it was written.
+	at    lang.Span
+	noted func(*rule.Rule, lang.Span)
 }
 
 // transaction starts a transaction. The caller holds m.mu.

@@ -97,6 +97,9 @@ func (x *txn) newRule(t *rule.Table, r *rule.Rule) (*rule.Rule, error) {
 	}
 	n := *r
 	n.Handle = x.handle(t)
+	if x.noted != nil {
+		x.noted(&n, x.at)
+	}
 	return &n, nil
 }
 

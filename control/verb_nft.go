@@ -1,0 +1,223 @@
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// NFTRequest is one call of nft.
+type NFTRequest struct {
+	Text string `json:"text"`           // commands
+	Name string `json:"name,omitempty"` // of the file they are from; empty: the command line
+	// Files are the files that include statements mean, by the pattern as written.
+	Files  map[string][]NFTFile `json:"files,omitempty"`
+	Define map[string]string    `json:"define,omitempty"`
+	// Monitor: events are asked for, until the call ends.
+	Monitor bool `json:"monitor,omitempty"`
+
+	Check           bool `json:"check,omitempty"`
+	JSON            bool `json:"json,omitempty"`
+	Handles         bool `json:"handles,omitempty"`
+	Stateless       bool `json:"stateless,omitempty"`
+	Terse           bool `json:"terse,omitempty"`
+	Numeric         bool `json:"numeric,omitempty"`
+	NumericPriority bool `json:"numeric_priority,omitempty"`
+	NumericProtocol bool `json:"numeric_protocol,omitempty"`
+	NumericTime     bool `json:"numeric_time,omitempty"`
+	GUID            bool `json:"guid,omitempty"`
+	Services        bool `json:"services,omitempty"`
+	ReverseDNS      bool `json:"reverse_dns,omitempty"`
+	Echo            bool `json:"echo,omitempty"`
+}
+
+// An NFTFile is an included file.
+type NFTFile struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// NFTReply is a piece of what nft prints.
+type NFTReply struct {
+	Text string `json:"text"`
+}
+
+const nftUsage = `Usage: nft [ options ] [ cmds... ]
+
+Options (general):
+  -h, --help                      Show this help
+  -v, --version                   Show version information
+
+Options (ruleset input handling):
+  -f, --file <filename>           Read input from <filename>
+  -D, --define <name=value>       Define variable, e.g. --define foo=1.2.3.4
+  -I, --includepath <directory>   Add <directory> to the paths searched for include files. Default is: /etc
+  -c, --check                     Check commands validity without actually applying the changes.
+
+Options (ruleset list formatting):
+  -a, --handle                    Output rule handle.
+  -s, --stateless                 Omit stateful information of ruleset.
+  -t, --terse                     Omit contents of sets.
+  -S, --service                   Translate ports to service names as described in /etc/services.
+  -N, --reversedns                Translate IP addresses to names.
+  -u, --guid                      Print UID/GID as defined in /etc/passwd and /etc/group.
+  -n, --numeric                   Print fully numerical output.
+  -y, --numeric-priority          Print chain priority numerically.
+  -p, --numeric-protocol          Print layer 4 protocols numerically.
+  -T, --numeric-time              Print time values numerically.
+
+Options (command output formatting):
+  -e, --echo                      Echo what has been added, inserted or replaced.
+  -j, --json                      Format output in JSON
+`
+
+// NFT reads and changes the packet filter's rules.
+func NFT() *Verb[NFTRequest, NFTReply] {
+	return &Verb[NFTRequest, NFTReply]{
+		Info:  Info{Name: "nft", Group: Network, Summary: "packet filter: rules, sets, NAT", Usage: nftUsage, Stream: true},
+		Parse: parseNFT,
+		Print: Each(func(c *Console, _ NFTRequest, r NFTReply) error { return c.Print(r.Text) }),
+	}
+}
+
+var nftOptions = []option{
+	{'h', "help", noArg}, {'v', "version", noArg}, {'f', "file", needArg}, {'D', "define", needArg}, {'I', "includepath", needArg},
+	{'c', "check", noArg}, {'a', "handle", noArg}, {'s', "stateless", noArg}, {'t', "terse", noArg}, {'S', "service", noArg},
+	{'N', "reversedns", noArg}, {'u', "guid", noArg}, {'n', "numeric", noArg}, {'y', "numeric-priority", noArg},
+	{'p', "numeric-protocol", noArg}, {'T', "numeric-time", noArg}, {'e', "echo", noArg}, {'j', "json", noArg},
+}
+
+// leadingOptions splits nft's words where the commands begin: what is behind belongs
+// to them, whatever it looks like.
+func leadingOptions(args []string) (n int) {
+	for n < len(args) && len(args[n]) > 1 && args[n][0] == '-' {
+		if a := args[n]; a == "-f" || a == "-D" || a == "-I" || a == "--file" || a == "--define" || a == "--includepath" {
+			n++
+		}
+		n++
+	}
+	return min(n, len(args))
+}
+
+func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
+	n := leadingOptions(args)
+	given, _, err := getopt("nft", 1, nftOptions, args[:n])
+	if err != nil {
+		return q, err
+	}
+	q.Define = map[string]string{}
+	file, dirs := "", []string(nil)
+	for _, o := range given {
+		switch o.name {
+		case "help":
+			return q, ErrHelp
+		case "file":
+			file = o.value
+		case "includepath":
+			dirs = append(dirs, o.value)
+		case "define":
+			name, value, ok := strings.Cut(o.value, "=")
+			if !ok {
+				return q, WordErrorf(o.word, 1, "Error: %s: want name=value", o.value)
+			}
+			q.Define[name] = value
+		default:
+			q.flag(o.name)
+		}
+	}
+	switch rest := args[n:]; {
+	case file != "":
+		text, err := c.ReadFile(file)
+		if err != nil {
+			return q, nftOpenError(file, err)
+		}
+		q.Text, q.Name = string(text), file
+		if file == "-" {
+			q.Name = "/dev/stdin"
+		}
+	case len(rest) == 0:
+		return q, Errorf(1, "%s: no command specified", "nft")
+	default:
+		q.Text = strings.Join(rest, " ")
+		q.Monitor = rest[0] == "monitor"
+	}
+	q.Files = map[string][]NFTFile{}
+	q.includes(c, q.Text, append(dirs, "/etc"), 0)
+	return q, nil
+}
+
+func nftOpenError(file string, err error) error {
+	reason := err.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		reason = "No such file or directory"
+	}
+	return Errorf(1, "internal:0:0-0: Error: Could not open file \"%s\": %s", file, reason)
+}
+
+func (q *NFTRequest) flag(name string) {
+	flags := map[string]*bool{
+		"check": &q.Check, "handle": &q.Handles, "stateless": &q.Stateless, "terse": &q.Terse, "service": &q.Services,
+		"reversedns": &q.ReverseDNS, "guid": &q.GUID, "numeric": &q.Numeric, "numeric-priority": &q.NumericPriority,
+		"numeric-protocol": &q.NumericProtocol, "numeric-time": &q.NumericTime, "echo": &q.Echo, "json": &q.JSON,
+	}
+	if f := flags[name]; f != nil {
+		*f = true
+	}
+}
+
+// maxIncludes bounds included files in each other.
+const maxIncludes = 16
+
+// includes collects the files that a text includes: they are the user's, and the
+// daemon does not look for them.
+func (q *NFTRequest) includes(c *Console, text string, dirs []string, depth int) {
+	if depth == maxIncludes {
+		return
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\s*include\s+"([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		pattern := m[1]
+		if _, done := q.Files[pattern]; done {
+			continue
+		}
+		q.Files[pattern] = nil
+		for _, f := range c.find(pattern, dirs) {
+			b, err := c.ReadFile(f)
+			if err != nil {
+				continue
+			}
+			q.Files[pattern] = append(q.Files[pattern], NFTFile{f, string(b)})
+			q.includes(c, string(b), dirs, depth+1)
+		}
+		if len(q.Files[pattern]) == 0 && !strings.ContainsAny(pattern, "*?[") {
+			delete(q.Files, pattern) // the ruleset's reader complains, at the right place
+		}
+	}
+}
+
+// find returns the files that a pattern means: as it is, or in one of dirs if it is
+// relative and does not begin with a dot.
+func (c *Console) find(pattern string, dirs []string) []string {
+	places := []string{pattern}
+	if !path.IsAbs(pattern) && !strings.HasPrefix(pattern, "./") && !strings.HasPrefix(pattern, "../") {
+		for _, d := range dirs {
+			places = append(places, path.Join(d, pattern))
+		}
+	}
+	for _, p := range places {
+		if strings.ContainsAny(p, "*?[") {
+			if c.Glob == nil {
+				continue
+			}
+			if list, err := c.Glob(p); err == nil && len(list) > 0 {
+				return list
+			}
+			continue
+		}
+		if _, err := c.ReadFile(p); err == nil {
+			return []string{p}
+		}
+	}
+	return nil
+}

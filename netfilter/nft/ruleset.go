@@ -1,0 +1,257 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/lang"
+	"github.com/knitnet/knit/netfilter/rule"
+)
+
+// Run implements netfilter.Ruleset. Its errors are texts as nft prints them.
+func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Writer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	commands, err := m.parse(req)
+	if err != nil {
+		return err
+	}
+	r := &running{m: m, x: m.transaction(), req: req, listing: m.listing(req), rules: map[*rule.Rule]lang.Span{}}
+	r.x.noted = func(n *rule.Rule, at lang.Span) { r.rules[n] = at }
+	for i := range commands {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.command(&commands[i]); err != nil {
+			return r.explain(err, &commands[i])
+		}
+	}
+	if r.changed {
+		if err := r.finish(); err != nil {
+			return r.explain(err, &commands[len(commands)-1])
+		}
+		if !req.Check {
+			for i := range commands {
+				if text := r.event(&commands[i]); text != "" && commands[i].Verb <= lang.Destroy {
+					m.hub.tell(false, text)
+				}
+			}
+		}
+	}
+	_, err = io.WriteString(out, r.text)
+	return err
+}
+
+func (m *machine) parse(req *netfilter.NFTRequest) ([]lang.Command, error) {
+	opts := lang.Options{Env: env{m}, Define: req.Define, Inline: req.Name == ""}
+	if req.Include != nil {
+		opts.Include = func(pattern string) (out []lang.File, err error) {
+			files, err := req.Include(pattern)
+			for _, f := range files {
+				out = append(out, lang.File{Name: f.Name, Text: f.Text})
+			}
+			return out, err
+		}
+	}
+	return lang.Parse(req.Text, req.Name, opts)
+}
+
+// An env shows the ruleset to the language. m.mu is held while it is used.
+type env struct{ m *machine }
+
+func (e env) Table(f rule.Family, name string) *rule.Table {
+	for _, t := range e.m.current.Load().tables {
+		if t.Family == f && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+func (e env) InterfaceIndex(name string) (uint32, bool) {
+	for _, d := range e.m.link.Devices() {
+		if d.Name() == name {
+			return uint32(d.Index()), true
+		}
+	}
+	return 0, false
+}
+
+func (e env) InterfaceName(index uint32) (string, bool) {
+	name := e.m.deviceName(int32(index))
+	return name, name != ""
+}
+
+func (m *machine) listing(req *netfilter.NFTRequest) lang.Listing {
+	return lang.Listing{
+		Handles: req.Handles, Stateless: req.Stateless, Terse: req.Terse, Numeric: req.Numeric,
+		NumericPriority: req.NumericPriority, NumericProtocol: req.NumericProtocol, NumericTime: req.NumericTime,
+		Services: req.ServiceNames, GUID: req.GUID, Env: env{m},
+	}
+}
+
+// A running is one call of Run.
+type running struct {
+	m       *machine
+	x       *txn
+	req     *netfilter.NFTRequest
+	listing lang.Listing
+	text    string
+	changed bool
+	rules   map[*rule.Rule]lang.Span // where the rules of this call were written
+}
+
+func (r *running) command(c *lang.Command) error {
+	switch c.Verb {
+	case lang.List:
+		return r.list(c, false)
+	case lang.Reset:
+		return r.list(c, !r.req.Check)
+	case lang.Describe:
+		r.text += c.Text
+		return nil
+	case lang.Export:
+		return r.list(&lang.Command{Kind: lang.Ruleset, All: true}, false)
+	case lang.Monitor, lang.Import:
+		return &faultAt{c.At, errors.New("this command stands alone")}
+	}
+	r.changed = true
+	r.x.at = c.At
+	return r.x.apply(c)
+}
+
+// finish commits, or with -c only compiles.
+func (r *running) finish() error {
+	if !r.req.Check {
+		return r.x.end()
+	}
+	for _, t := range r.x.tables {
+		if r.m.current.Load().programs[t] == nil {
+			if _, err := r.m.program(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// explain writes an error as nft does, at the place that it is about.
+func (r *running) explain(err error, last *lang.Command) error {
+	at := last.At
+	var said lang.Errors
+	if errors.As(err, &said) {
+		return err
+	}
+	var f *faultAt
+	var re *RuleError
+	switch {
+	case errors.As(err, &f):
+		at, err = f.at, f.err
+	case errors.As(err, &re):
+		if s, ok := r.rules[re.Rule]; ok {
+			at = s
+		}
+		err = re.Err
+	}
+	return lang.Errors{lang.Store(at, err)}
+}
+
+// list writes what a list or reset command asks for.
+func (r *running) list(c *lang.Command, reset bool) error {
+	found := c.All
+	for _, t := range r.sorted() {
+		if c.Table != "" && (t.Name != c.Table || t.Family != c.Family) || c.All && c.HasFamily && t.Family != c.Family {
+			continue
+		}
+		if c.Kind == lang.Table && c.All {
+			r.text += fmt.Sprintf("table %v %s\n", t.Family, t.Name)
+			continue
+		}
+		if c.Kind == lang.Table || c.Table != "" && c.All {
+			found = true
+		}
+		if c.Kind == lang.Ruleset || c.Kind == lang.Table {
+			r.text += r.listing.Ruleset([]*rule.Table{r.m.read(t, reset)})
+			continue
+		}
+		if r.part(c, t, reset) {
+			found = true
+		}
+	}
+	if !found {
+		at := c.NameAt
+		if at.File == nil {
+			at = c.TableAt
+		}
+		return lang.Errors{{At: at, Msg: "No such file or directory"}}
+	}
+	return nil
+}
+
+// sorted returns the tables in the order of nft: by family, then as they came.
+func (r *running) sorted() []*rule.Table {
+	out := slices.Clone(r.x.tables)
+	slices.SortStableFunc(out, func(a, b *rule.Table) int { return int(a.Family) - int(b.Family) })
+	return out
+}
+
+// part writes the parts of a table that a command asks for and reports whether there
+// were any.
+func (r *running) part(c *lang.Command, t *rule.Table, reset bool) (found bool) {
+	want := func(p any) bool {
+		ok := wants(c, p)
+		found = found || ok
+		return ok
+	}
+	// What is not wanted keeps its counters.
+	only := *t
+	only.Chains = keepOnly(t.Chains, want)
+	only.Sets = keepOnly(t.Sets, want)
+	only.Objects = keepOnly(t.Objects, want)
+	only.Flowtables = keepOnly(t.Flowtables, want)
+	if found || c.All {
+		r.text += r.listing.Table(r.m.read(&only, reset))
+	}
+	return found
+}
+
+func keepOnly[T any](list []T, want func(any) bool) (out []T) {
+	for _, x := range list {
+		if want(x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func wants(c *lang.Command, p any) bool {
+	named := func(name string) bool { return c.Name == "" || c.Name == name }
+	switch p := p.(type) {
+	case *rule.Chain:
+		return (c.Kind == lang.Chain || c.Kind == lang.Rule) && named(p.Name)
+	case *rule.Set:
+		return named(p.Name) && (c.Kind == lang.Set && !p.Map() || c.Kind == lang.Map && p.Map() ||
+			c.Kind == lang.Meter && p.Flags&rule.Dynamic != 0 || c.Kind == lang.Element)
+	case *rule.Object:
+		return c.Kind == lang.Object && p.Kind == c.ObjectKind && named(p.Name)
+	case *rule.Flowtable:
+		return c.Kind == lang.Flowtable && named(p.Name)
+	}
+	return false
+}
+
+// Save returns the ruleset as a file for nft -f, empty if there is none.
+func (m *machine) Save() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := &running{m: m, x: m.transaction(), req: &netfilter.NFTRequest{}}
+	r.listing = m.listing(r.req)
+	if err := r.list(&lang.Command{Kind: lang.Ruleset, All: true}, false); err != nil {
+		return ""
+	}
+	return r.text
+}
