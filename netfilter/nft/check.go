@@ -77,12 +77,19 @@ func checkUse(t *rule.Table, u use) error {
 	return nil
 }
 
+// A passed is a rule on the way of a visit.
+type passed struct {
+	c *rule.Chain
+	r *rule.Rule
+}
+
 // A visit is a walk over the chains that packets of one base chain come to.
 type visit struct {
 	t     *rule.Table
 	base  *rule.Chain
 	depth map[string]int // the deepest that a chain was visited at
 	index map[string]*rule.Chain
+	path  []passed
 }
 
 // checkTable checks what only the whole table shows: no chain leads to itself or too
@@ -97,7 +104,7 @@ func checkTable(t *rule.Table) error {
 		if !c.Base() {
 			continue
 		}
-		v := visit{t, c, map[string]int{}, index}
+		v := visit{t: t, base: c, depth: map[string]int{}, index: index}
 		if err := v.chain(c, 0); err != nil {
 			return err
 		}
@@ -114,11 +121,27 @@ func (v *visit) chain(c *rule.Chain, depth int) error {
 	}
 	v.depth[c.Name] = depth
 	for _, r := range c.Rules {
+		v.path = append(v.path, passed{c, r})
 		if err := v.rule(r, depth); err != nil {
-			return &RuleError{c.Name, r, err}
+			return v.blame(err)
 		}
+		v.path = v.path[:len(v.path)-1]
 	}
 	return nil
+}
+
+// blame names the newest rule on the way to what is wrong: without it, it was right.
+func (v *visit) blame(err error) error {
+	if _, named := err.(*RuleError); named { //nolint:errorlint // wrapped here and nowhere else
+		return err
+	}
+	last := v.path[0]
+	for _, p := range v.path {
+		if p.r.Handle > last.r.Handle {
+			last = p
+		}
+	}
+	return &RuleError{last.c.Name, last.r, err}
 }
 
 func (v *visit) rule(r *rule.Rule, depth int) (err error) {

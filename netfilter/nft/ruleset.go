@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/lang"
@@ -42,8 +41,26 @@ func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Wri
 			}
 		}
 	}
+	if r.req.JSON && r.listed {
+		r.text += r.json()
+	}
 	_, err = io.WriteString(out, r.text)
 	return err
+}
+
+// json writes what was listed as one document.
+func (r *running) json() string {
+	if r.names {
+		return r.listing.TablesJSON(r.tables)
+	}
+	return r.listing.RulesetJSON(r.tables)
+}
+
+// show lists a table.
+func (r *running) show(t *rule.Table) {
+	if r.tables = append(r.tables, t); !r.req.JSON {
+		r.text += r.listing.Table(t)
+	}
 }
 
 func (m *machine) parse(req *netfilter.NFTRequest) ([]lang.Command, error) {
@@ -102,7 +119,10 @@ type running struct {
 	listing lang.Listing
 	text    string
 	changed bool
-	rules   map[*rule.Rule]lang.Span // where the rules of this call were written
+	// What was listed: tables, or with names their names alone.
+	listed, names bool
+	tables        []*rule.Table
+	rules         map[*rule.Rule]lang.Span // where the rules of this call were written
 }
 
 func (r *running) command(c *lang.Command) error {
@@ -163,19 +183,22 @@ func (r *running) explain(err error, last *lang.Command) error {
 // list writes what a list or reset command asks for.
 func (r *running) list(c *lang.Command, reset bool) error {
 	found := c.All
-	for _, t := range r.sorted() {
+	r.listed = true
+	for _, t := range r.x.tables {
 		if c.Table != "" && (t.Name != c.Table || t.Family != c.Family) || c.All && c.HasFamily && t.Family != c.Family {
 			continue
 		}
 		if c.Kind == lang.Table && c.All {
-			r.text += fmt.Sprintf("table %v %s\n", t.Family, t.Name)
+			if r.names, r.tables = true, append(r.tables, t); !r.req.JSON {
+				r.text += fmt.Sprintf("table %v %s\n", t.Family, t.Name)
+			}
 			continue
 		}
 		if c.Kind == lang.Table || c.Table != "" && c.All {
 			found = true
 		}
 		if c.Kind == lang.Ruleset || c.Kind == lang.Table {
-			r.text += r.listing.Ruleset([]*rule.Table{r.m.read(t, reset)})
+			r.show(r.m.read(t, reset))
 			continue
 		}
 		if r.part(c, t, reset) {
@@ -192,13 +215,6 @@ func (r *running) list(c *lang.Command, reset bool) error {
 	return nil
 }
 
-// sorted returns the tables in the order of nft: by family, then as they came.
-func (r *running) sorted() []*rule.Table {
-	out := slices.Clone(r.x.tables)
-	slices.SortStableFunc(out, func(a, b *rule.Table) int { return int(a.Family) - int(b.Family) })
-	return out
-}
-
 // part writes the parts of a table that a command asks for and reports whether there
 // were any.
 func (r *running) part(c *lang.Command, t *rule.Table, reset bool) (found bool) {
@@ -210,13 +226,26 @@ func (r *running) part(c *lang.Command, t *rule.Table, reset bool) (found bool) 
 	// What is not wanted keeps its counters.
 	only := *t
 	only.Chains = keepOnly(t.Chains, want)
+	if c.All && c.Kind == lang.Chain {
+		only.Chains = withoutRules(only.Chains)
+	}
 	only.Sets = keepOnly(t.Sets, want)
 	only.Objects = keepOnly(t.Objects, want)
 	only.Flowtables = keepOnly(t.Flowtables, want)
-	if found || c.All {
-		r.text += r.listing.Table(r.m.read(&only, reset))
+	if found || c.All && c.Kind != lang.Object {
+		r.show(r.m.read(&only, reset))
 	}
 	return found
+}
+
+// withoutRules returns what `list chains` shows.
+func withoutRules(list []*rule.Chain) (out []*rule.Chain) {
+	for _, c := range list {
+		n := *c
+		n.Rules = nil
+		out = append(out, &n)
+	}
+	return out
 }
 
 func keepOnly[T any](list []T, want func(any) bool) (out []T) {
