@@ -12,6 +12,7 @@ func Verbs() []Command {
 		Sysctl(),
 		IP(),
 		NFT(),
+		Conntrack(),
 		SS(),
 		Ping(),
 		tcpdumpCommand{Tcpdump()},

@@ -32,7 +32,8 @@ type Tracker interface {
 	Each(f func(c *Conn) bool)
 	// Delete takes c out of the table, and reports whether it was there.
 	Delete(c *Conn) bool
-	// Watch calls f for every event until undo is called. f must not block.
+	// Watch calls f for every event until undo is called. f must not block; it may ask
+	// for what it likes.
 	Watch(f func(e Event)) (undo func())
 	// Expect adds an expectation until it is fulfilled, has timed out or its master
 	// ends; it fails when the helper's limit is reached or it clashes with another.
@@ -64,7 +65,7 @@ const (
 
 // An Event tells of a connection.
 type Event struct {
-	Kind EventKind
+	Kind EventKind // one or more
 	Conn *Conn
 }
 

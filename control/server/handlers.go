@@ -12,6 +12,7 @@ func handlers() []Handler {
 		sysctls(),
 		ip(),
 		nft(),
+		conntrack(),
 		ss(),
 		ping(),
 		tcpdump(),

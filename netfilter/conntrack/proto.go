@@ -74,7 +74,7 @@ func (e *entry) followGeneric(t *tracker, p *look) {
 	default:
 		e.renew(p.now, &t.timeouts.greStream)
 		if e.set(netfilter.Assured) {
-			t.tell(netfilter.EventAssured, e)
+			p.events |= netfilter.EventAssured
 		}
 	}
 }
@@ -86,6 +86,9 @@ type look struct {
 	off int // of the transport header
 	dir netfilter.Dir
 	now clock.Time
+	// events are what protocols have to tell of. Watchers hear of it when the entry
+	// is unlocked.
+	events netfilter.EventKind
 }
 
 // protocolOf returns the protocol of a number.
@@ -146,7 +149,7 @@ func followUDP(t *tracker, e *entry, p *look) outcome {
 	}
 	e.renew(p.now, &t.timeouts.udpStream)
 	if e.set(netfilter.Assured) {
-		t.tell(netfilter.EventAssured, e)
+		p.events |= netfilter.EventAssured
 	}
 	return fine
 }

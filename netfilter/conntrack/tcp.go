@@ -271,7 +271,7 @@ func (c *tcpState) advance(t *tracker, e *entry, p *look, s *tcpSeg, next state)
 		c.sides[p.dir].flags |= finFirst
 	}
 	if next != before {
-		t.tell(netfilter.EventProtoInfo, e)
+		p.events |= netfilter.EventProtoInfo
 	}
 	e.renew(p.now, c.timeout(t, e, s))
 	switch seen := e.Is(netfilter.SeenReply); {
@@ -279,7 +279,7 @@ func (c *tcpState) advance(t *tracker, e *entry, p *look, s *tcpSeg, next state)
 		return refused
 	case seen && next == established && (before == synRecv || before == established):
 		if e.set(netfilter.Assured) {
-			t.tell(netfilter.EventAssured, e)
+			p.events |= netfilter.EventAssured
 		}
 	}
 	return fine

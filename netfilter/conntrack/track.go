@@ -94,8 +94,13 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 
 func (t *tracker) follow(p *look, e *entry) outcome {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.follow(t, p)
+	o := e.follow(t, p)
+	e.mu.Unlock()
+	if p.events != 0 {
+		t.tell(p.events, e)
+		p.events = 0
+	}
+	return o
 }
 
 // accept makes the packet one of the connection.
@@ -148,6 +153,7 @@ func (t *tracker) begin(p *look, tuple *netfilter.Tuple) bool {
 		t.stats.invalid.Inc()
 		return true
 	}
+	p.events = 0 // of what is not in the table nobody hears
 	info := netfilter.New
 	if t.foreseen(e) {
 		info = netfilter.Related

@@ -1,0 +1,98 @@
+package control
+
+import (
+	"net/netip"
+
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+)
+
+// A ConntrackFilter chooses connections: what is not set fits any.
+type ConntrackFilter struct {
+	// Prefixes are for source and destination of the original and the reply tuple.
+	Prefixes [4]netip.Prefix `json:"prefixes"`
+	// Ports are the same for ports; of ICMP the first is the identifier and the
+	// second type and code.
+	Ports                  [4]*uint16 `json:"ports"`
+	ICMPType, ICMPCode     *uint8     `json:",omitempty"`
+	Proto                  uint8      `json:"proto,omitempty"`
+	Family                 int        `json:"family,omitempty"` // 4 or 6
+	Mark                   *uint32    `json:"mark,omitempty"`
+	MarkMask               uint32     `json:"mark_mask,omitempty"`
+	Status                 uint32     `json:"status,omitempty"`
+	Zone                   *uint16    `json:"zone,omitempty"`
+	ID                     *uint32    `json:"id,omitempty"`
+	State                  string     `json:"state,omitempty"`
+	Timeout                *int64     `json:"timeout,omitempty"` // of create and update
+	SrcNAT, DstNAT, AnyNAT bool       `json:",omitempty"`
+}
+
+// Match reports whether v is chosen.
+func (f *ConntrackFilter) Match(v *netfilter.ConnView) bool {
+	o, r := &v.Tuples[netfilter.Original], &v.Tuples[netfilter.Reply]
+	addrs := [4]netip.Addr{o.SrcAddr(), o.DstAddr(), r.SrcAddr(), r.DstAddr()}
+	ports := [4]uint16{o.SrcPort, o.DstPort, r.SrcPort, r.DstPort}
+	for i := range addrs {
+		if f.Prefixes[i].IsValid() && !f.Prefixes[i].Contains(addrs[i]) || f.Ports[i] != nil && *f.Ports[i] != ports[i] {
+			return false
+		}
+	}
+	src, dst := v.Status&netfilter.SrcNAT != 0, v.Status&netfilter.DstNAT != 0
+	switch {
+	case f.Proto != 0 && f.Proto != o.Proto,
+		f.Family == 4 && o.Version != network.V4, f.Family == 6 && o.Version != network.V6,
+		f.ICMPType != nil && *f.ICMPType != uint8(o.DstPort>>8), f.ICMPCode != nil && *f.ICMPCode != uint8(o.DstPort),
+		f.Mark != nil && v.Mark&f.MarkMask != *f.Mark,
+		f.Status != 0 && v.Status&f.Status != f.Status,
+		f.Zone != nil && *f.Zone != o.Zone, f.ID != nil && *f.ID != v.ID,
+		f.State != "" && f.State != v.State,
+		f.SrcNAT && !src, f.DstNAT && !dst, f.AnyNAT && !src && !dst:
+		return false
+	}
+	return true
+}
+
+// View is the connection that the filter describes, for create. What it does not
+// say of the reply is the mirror of the original.
+func (f *ConntrackFilter) View() (v netfilter.ConnView, ok bool) {
+	o, r := &v.Tuples[netfilter.Original], &v.Tuples[netfilter.Reply]
+	if !f.Prefixes[0].IsValid() || !f.Prefixes[1].IsValid() || f.Proto == 0 {
+		return v, false
+	}
+	o.Version, o.Proto = network.VersionOf(f.Prefixes[0].Addr()), f.Proto
+	if network.VersionOf(f.Prefixes[1].Addr()) != o.Version {
+		return v, false
+	}
+	if f.Zone != nil {
+		o.Zone = *f.Zone
+	}
+	*r = *o
+	addr := func(i, other int) netip.Addr {
+		if f.Prefixes[i].IsValid() {
+			return f.Prefixes[i].Addr()
+		}
+		return f.Prefixes[other].Addr()
+	}
+	port := func(i, other int) uint16 {
+		switch {
+		case f.Ports[i] != nil:
+			return *f.Ports[i]
+		case other >= 0 && f.Ports[other] != nil:
+			return *f.Ports[other]
+		}
+		return 0
+	}
+	o.SetSrc(addr(0, 0))
+	o.SetDst(addr(1, 1))
+	r.SetSrc(addr(2, 1))
+	r.SetDst(addr(3, 0))
+	o.SrcPort, o.DstPort, r.SrcPort, r.DstPort = port(0, -1), port(1, -1), port(2, 1), port(3, 0)
+	if f.Timeout != nil {
+		v.Timeout = *f.Timeout
+	}
+	if f.Mark != nil {
+		v.Mark = *f.Mark
+	}
+	v.State, v.Status = f.State, f.Status
+	return v, true
+}
