@@ -11,7 +11,8 @@ import (
 	"github.com/knitnet/knit/link/tun"
 	"github.com/knitnet/knit/link/veth"
 	"github.com/knitnet/knit/netfilter/conntrack"
-	"github.com/knitnet/knit/netfilter/defrag"
+	defrag4 "github.com/knitnet/knit/netfilter/defrag/ipv4"
+	defrag6 "github.com/knitnet/knit/netfilter/defrag/ipv6"
 	"github.com/knitnet/knit/netfilter/nat"
 	"github.com/knitnet/knit/netfilter/nft"
 	"github.com/knitnet/knit/network/arp"
@@ -38,7 +39,7 @@ func Modules() []module.Spec {
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
-		conntrack.Module, defrag.Module4, defrag.Module6, nat.Module, nft.Module,
+		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nft.Module,
 		hello.Module, uplink.Module,
 	}
 }

@@ -1,5 +1,5 @@
-// Package defrag has the modules nf_defrag_ipv4 and nf_defrag_ipv6: they put
-// fragments together before connection tracking and rules see them, as long as
+// Package defrag is what the modules nf_defrag_ipv4 and nf_defrag_ipv6 share: they
+// put fragments together before connection tracking and rules see them, as long as
 // somebody needs that. Fragments that only pass have their own table, apart from
 // that of what this host receives.
 package defrag
@@ -17,25 +17,8 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// The metadata of the two modules.
-var (
-	Module4 = spec(netfilter.Defrag4Symbol, "IPv4", network.V4)
-	Module6 = spec(netfilter.Defrag6Symbol, "IPv6", network.V6)
-)
-
-func spec(name, version string, v network.Version) module.Spec {
-	return module.Spec{
-		Name:        name,
-		Version:     "1.0",
-		Description: "puts fragments of " + version + " together for connection tracking",
-		Author:      "the knit authors",
-		License:     "Apache-2.0",
-		Exports:     []string{name},
-		Init:        func(c *module.Context) error { return start(c, name, v) },
-	}
-}
-
-func start(c *module.Context, name string, v network.Version) error {
+// Start is the Init of the module name, for one IP version.
+func Start(c *module.Context, name string, v network.Version) error {
 	n, err := module.Import[*network.Layer](c, network.Symbol)
 	if err != nil {
 		return err

@@ -1,0 +1,23 @@
+// Package ipv4 is the module nf_defrag_ipv4, which puts fragments of IPv4 together
+// for connection tracking.
+package ipv4
+
+import (
+	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/netfilter/defrag"
+	"github.com/knitnet/knit/network"
+)
+
+// Module is the metadata.
+var Module = module.Spec{
+	Name:        netfilter.Defrag4Symbol,
+	Version:     "1.0",
+	Description: "puts fragments of IPv4 together for connection tracking",
+	Author:      "the knit authors",
+	License:     "Apache-2.0",
+	Exports:     []string{netfilter.Defrag4Symbol},
+	Init: func(c *module.Context) error {
+		return defrag.Start(c, netfilter.Defrag4Symbol, network.V4)
+	},
+}
