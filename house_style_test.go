@@ -171,6 +171,8 @@ func isConstant(value ast.Expr) bool {
 	case *ast.CompositeLit:
 		array, ok := v.Type.(*ast.ArrayType)
 		return len(v.Elts) > 0 || ok && array.Len != nil
+	case *ast.UnaryExpr: // a pointer to a filled table
+		return v.Op == token.AND && isConstant(v.X)
 	case *ast.CallExpr:
 		sel, ok := v.Fun.(*ast.SelectorExpr)
 		if !ok {

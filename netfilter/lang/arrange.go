@@ -39,7 +39,7 @@ func joinIntervals(elems []rule.Elem, merge bool) (out []rule.Elem, ok bool) {
 		last := &out[len(out)-1]
 		_, hi := bounds(last.Key)
 		lo2, hi2 := bounds(e.Key)
-		next := new(big.Int).Add(hi, one)
+		next := new(big.Int).Add(hi, big.NewInt(1))
 		switch {
 		case lo2.Cmp(hi) <= 0 && !merge:
 			return nil, false

@@ -76,6 +76,36 @@ func (ev *evaluator) inTable(c *command) error {
 	return nil
 }
 
+// named checks that what a command names is there: nft itself looks it up when it
+// lists or renames.
+func (ev *evaluator) named(c *command) error {
+	if c.Kind == Ruleset || c.Table == "" {
+		return nil
+	}
+	t := ev.table(c.Family, c.Table)
+	switch {
+	case t == nil:
+		return ev.missing(c.TableAt)
+	case c.Name == "" || ev.has(t, c):
+		return nil
+	}
+	return ev.missing(c.NameAt)
+}
+
+func (ev *evaluator) has(t *rule.Table, c *command) bool {
+	switch c.Kind {
+	case Chain:
+		return slices.ContainsFunc(t.Chains, func(x *rule.Chain) bool { return x.Name == c.Name })
+	case Set, Map:
+		return slices.ContainsFunc(t.Sets, func(x *rule.Set) bool { return x.Name == c.Name })
+	case Object:
+		return slices.ContainsFunc(t.Objects, func(x *rule.Object) bool { return x.Name == c.Name && x.Kind == c.ObjectKind })
+	case Flowtable:
+		return slices.ContainsFunc(t.Flowtables, func(x *rule.Flowtable) bool { return x.Name == c.Name })
+	}
+	return true
+}
+
 // apply lets the commands behind c see what it adds or removes.
 func (ev *evaluator) apply(c *Command) {
 	k := tableKey{c.Family, c.Table}

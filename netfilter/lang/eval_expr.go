@@ -303,7 +303,11 @@ func (sc *scope) concatConst(t *rule.Type, n *node) (rule.Expr, error) {
 		}
 		at := n.at
 		if len(n.kids) > len(t.Parts) {
-			return nil, &Error{At: at, Msg: "unexpected concat component, expecting " + typeDesc(t)}
+			e := &Error{At: at, Msg: "too many concatenation components"}
+			if sc.left != nil {
+				e.More = []Span{*sc.left}
+			}
+			return nil, e
 		}
 		return nil, &Error{At: at, Msg: "datatype mismatch, expected " + typeDesc(t)}
 	}

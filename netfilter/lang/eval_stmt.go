@@ -2,7 +2,6 @@ package lang
 
 import (
 	"fmt"
-	"math/big"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -31,6 +30,7 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 		return &Error{At: right.at, Msg: "Right hand side of relational expression (" + opSign(op) + ") must be constant"}
 	}
 	t := sized(l)
+	sc.left = &left.at
 	r, err := sc.constant(t, l.Bits(), right)
 	if err != nil {
 		return err
@@ -439,7 +439,8 @@ func (sc *scope) update(u *rule.Update, ref, key, data *node, opts *elemOpts) er
 		set.Size = 65535 // as the kernel gives sets that rules add to
 	}
 	if !sameType(sized(k), set.Key) {
-		return mismatch(ref.at, key.at, set.Key, k.Type())
+		return &Error{At: key.at, More: []Span{sc.at}, Msg: "datatype mismatch: expected " + typeDesc(set.Key) +
+			", expression has type " + typeDesc(k.Type())}
 	}
 	u.Key = k
 	if data != nil && set.Data != nil {
@@ -478,5 +479,3 @@ func (sc *scope) elemStmts(stmts []*stmt) ([]rule.Stmt, error) {
 	}
 	return in.stmts, nil
 }
-
-var one = big.NewInt(1)

@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "let the real nft write the files of testdata/ruleset anew")
 
 // rulesets returns the names of the rulesets of testdata, without their suffix.
-func rulesets(t *testing.T) (names []string) {
+func rulesets(t testing.TB) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/ruleset/*.nft")
 	if err != nil || len(files) == 0 {

@@ -36,6 +36,14 @@ func (m *model) parse(t testing.TB, text, name string) {
 	}
 }
 
+// can reports whether the model can apply a command.
+func (m *model) can(c *Command) bool {
+	if c.Verb != Add && c.Verb != Create || c.Kind != Table && m.Table(c.Family, c.Table) == nil {
+		return false
+	}
+	return c.Kind != Rule || slices.ContainsFunc(m.Table(c.Family, c.Table).Chains, func(ch *rule.Chain) bool { return ch.Name == c.Name })
+}
+
 func (m *model) apply(t testing.TB, c *Command) {
 	t.Helper()
 	if c.Verb != Add && c.Verb != Create && c.Verb != Insert {

@@ -89,7 +89,15 @@ func (t token) describe() string {
 	case tBad:
 		return "junk"
 	case tPunct:
-		if strings.Contains("{}[]()+~", t.text) {
+		switch t.text {
+		case ";":
+			return "semicolon"
+		case ":":
+			return "colon"
+		case ",":
+			return "comma"
+		}
+		if strings.Contains("{}[]()+~$=|", t.text) {
 			return "'" + t.text + "'"
 		}
 		return t.text
@@ -119,7 +127,7 @@ func (p *parser) accept(words ...string) bool {
 // expect goes over s.
 func (p *parser) expect(s string) token {
 	if !p.is(s) {
-		p.unexpected()
+		p.unexpected(token{kind: tPunct, text: s}.describe())
 	}
 	return p.next()
 }
@@ -168,7 +176,7 @@ func (p *parser) variable() *node {
 	t := p.word("string")
 	n := p.vars.find(t.text)
 	if n == nil {
-		p.failAt(p.since(start), "unknown identifier '%s'", t.text)
+		p.failAt(p.span(t), "unknown identifier '%s'", t.text)
 	}
 	c := *n
 	c.at = p.since(start)
@@ -227,6 +235,6 @@ func (p *parser) end() {
 		p.next()
 	case p.tok.kind == tEOF || p.is("}"):
 	default:
-		p.unexpected()
+		p.unexpected("end of file", "newline", "semicolon")
 	}
 }

@@ -219,7 +219,7 @@ func (p *parser) policy(c *command) {
 	}
 	t := p.tok
 	if !p.accept("accept", "drop") {
-		p.unexpected("accept", "drop")
+		p.unexpected("accept", "drop", "'$'")
 	}
 	p.setPolicy(c, t.text, p.span(t))
 }

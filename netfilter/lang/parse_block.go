@@ -12,6 +12,7 @@ func (p *parser) setBlock(c *command) {
 	c.SetSpec = spec
 	b := &setDecl{isMap: c.Kind == Map}
 	start := p.expect("{").start
+	b.at = p.since(start)
 	p.enter()
 	for {
 		p.newlines()
@@ -19,13 +20,14 @@ func (p *parser) setBlock(c *command) {
 			break
 		}
 		p.setItem(spec, b)
+		b.at = p.since(start)
 		if !p.is("}") {
 			p.setEnd()
+			b.at = p.since(start)
 		}
 	}
 	p.expect("}")
 	p.leave()
-	b.at = p.since(start)
 	c.check = func(ev *evaluator) error { return ev.declareSet(c, b) }
 }
 
@@ -86,7 +88,7 @@ func (p *parser) setItem(spec *rule.Set, b *setDecl) {
 				spec.Flags |= rule.Dynamic
 			default:
 				p.tok = t
-				p.unexpected("constant", "interval", "timeout", "dynamic")
+				p.unexpected("constant", "interval", "dynamic", "timeout")
 			}
 			if !p.accept(",") {
 				break

@@ -74,7 +74,7 @@ func (s *source) readIn(f *File, depth int, v *vars) {
 
 // recoverLine goes to the end of the line that did not parse.
 func (p *parser) recoverLine() {
-	for p.tok.kind != tNewline && !p.is(";") && p.tok.kind != tEOF {
+	for p.tok.kind != tNewline && p.tok.kind != tEOF {
 		p.next()
 	}
 }
@@ -84,11 +84,15 @@ func (p *parser) line() {
 	if len(p.src.parsed) > maxCommands {
 		p.failAt(p.span(p.tok), "too many commands")
 	}
-	if !p.common() {
+	if p.common() {
+		if p.tok.kind != tNewline && !p.is(";") && p.tok.kind != tEOF {
+			p.unexpected("newline", "semicolon")
+		}
+	} else {
 		p.commandLine()
 	}
 	if p.is("}") {
-		p.unexpected()
+		p.unexpected("end of file", "newline", "semicolon")
 	}
 	p.end()
 }
@@ -97,7 +101,7 @@ func (p *parser) line() {
 func (p *parser) common() bool {
 	switch {
 	case p.accept("include"):
-		p.include()
+		p.include(p.last.start)
 	case p.accept("define"), p.accept("redefine"):
 		again := p.last.text == "redefine"
 		t := p.word("string")
@@ -109,9 +113,6 @@ func (p *parser) common() bool {
 		p.vars.names[t.text] = n
 	case p.accept("undefine"):
 		t := p.word("string")
-		if p.vars.names[t.text] == nil {
-			p.failAt(p.span(t), "undefined symbol '%s'", t.text)
-		}
 		delete(p.vars.names, t.text)
 	default:
 		return false
@@ -130,21 +131,22 @@ func (p *parser) initializer() *node {
 	return p.rhsList()
 }
 
-func (p *parser) include() {
+func (p *parser) include(start int) {
 	t := p.tok
 	if t.kind != tQuoted {
 		p.unexpected("quoted string")
 	}
 	p.next()
+	at := Span{p.file, start, p.tok.end} // with the end of the line, as nft
 	if p.depth+1 >= maxDepth {
-		p.failAt(p.span(t), "Include nested too deeply, max %d levels", maxDepth)
+		p.failAt(at, "Include nested too deeply, max %d levels", maxDepth)
 	}
 	if p.src.opts.Include == nil {
-		p.failAt(p.span(t), "File not found: %s", t.text)
+		p.failAt(at, "File not found: %s", t.text)
 	}
 	files, err := p.src.opts.Include(t.text)
 	if err != nil {
-		p.failAt(p.span(t), "%s", err.Error())
+		p.failAt(at, "%s", err.Error())
 	}
 	for i := range files {
 		p.src.readIn(&files[i], p.depth+1, p.vars)
@@ -173,7 +175,7 @@ func (p *parser) commandLine() {
 		p.next()
 	} else {
 		verb = Add
-		if !objectWord(p.tok.text) && p.tok.text != "element" && p.tok.text != "rule" {
+		if keyword(p.tok.text) && !objectWord(p.tok.text) && p.tok.text != "element" && p.tok.text != "rule" {
 			p.unexpected()
 		}
 	}
@@ -266,6 +268,7 @@ func (p *parser) renaming(start int) {
 	p.expect("chain")
 	p.named(c)
 	c.To = p.name().text
+	c.check = func(ev *evaluator) error { return ev.named(c) }
 	p.finish(c, start)
 }
 
@@ -276,6 +279,8 @@ func (p *parser) monitoring(start int) {
 	} else {
 		if p.accept("new", "destroy") {
 			c.Event = p.last.text
+		} else if p.tok.kind == tWord && !keyword(p.tok.text) {
+			p.failAt(p.span(p.tok), "invalid event %s", p.tok.text)
 		}
 		if p.accept("tables", "chains", "rules", "sets", "elements", "ruleset") {
 			c.What = p.last.text

@@ -14,6 +14,9 @@ func (p *parser) setNode(item func() *node) *node {
 	for {
 		p.blank()
 		if p.is("}") {
+			if len(n.kids) == 0 {
+				p.unexpected()
+			}
 			break
 		}
 		n.kids = append(n.kids, item())
@@ -32,6 +35,17 @@ func (p *parser) setNode(item func() *node) *node {
 // rhsElem reads an element of a set literal: key, options, and data behind a colon.
 func (p *parser) rhsElem() *node {
 	start := p.tok.start
+	e := p.elem()
+	if p.accept(":") {
+		data := p.dataNode()
+		return &node{kind: nMapping, kids: []*node{e, data}, at: p.since(start)}
+	}
+	return e
+}
+
+// elem reads the key of an element and its options.
+func (p *parser) elem() *node {
+	start := p.tok.start
 	var key *node
 	switch {
 	case p.is("*"):
@@ -44,13 +58,6 @@ func (p *parser) rhsElem() *node {
 	e := &node{kind: nElem, kids: []*node{key}, elem: &elemOpts{}}
 	p.elemOptions(e.elem)
 	e.at = p.since(start)
-	if p.accept(":") {
-		data := p.dataNode()
-		// Options may stand behind the data's key as well; nft lists them in front.
-		m := &node{kind: nMapping, kids: []*node{e, data}}
-		m.at = p.since(start)
-		return m
-	}
 	return e
 }
 

@@ -73,6 +73,9 @@ var pluralObjects = map[string]rule.ObjectKind{"counters": rule.CounterObject, "
 func (p *parser) listing(v Verb, start int) {
 	c := p.begin(v, Ruleset)
 	defer func() { p.finish(c, start) }()
+	if v == List {
+		c.check = func(ev *evaluator) error { return ev.named(c) }
+	}
 	w := p.tok.text
 	if p.tok.kind != tWord {
 		p.unexpected()

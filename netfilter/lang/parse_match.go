@@ -10,7 +10,7 @@ func (p *parser) exprStatement(start int) *stmt {
 	defer func() { p.wantClass = false }()
 	switch {
 	case p.accept("vmap"):
-		m := p.mapRHS()
+		m := p.vmapRHS()
 		at := p.since(start)
 		return &stmt{at: at, eval: func(sc *scope) error { return sc.vmap(left, m, at) }}
 	case p.is("set") && settable(left):
@@ -101,8 +101,8 @@ func (p *parser) ctStatement(start int) *stmt {
 		c := &rule.CTCount{}
 		if p.accept("over") {
 			c.Over = true
-		} else {
-			p.accept("until")
+		} else if !p.accept("until") && p.tok.kind != tNumber {
+			p.unexpected("number", "over")
 		}
 		c.Count = uint32(p.number())
 		return p.simple(start, c)

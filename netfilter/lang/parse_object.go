@@ -63,7 +63,9 @@ func (p *parser) objectSpec(c *command) {
 func (p *parser) objectItem(o *rule.Object) {
 	switch o.Kind {
 	case rule.CounterObject:
-		p.expect("packets")
+		if !p.accept("packets") {
+			p.unexpected()
+		}
 		o.Counter.Packets = p.number()
 		p.expect("bytes")
 		o.Counter.Bytes = p.number()

@@ -61,11 +61,11 @@ func (p *parser) leaf(start int, e rule.Expr, kids ...*node) *node {
 func (p *parser) keyExpr(w string) rule.Expr {
 	switch w {
 	case "meta":
-		p.next()
+		start := p.next().start
 		t := p.word()
 		k, ok := metaKey(t.text)
 		if !ok {
-			p.failAt(p.span(t), "syntax error, unexpected %s, expecting string", t.describe())
+			p.failAt(p.since(start), "syntax error, unexpected %s, known keys are %s", t.text, metaKeys)
 		}
 		return &rule.Meta{Key: k}
 	case "ct":
@@ -112,6 +112,11 @@ func metaKey(w string) (rule.MetaKey, bool) {
 	return rule.ParseMetaKey(w)
 }
 
+// metaKeys are all keys, in the order in which nft lists them.
+const metaKeys = "length, protocol, priority, mark, iif, oif, iifname, oifname, iiftype, oiftype, skuid, skgid, nftrace, rtclassid, secmark, " +
+	"nfproto, l4proto, ibrname, obrname, pkttype, cpu, iifgroup, oifgroup, cgroup, random, ipsec, iifkind, oifkind, ibrpvid, ibrvproto, " +
+	"time, day, hour, sdif, sdifname"
+
 // unqualified reports whether the word meta may be left away.
 func unqualified(w string) bool {
 	switch w {
@@ -157,7 +162,7 @@ func (p *parser) fib() rule.Expr {
 	for {
 		f, ok := flags[p.tok.text]
 		if !ok {
-			p.unexpected("saddr", "daddr", "mark", "iif or oif")
+			p.unexpected()
 		}
 		p.next()
 		e.Flags |= f
@@ -183,7 +188,7 @@ func (p *parser) socket() rule.Expr {
 		"cgroupv2": rule.SocketCgroup}
 	k, ok := keys[p.tok.text]
 	if !ok {
-		p.unexpected("mark", "wildcard", "transparent", "cgroupv2")
+		p.unexpected("transparent", "wildcard", "cgroupv2", "mark")
 	}
 	p.next()
 	e := &rule.Socket{Key: k}
@@ -197,7 +202,7 @@ func (p *parser) socket() rule.Expr {
 func (p *parser) numgen() rule.Expr {
 	p.expect("numgen")
 	if !p.accept("inc", "random") {
-		p.unexpected("inc", "random")
+		p.unexpected("random", "inc")
 	}
 	e := &rule.Numgen{Random: p.last.text == "random"}
 	p.expect("mod")
@@ -232,7 +237,7 @@ func (p *parser) rawPayload() *node {
 	bases := map[string]rule.Base{"ll": rule.LinkHeader, "nh": rule.NetworkHeader, "th": rule.TransportHeader, "ih": rule.InnerHeader}
 	b, ok := bases[p.tok.text]
 	if !ok {
-		p.unexpected("string")
+		p.failAt(p.span(p.tok), "unknown raw payload base")
 	}
 	p.next()
 	p.expect(",")

@@ -122,6 +122,26 @@ func (p *parser) mapValue() *node {
 	return n
 }
 
+// vmapRHS reads what stands behind vmap.
+func (p *parser) vmapRHS() *node {
+	if !p.is("{") {
+		return p.mapRHS()
+	}
+	return p.setNode(func() *node {
+		start := p.tok.start
+		e := p.elem()
+		if !p.is(":") {
+			p.unexpected("colon")
+		}
+		p.next()
+		v := p.verdict()
+		if v == nil {
+			p.unexpected()
+		}
+		return &node{kind: nMapping, kids: []*node{e, v}, at: p.since(start)}
+	})
+}
+
 func (p *parser) mapRHS() *node {
 	switch {
 	case p.is("@"):
@@ -139,24 +159,25 @@ var sizes = map[string]uint64{"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20}
 
 // quota reads what follows the word quota.
 func (p *parser) quota() (q rule.Quota) {
+	start := p.last.start
 	if p.accept("over") {
 		q.Over = true
-	} else {
-		p.accept("until")
+	} else if !p.accept("until") && p.tok.kind != tNumber {
+		p.unexpected()
 	}
-	q.Bytes = p.size()
+	q.Bytes = p.size(start)
 	if p.accept("used") {
-		q.Used = p.size()
+		q.Used = p.size(start)
 	}
 	return q
 }
 
-func (p *parser) size() uint64 {
+func (p *parser) size(start int) uint64 {
 	n := p.number()
 	t := p.word("string")
 	m, ok := sizes[t.text]
 	if !ok {
-		p.failAt(p.span(t), "wrong unit format")
+		p.failAt(p.since(start), "Wrong rate format")
 	}
 	return n * m
 }
@@ -196,7 +217,7 @@ func (p *parser) limit() (l rule.Limit) {
 		p.failAt(p.span(t), "wrong rate format")
 	}
 	if p.accept("burst") {
-		l.Burst = p.size()
+		l.Burst = p.size(p.last.start)
 	}
 	return l
 }
@@ -298,7 +319,7 @@ func (p *parser) reject(start int) *stmt {
 		} else {
 			k, ok := kinds[p.tok.text]
 			if !ok {
-				p.unexpected("tcp", "icmp", "icmpv6", "icmpx")
+				p.unexpected("icmp", "icmpv6", "tcp", "icmpx")
 			}
 			p.next()
 			r.Kind = k

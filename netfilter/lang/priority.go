@@ -41,7 +41,7 @@ func isPriorityName(s string) bool {
 // priority reads `priority` and what follows it.
 func (p *parser) priority() prio {
 	if !p.is("priority") {
-		p.unexpected()
+		p.unexpected("priority")
 	}
 	start := p.next().start
 	r := p.priorityValue()

@@ -20,7 +20,8 @@ type scope struct {
 	icmpType bool
 	// ended is the place of a statement behind which nothing counts.
 	ended *Span
-	elem  bool // an element of a set, not a rule: no dependencies
+	left  *Span // the left side of the relation that is checked
+	elem  bool  // an element of a set, not a rule: no dependencies
 }
 
 func (ev *evaluator) scope(f rule.Family, table string) *scope {

@@ -85,7 +85,7 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		if v, ok := clockValue(t, n.text); ok {
 			return number(t, bits, v), nil
 		}
-		return fail("Cannot parse " + map[rule.Format]string{rule.Time: "date", rule.Hour: "time", rule.Day: "day"}[t.Format])
+		return fail(map[rule.Format]string{rule.Time: "Cannot parse date", rule.Hour: "wrong time format", rule.Day: "Could not parse " + t.Desc}[t.Format])
 	case rule.ClassID:
 		if v, ok := parseClass(n.text); ok {
 			return number(t, bits, v), nil
@@ -173,7 +173,7 @@ func labelValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	if !ok || !v.IsUint64() || v.Uint64() >= uint64(bits) {
 		return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
 	}
-	return bigNumber(t, bits, new(big.Int).Lsh(one, uint(v.Uint64()))), nil
+	return bigNumber(t, bits, new(big.Int).Lsh(big.NewInt(1), uint(v.Uint64()))), nil
 }
 
 func addressValue(t *rule.Type, s string) *rule.Value {
@@ -195,12 +195,12 @@ func linkValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	for _, p := range parts {
 		v, err := strconv.ParseUint(p, 16, 8)
 		if err != nil || len(data) == 6 {
-			return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
+			return nil, &Error{At: n.at, Msg: "Invalid LL address"}
 		}
 		data = append(data, byte(v))
 	}
 	if len(data) != 6 {
-		return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
+		return nil, &Error{At: n.at, Msg: "Invalid LL address"}
 	}
 	return &rule.Value{T: t, N: bits, Data: data}, nil
 }
