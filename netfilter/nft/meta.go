@@ -45,7 +45,7 @@ func metaLoader(k rule.MetaKey) loader {
 	case rule.MetaTime:
 		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.m.clock.Wall().UnixNano())); return true }
 	case rule.MetaDay:
-		return func(ev *eval, dst []byte) bool { dst[0] = byte(ev.m.clock.Wall().Weekday()); return true }
+		return func(ev *eval, dst []byte) bool { dst[0] = byte(ev.m.clock.Wall().UTC().Weekday()); return true }
 	case rule.MetaHour:
 		return func(ev *eval, dst []byte) bool {
 			t := ev.m.clock.Wall().UTC()

@@ -94,6 +94,7 @@ func (r *reader) quota(x *rule.Quota, states map[any]any) *rule.Quota {
 	if n.Used = s.used.Load(); r.reset {
 		n.Used = s.used.Swap(0)
 	}
+	n.Used = min(n.Used, n.Bytes) // as Linux tells it
 	return &n
 }
 

@@ -14,6 +14,9 @@ type counterState struct{ packets, bytes atomic.Uint64 }
 
 // keep returns the state of a statement: that of the last compilation, or a new one.
 func keep[T any](c *compiler, spec any, fresh func() *T) *T {
+	if s, ok := c.states[spec]; ok {
+		return s.(*T) // a named object that several rules use
+	}
 	if s, ok := c.old[spec]; ok {
 		c.states[spec] = s
 		return s.(*T)
