@@ -138,7 +138,7 @@ func loadLinux(t *testing.T, text string) string {
 // listing is the order of the numbers as the host sees them, which is lang's matter.
 func sortElems(text string) string {
 	return elements.ReplaceAllStringFunc(text, func(s string) string {
-		l := strings.Fields(strings.NewReplacer("elements = {", "", "}", "", " . ", "_", " counter packets ", "_", " bytes ", "_").Replace(s) + ",")
+		l := strings.Fields(strings.NewReplacer("elements = {", "", ",", "", "}", "", " . ", "_", " counter packets ", "_", " bytes ", "_").Replace(s))
 		slices.Sort(l)
 		return strings.Join(l, " ")
 	})
@@ -204,7 +204,8 @@ func randomRuleset(r *rand.Rand) string {
 	var b bytes.Buffer
 	b.WriteString("table ip t {\n")
 	fmt.Fprintf(&b, "\tset hosts { type ipv4_addr; flags interval; elements = { 10.0.0.4/30, 10.0.0.12-10.0.0.13 }; }\n")
-	b.WriteString("\tset seen { type ipv4_addr; size 8; flags dynamic; }\n")
+	b.WriteString("\tset seen { type ipv4_addr; size 1000; flags dynamic; }\n") // large: Linux never takes what rules delete off its account
+	b.WriteString("\tset small { type ipv4_addr; size 4; flags dynamic; }\n")
 	b.WriteString("\tset pairs { type ipv4_addr . inet_service; size 100; flags dynamic; }\n")
 	b.WriteString("\tmap marks { type inet_service : mark; elements = { 1 : 0x10, 2 : 0x20, 3 : 0x30 }; }\n")
 	b.WriteString("\tset both { type ipv4_addr . inet_service; flags interval; elements = { 10.0.0.2-10.0.0.6 . 1-3, 10.0.0.8/29 . 5 }; }\n")
@@ -224,16 +225,16 @@ func randomRuleset(r *rand.Rand) string {
 func rules(b *bytes.Buffer, r *rand.Rand, n int, more []string) {
 	matches := []string{
 		"ip saddr 10.0.0.%d", "ip saddr != 10.0.0.%d", "ip saddr 10.0.0.%d/30", "ip ttl 6%d", "ip ttl > 6%d", "ip ttl <= 6%d", "ip id %d",
-		"tcp dport %d", "udp dport %d", "tcp dport { 1, 3, 5-7 }", "udp sport 1001-1003", "th dport %d", "tcp flags syn", "tcp flags & (syn|ack) == syn",
+		"tcp dport %d", "udp dport %d", "tcp dport { 1, 3, 5-7 }", "udp sport 1001-1003", "tcp flags syn", "tcp flags & (syn|ack) == syn",
 		"tcp flags ! ack", "tcp flags != syn", "ip dscp cs%d", "icmp type echo-request", "icmp type { 3, 8, 11 }", "meta length > 8%d", "meta length 40-70",
 		"meta l4proto { tcp, udp }", "meta mark 0x%d", "meta mark & 0xf0 == 0x10", "ip saddr @hosts", "ip saddr != @hosts", "ip saddr . tcp dport @both",
-		"ip saddr . udp dport { 10.0.0.3 . 1, 10.0.0.4 . 2, 10.0.0.5 . 3 }", "@th,0,16 100%d", "@nh,96,32 & 0x00000003 == 0x00000001", "ip protocol != tcp",
+		"ip saddr . udp dport { 10.0.0.3 . 1, 10.0.0.4 . 2, 10.0.0.5 . 3 }", "@nh,96,32 & 0x00000003 == 0x00000001", "ip protocol != tcp",
 		"ip saddr & 0.0.0.1 == 0.0.0.1", "ip saddr @seen", "limit rate 1/day burst 1%d packets", "quota 30%d bytes", "quota over 20%d bytes",
 		"limit rate over 2/day burst 5 packets", "numgen inc mod 3 0", "jhash ip saddr mod 4 seed 0x5 1", "jhash ip saddr . tcp dport mod 3 seed 0xbeef 2", "iif tun0", "meta pkttype host",
 	}
 	ends := []string{
 		"accept", "drop", "return", "continue", "", "", "", "", "meta mark set 0x%d", "meta mark set tcp dport map @marks", "add @seen { ip saddr }",
-		"update @seen { ip saddr counter }", "delete @seen { ip saddr }", "add @pairs { ip saddr . udp dport }", "counter name named", "quota name \"few\" drop",
+		"update @seen { ip saddr counter }", "delete @seen { ip saddr }", "add @small { ip saddr } accept", "update @small { ip saddr counter }", "add @pairs { ip saddr . udp dport }", "counter name named", "quota name \"few\" drop",
 		"meta mark set jhash ip saddr mod 16 seed 0x7", "meta mark set numgen inc mod 4", "meta mark set meta mark | 0x10", "ip ttl set 6%d", "ip dscp set cs%d", "tcp dport set %d",
 		"ip saddr vmap { 10.0.0.2-10.0.0.5 : drop, 10.0.0.9 : return, * : continue }",
 	}
