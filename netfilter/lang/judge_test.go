@@ -68,6 +68,7 @@ func TestJudge(t *testing.T) {
 	for _, name := range rulesets(t) {
 		for _, c := range []struct{ input, flag, output string }{
 			{".nft", "", ".list"}, {".nft", "-j", ".json"}, {".list", "", ".again"},
+			{".nft", "-n", ".numeric"}, {".nft", "-s", ".stateless"}, {".nft", "-S", ".services"}, {".nft", "-t", ".terse"},
 		} {
 			suffix := c.output
 			got, stderr := realNFT(t, "nft -f - && nft "+c.flag+" list ruleset", readFile(t, name+c.input))

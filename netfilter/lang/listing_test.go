@@ -43,3 +43,19 @@ func TestListingAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestListingOptions compares listings with options with the real ones.
+func TestListingOptions(t *testing.T) {
+	for suffix, l := range map[string]Listing{
+		".numeric": {Numeric: true}, ".stateless": {Stateless: true}, ".services": {Services: true}, ".terse": {Terse: true},
+	} {
+		for _, name := range rulesets(t) {
+			t.Run(name+suffix, func(t *testing.T) {
+				m := new(model)
+				m.parse(t, readFile(t, name+".nft"), name+".nft")
+				l.Env = m
+				compareLines(t, name+suffix, l.Ruleset(m.tables), readFile(t, name+suffix))
+			})
+		}
+	}
+}

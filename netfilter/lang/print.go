@@ -171,10 +171,10 @@ func (p *printer) set(s *rule.Set) {
 	}
 	p.setFlags(s)
 	if s.Timeout > 0 {
-		p.f("\t\ttimeout %s\n", durationString(s.Timeout))
+		p.f("\t\ttimeout %s\n", p.duration(s.Timeout))
 	}
 	if s.GC > 0 {
-		p.f("\t\tgc-interval %s\n", durationString(s.GC))
+		p.f("\t\tgc-interval %s\n", p.duration(s.GC))
 	}
 	if s.AutoMerge {
 		p.f("\t\tauto-merge\n")
@@ -192,14 +192,10 @@ func (p *printer) set(s *rule.Set) {
 		}
 		p.f("\n")
 	}
-	if len(s.Elems) > 0 {
+	if len(s.Elems) > 0 && !p.Terse {
 		p.f("\t\telements = ")
-		if p.Terse {
-			p.f("{ ... }")
-		} else {
-			elems, _ := Arrange(s.Elems, s.Key, s.AutoMerge, false)
-			p.elems(elems, s.Key)
-		}
+		elems, _ := Arrange(s.Elems, s.Key, s.AutoMerge, false)
+		p.elems(elems, s.Key)
 		p.f("\n")
 	}
 	p.f("\t}\n")
@@ -271,10 +267,10 @@ func (p *printer) elem(e *rule.Elem) {
 		p.stmt(s)
 	}
 	if e.Timeout > 0 {
-		p.f(" timeout %s", durationString(e.Timeout))
+		p.f(" timeout %s", p.duration(e.Timeout))
 	}
 	if e.Expires > 0 && !p.Stateless {
-		p.f(" expires %s", durationString(e.Expires))
+		p.f(" expires %s", p.duration(e.Expires))
 	}
 	if e.Comment != "" {
 		p.f(" comment \"%s\"", e.Comment)
@@ -340,11 +336,9 @@ func (p *printer) object(o *rule.Object) {
 	}
 	switch o.Kind {
 	case rule.CounterObject:
-		p.f("\t\t")
 		if !p.Stateless {
-			p.f("packets %d bytes %d", o.Counter.Packets, o.Counter.Bytes)
+			p.f("\t\tpackets %d bytes %d\n", o.Counter.Packets, o.Counter.Bytes)
 		}
-		p.f("\n")
 	case rule.QuotaObject:
 		p.f("\t\t%s\n", strings.TrimPrefix(p.quota(o.Quota), "quota "))
 	case rule.LimitObject:
@@ -359,7 +353,7 @@ func (p *printer) object(o *rule.Object) {
 	case rule.CTExpectObject:
 		name, _ := rule.InetProtoType.Symbol(uint64(o.Expect.Proto))
 		p.f("\t\tprotocol %s\n\t\tdport %d\n\t\ttimeout %s\n\t\tsize %d\n\t\tl3proto %s\n", name, o.Expect.DPort,
-			durationString(o.Expect.Timeout), o.Expect.Size, o.L3)
+			p.duration(o.Expect.Timeout), o.Expect.Size, o.L3)
 	}
 	p.f("\t}\n")
 }

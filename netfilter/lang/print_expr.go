@@ -192,9 +192,9 @@ func (p *printer) constant(e rule.Expr) {
 			p.f("%ds-%ds", toUint(x.Lo)/1000, toUint(x.Hi)/1000)
 			return
 		}
-		p.value(x.Lo)
-		p.f("-")
-		p.value(x.Hi)
+		plain := *p
+		plain.Services = false // the ends of ranges come as numbers
+		p.f("%s-%s", plain.text(x.Lo), plain.text(x.Hi))
 	case *rule.Any:
 		p.f("*")
 	case *rule.Concat:
@@ -254,7 +254,7 @@ func (p *printer) text(v *rule.Value) string {
 	case rule.Service:
 		return p.service(n.Uint64())
 	case rule.Duration:
-		return durationString(time.Duration(n.Uint64()) * time.Millisecond)
+		return p.duration(time.Duration(n.Uint64()) * time.Millisecond)
 	case rule.Time:
 		return time.Unix(0, int64(n.Uint64())).UTC().Format(`"2006-01-02 15:04:05"`)
 	case rule.Hour:
@@ -277,7 +277,7 @@ func (p *printer) text(v *rule.Value) string {
 	case rule.HexShort:
 		return "0x" + n.Text(16)
 	case rule.Hex:
-		return fmt.Sprintf("0x%0*x", len(v.Data)*2, n)
+		return fmt.Sprintf("0x%0*x", (v.N+3)/4, n)
 	case rule.HexFill:
 		return fmt.Sprintf("0x%08x", n)
 	}
@@ -285,6 +285,14 @@ func (p *printer) text(v *rule.Value) string {
 		return "0x" + n.Text(16)
 	}
 	return n.String()
+}
+
+// duration writes a span of time, with -n in seconds.
+func (p *printer) duration(d time.Duration) string {
+	if p.Numeric {
+		return fmt.Sprintf("%ds", d/time.Second)
+	}
+	return durationString(d)
 }
 
 // labelString writes a label as the number of its bit.
@@ -335,13 +343,19 @@ func (p *printer) bits(v *rule.Value) string {
 		if i < 64 {
 			name, ok = v.T.Symbol(uint64(1) << i)
 		}
-		if !ok || p.Numeric {
+		if p.Numeric && i < 64 {
+			name, ok = fmt.Sprintf("0x%x", uint64(1)<<i), true
+		}
+		if !ok {
 			return fmt.Sprintf("0x%0*x", min(len(v.Data), 8)*2, n)
 		}
 		names = append(names, name)
 	}
 	if len(names) == 0 {
 		return fmt.Sprintf("0x%0*x", min(len(v.Data), 8)*2, new(big.Int))
+	}
+	if p.Numeric {
+		return strings.Join(names, ",")
 	}
 	if v.T == rule.CTStateType || v.T == rule.CTStatusType || v.T == rule.TCPFlagType || v.T == rule.CTEventType {
 		return strings.Join(ordered(v.T, names), ",")

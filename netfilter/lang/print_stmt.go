@@ -251,7 +251,7 @@ func (p *printer) reject(r *rule.Reject) {
 	}
 	names := map[rule.RejectKind]string{rule.RejectICMP: "icmp", rule.RejectICMP6: "icmpv6", rule.RejectICMPX: "icmpx"}
 	p.f(" with %s ", names[r.Kind])
-	if s, ok := rejectTypes[r.Kind].Symbol(uint64(r.Code)); ok {
+	if s, ok := rejectTypes[r.Kind].Symbol(uint64(r.Code)); ok && !p.Numeric {
 		p.f("%s", s)
 	} else {
 		p.f("%d", r.Code)
@@ -339,7 +339,7 @@ func (p *printer) update(u *rule.Update) {
 	}
 	p.expr(u.Key)
 	if u.Timeout > 0 {
-		p.f(" timeout %s", durationString(u.Timeout))
+		p.f(" timeout %s", p.duration(u.Timeout))
 	}
 	if u.Comment != "" {
 		p.f(" comment \"%s\"", u.Comment)

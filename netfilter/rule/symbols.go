@@ -81,7 +81,7 @@ var (
 		{"fast-binding-update", 8}, {"fast-binding-acknowledgement", 9}, {"fast-binding-advertisement", 10},
 		{"experimental-mobility-header", 11}, {"home-agent-switch-message", 12},
 	}}
-	DCCPPkttypeType = &Type{Name: "dccp_pkttype", Desc: "DCCP packet type", Bits: 4, Base: IntegerType, Format: Hex, Symbols: []Symbol{
+	DCCPPkttypeType = &Type{Name: "dccp_pkttype", Desc: "DCCP packet type", Bits: 4, Base: IntegerType, Format: Decimal, Symbols: []Symbol{
 		{"request", 0}, {"response", 1}, {"data", 2}, {"ack", 3}, {"dataack", 4}, {"closereq", 5}, {"close", 6},
 		{"reset", 7}, {"sync", 8}, {"syncack", 9},
 	}}
