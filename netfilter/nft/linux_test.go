@@ -19,9 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
-	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -162,17 +160,6 @@ func diffLines(got, want string) string {
 		}
 	}
 	return b.String()
-}
-
-// pass sends a packet through the hooks that a packet to this host comes to.
-func pass(m *machine, b []byte) {
-	pkt := m.net.Pool.Get()
-	copy(pkt.Extend(len(b)), b)
-	var q packet.Queue
-	q.Push(pkt)
-	m.net.Hooks[network.V4].Prerouting.RunBatch(&q)
-	m.net.Hooks[network.V4].Input.RunBatch(&q)
-	q.Consume()
 }
 
 // randomPacket returns a packet to 10.0.0.1 with a right header.

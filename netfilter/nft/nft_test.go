@@ -117,3 +117,14 @@ func BenchmarkInput(b *testing.B) {
 	}
 	q.Consume()
 }
+
+// pass sends a packet through the hooks that a packet to this host comes to.
+func pass(m *machine, b []byte) {
+	pkt := m.net.Pool.Get()
+	copy(pkt.Extend(len(b)), b)
+	var q packet.Queue
+	q.Push(pkt)
+	m.net.Hooks[network.V4].Prerouting.RunBatch(&q)
+	m.net.Hooks[network.V4].Input.RunBatch(&q)
+	q.Consume()
+}
