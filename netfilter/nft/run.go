@@ -48,12 +48,18 @@ func (c *chain) policy() next {
 // next runs rules from index at on until one decides, and returns the decision and
 // the index of the rule behind. The end of the chain is a return.
 func (c *chain) next(ev *eval, at int) (next, int) {
+	if ev.trace {
+		return c.nextTraced(ev, at)
+	}
 	if c.parts != nil {
 		return c.nextArranged(ev, at)
 	}
 	for i := at; i < len(c.rules); i++ {
 		if r := c.rules[i].run(ev); r != breakRule {
 			return r, i + 1
+		}
+		if ev.trace { // the rule has switched it on
+			return c.nextTraced(ev, i+1)
 		}
 	}
 	return returnNow, len(c.rules)
