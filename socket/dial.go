@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -24,10 +25,18 @@ type Sockets struct {
 	// LookupHost finds the addresses of a name. Nil knows literal addresses and
 	// localhost only.
 	LookupHost func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Owner is who the sockets belong to that do not say so (transport.SocketInfo);
+	// see For.
+	Owner string
 
 	// messages are *transport.Message for calls through an interface, which would
 	// make a variable escape.
 	messages sync.Pool
+}
+
+// For implements module.Personal: a module's sockets are marked with its name.
+func (s *Sockets) For(importer string) any {
+	return &Sockets{Layer: s.Layer, Clock: s.Clock, LookupHost: s.LookupHost, Owner: importer}
 }
 
 // message returns an empty message.
@@ -93,7 +102,7 @@ func (d *Dialer) dialOne(ctx context.Context, n netKind, to netip.AddrPort) (net
 	}
 	p, err := d.Sockets.open(n, d.Local, transport.DatagramOptions{
 		Index: d.Options.Index, Version: network.VersionOf(to.Addr()), Proto: n.proto,
-		RecvBuffer: d.Options.RecvBuffer, SendBuffer: d.Options.SendBuffer,
+		RecvBuffer: d.Options.RecvBuffer, SendBuffer: d.Options.SendBuffer, Owner: d.Options.Owner,
 	})
 	if err != nil {
 		return nil, err
@@ -111,7 +120,9 @@ func (d *Dialer) dialStream(ctx context.Context, to netip.AddrPort) (*Conn, erro
 		return nil, sysErr("socket", err)
 	}
 	c := newConn(d.Sockets.Clock, nil)
-	s, err := proto.Connect(d.Options, d.Local, to, c)
+	o := d.Options
+	o.Owner = cmp.Or(o.Owner, d.Sockets.Owner)
+	s, err := proto.Connect(o, d.Local, to, c)
 	if err != nil {
 		return nil, sysErr("connect", err)
 	}
@@ -170,6 +181,7 @@ func (s *Sockets) ListenStream(network, address string, o transport.StreamOption
 		return nil, opError("listen", network, nil, n.addr(local), err)
 	}
 	o.V6Only = o.V6Only || n.version == 6
+	o.Owner = cmp.Or(o.Owner, s.Owner)
 	l := &Listener{clock: s.Clock}
 	l.rd.init(s.Clock)
 	l.l, err = proto.Listen(o, local, l)
@@ -213,6 +225,7 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 	if err != nil {
 		return nil, sysErr("socket", err)
 	}
+	o.Owner = cmp.Or(o.Owner, s.Owner)
 	p := newPacketConn(s, n.name)
 	if p.d, err = proto.Open(o, local, p); err != nil {
 		return nil, sysErr("bind", err)

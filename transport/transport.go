@@ -61,6 +61,8 @@ type StreamOptions struct {
 	Congestion string
 	// TTL and TOS of sent packets; 0 means the default.
 	TTL, TOS uint8
+	// Owner is SocketInfo.Owner, of accepted connections too.
+	Owner string
 }
 
 // A Stream is one connection's transport half. Recv and Send may be called
@@ -149,6 +151,8 @@ type DatagramOptions struct {
 	Proto uint8
 	// HeaderIncluded: raw packets are written with their IP header (IP_HDRINCL).
 	HeaderIncluded bool
+	// Owner is SocketInfo.Owner.
+	Owner string
 }
 
 // A Message describes a datagram beside its bytes.
@@ -198,7 +202,9 @@ type SocketInfo struct {
 	TimerExpires  int64  // nanoseconds from now
 	Retransmits   int
 	Drops         uint64
-	ID            uint64 // stands for the inode number
+	ID            uint64 // stands for the inode number; Layer.NewID
+	V6Only        bool   // IPV6_V6ONLY, of a socket of IPv6
+	Owner         string // module that opened it; "": the program around the kernel
 	// TCP holds what ss -i shows.
 	TCP *TCPInfo
 }
@@ -231,6 +237,7 @@ type Layer struct {
 
 	network   *network.Layer
 	protocols [protocolKinds]atomic.Pointer[any]
+	nextID    atomic.Uint64
 }
 
 // A Kind names a protocol that sockets can be made of.
@@ -256,6 +263,9 @@ func New(n *network.Layer) *Layer { return &Layer{network: n} }
 
 // Network returns the layer below.
 func (l *Layer) Network() *network.Layer { return l.network }
+
+// NewID returns a SocketInfo.ID that no other socket of the kernel has or had.
+func (l *Layer) NewID() uint64 { return l.nextID.Add(1) }
 
 // Add makes p, a StreamProtocol or a DatagramProtocol, reachable as k until undo
 // is called.

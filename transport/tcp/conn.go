@@ -56,6 +56,7 @@ type conn struct {
 	gone     bool       // out of the table, resources released
 	index    int32      // bound to an interface
 	id       uint64     // stands for the inode number
+	owner    string     // transport.SocketInfo.Owner; never changes once it can be found
 	linger   int64      // seconds; -1: off
 	release  func()     // of the local port
 	keep     tcb.KeepAlive

@@ -134,7 +134,7 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 		t.sockets.Put()
 		return nil, err
 	}
-	l := &listener{t: t, local: netip.AddrPortFrom(addr, b.Port), opts: o, id: t.nextID.Add(1), waker: w, half: map[*conn]struct{}{}}
+	l := &listener{t: t, local: netip.AddrPortFrom(addr, b.Port), opts: o, id: t.layer.NewID(), waker: w, half: map[*conn]struct{}{}}
 	l.max = int(t.settings.somaxconn.Load())
 	if o.Backlog > 0 {
 		l.max = min(l.max, o.Backlog)
@@ -237,7 +237,7 @@ func (c *conn) answerSYN(now clock.Time, pkt *packet.Packet, h wire.TCP, minISS 
 // newConn makes a connection with its way back; its lock is held.
 func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, error) {
 	c := l.t.newConn(*k)
-	c.listener, c.index = l, l.opts.Index
+	c.listener, c.index, c.owner = l, l.opts.Index, l.opts.Owner
 	now := l.t.clock.Now()
 	c.mu.Lock()
 	if !c.path(now) {

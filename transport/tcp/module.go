@@ -28,6 +28,7 @@ var Module = module.Spec{
 
 type tcp struct {
 	net         *network.Layer
+	layer       *transport.Layer
 	clock       *clock.Clock
 	cc          *cc.Table
 	ports       *transport.Ports
@@ -38,7 +39,6 @@ type tcp struct {
 	waits       waitList
 	secret      secret
 	nextPort    portTable
-	nextID      atomic.Uint64
 	settings    settings
 	mib         mib
 }
@@ -57,7 +57,7 @@ func start(c *module.Context) error {
 		return err
 	}
 	t := &tcp{
-		net: n, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket"),
+		net: n, layer: l, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket"),
 		secret: newSecret(),
 	}
 	t.conns.init()

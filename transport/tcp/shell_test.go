@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 )
 
@@ -59,7 +60,7 @@ func TestOffsetPast4GiB(t *testing.T) {
 // TestGiveUpLeavesNoWork: what meets a connection in TIME-WAIT that is looked at for
 // reuse is done afterwards: nobody else comes.
 func TestGiveUpLeavesNoWork(t *testing.T) {
-	x := &tcp{clock: clock.NewVirtual(), secret: newSecret()}
+	x := &tcp{layer: new(transport.Layer), clock: clock.NewVirtual(), secret: newSecret()}
 	x.settings.init()
 	x.conns.init()
 	old := x.newConn(tuple{localPort: 80, remotePort: 40000})

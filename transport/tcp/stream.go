@@ -16,7 +16,7 @@ import (
 
 // newConn returns a connection that is in no table and holds no lock.
 func (t *tcp) newConn(k tuple) *conn {
-	c := &conn{t: t, key: k, linger: -1, id: t.nextID.Add(1), armed: clock.Never}
+	c := &conn{t: t, key: k, linger: -1, id: t.layer.NewID(), armed: clock.Never}
 	c.send.Proto = wire.ProtoTCP
 	c.snd.limit.Store(int64(t.settings.tcb.Load().SndBuf.Default))
 	c.timer.Init(t.clock, c.expire)
@@ -69,7 +69,7 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	}
 	k := newTuple(netip.AddrPortFrom(p.Src, local.Port()), netip.AddrPortFrom(p.Dst, remote.Port()), p.Device.Index())
 	c := t.newConn(k)
-	c.index = o.Index
+	c.index, c.owner = o.Index, o.Owner
 	c.send.Path = p
 	c.waker.Store(&wakerBox{w})
 	c.mu.Lock()

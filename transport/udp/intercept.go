@@ -107,7 +107,7 @@ func (r *request) Accept(o transport.DatagramOptions, w transport.Waker) (transp
 	}
 	// No port is bound: as with an accepted TCP connection, the pair of addresses
 	// is what tells the exchange from others.
-	s := &socket{u: u, addr: r.flow.dst, port: r.flow.dstPort, intercepted: true}
+	s := &socket{u: u, addr: r.flow.dst, port: r.flow.dstPort, intercepted: true, owner: o.Owner, id: u.layer.NewID()}
 	s.queue.Init(w, o.RecvBuffer)
 	s.peer.Store(&peer{r.RemoteAddr(), r.flow.dst})
 	s.unbind = func() {

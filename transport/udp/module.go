@@ -26,6 +26,7 @@ var Module = module.Spec{
 
 type udp struct {
 	net         *network.Layer
+	layer       *transport.Layer
 	ports       *transport.Ports
 	sockets     *module.Users
 	table       table
@@ -56,7 +57,7 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &udp{net: n, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket")}
+	u := &udp{net: n, layer: l, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket")}
 	u.table.init()
 	c.Free(u.closeAll)
 	for v, group := range []string{"Udp", "Udp6"} {

@@ -19,6 +19,9 @@ type socket struct {
 	index int32
 	// intercepted: addr need not be an address of this host, and no port is bound.
 	intercepted bool
+	v6only      bool
+	owner       string
+	id          uint64
 
 	queue datagram.Queue
 	opts  datagram.Options
@@ -60,7 +63,9 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 		u.sockets.Put()
 		return nil, err
 	}
-	s := &socket{u: u, addr: addr, port: b.Port, index: index}
+	s := &socket{
+		u: u, addr: addr, port: b.Port, index: index, v6only: o.V6Only && addr.Is6(), owner: o.Owner, id: u.layer.NewID(),
+	}
 	s.queue.Init(w, o.RecvBuffer)
 	s.unbind = func() {
 		u.table.remove(s)
@@ -199,7 +204,7 @@ func (u *udp) Sockets() (out []transport.SocketInfo) {
 	for _, s := range u.table.all() {
 		i := transport.SocketInfo{
 			Proto: "udp", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
-			RecvQ: s.queue.Len(), Index: s.index, Drops: s.queue.Drops(),
+			RecvQ: s.queue.Len(), Index: s.index, Drops: s.queue.Drops(), ID: s.id, V6Only: s.v6only, Owner: s.owner,
 		}
 		if i.Remote.IsValid() {
 			i.State, i.StateNumber = "ESTAB", 1
