@@ -38,8 +38,9 @@ check: ## gofmt, go vet, staticcheck, the house rules, go mod tidy
 test: ## all tests that need no root
 	$(GO) test -shuffle=on $(TESTFLAGS) ./...
 
-race: ## the same with the race detector
+race: ## the same with the race detector, and lab's table, of which that takes a part only, without
 	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
+	$(GO) test $(TESTFLAGS) ./lab
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@targets=$$(grep -rEo --include='*_test.go' --exclude-dir=bench --exclude-dir=testdata '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func /:/') || \
