@@ -86,7 +86,7 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 		mode = route.Append // fe80::/64 is on every link
 	}
 	if l.Main.Add(r, mode) == nil {
-		l.notify(Event{Kind: RouteAdded, Route: l.Main.Lookup(dst.Addr())})
+		l.notify(Event{Kind: RouteAdded, Route: &r})
 	}
 }
 
@@ -100,8 +100,8 @@ func (l *Layer) hasPrefixRoute(r *route.Route) bool {
 	return false
 }
 
-// dropAddrRoutes removes what follows from an address, and routes that prefer
-// it as source.
+// dropAddrRoutes removes what follows from an address that dev has no more, and
+// routes that prefer it as source if no other device has it either.
 func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 	ip := a.IP()
 	l.Local.DeleteFunc(func(r *route.Route) bool { return r.Src == ip })
@@ -109,9 +109,27 @@ func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 	if a.Peer.IsValid() {
 		dst = netip.PrefixFrom(a.Peer, a.Prefix.Bits()).Masked()
 	}
+	other, _ := l.FindAddr(ip)
 	l.dropRoutes(func(r *route.Route) bool {
-		return r.Src == ip || ip.Is6() && r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
+		follows := r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
+		return r.Src == ip && (other == nil || follows) || ip.Is6() && follows
 	})
+}
+
+// restoreRoutes adds what the addresses that are left need of what dropAddrRoutes
+// has removed: those of dev, and ip on other devices.
+func (l *Layer) restoreRoutes(dev *link.Device, ip netip.Addr) {
+	for _, d := range l.Link.Devices() {
+		for _, a := range l.Addrs(d.Index()) {
+			if d != dev && a.IP() != ip {
+				continue
+			}
+			l.addLocalRoutes(d, a)
+			if d.Up() {
+				l.addPrefixRoute(d, a)
+			}
+		}
+	}
 }
 
 // usesOnly reports whether all next hops leave by a device.
@@ -125,8 +143,13 @@ func usesOnly(r *route.Route, index int32) bool {
 }
 
 func (l *Layer) dropRoutes(del func(*route.Route) bool) {
+	expiring := false
 	for _, r := range l.Main.DeleteFunc(del) {
+		expiring = expiring || r.Expires != 0
 		l.notify(Event{Kind: RouteRemoved, Route: r})
+	}
+	if expiring {
+		l.rearm()
 	}
 	l.changed()
 }

@@ -127,8 +127,9 @@ type Layer struct {
 	redirects redirectTable
 	raw       rawTable
 
-	addrs  addrTable
-	groups groupTable
+	addrs     addrTable
+	groups    groupTable
+	lifetimes lifetimes
 
 	watch struct {
 		sync.Mutex
@@ -161,6 +162,7 @@ func New(cfg Config) *Layer {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
 	}
 	l.addrs.init()
+	l.lifetimes.timer.Init(l.Clock, l.expire)
 	l.Link.Watch(l.deviceChanged)
 	return l
 }

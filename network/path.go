@@ -185,7 +185,7 @@ func (l *Layer) choose(p *Path, fam Family) error {
 		switch {
 		case p.Type == route.Local && l.IsLocal(p.Dst):
 			p.Src = p.Dst
-		case p.Route != nil && p.Route.Src.IsValid():
+		case p.Route != nil && p.Route.Src.IsValid() && !l.outdated(p.Route):
 			p.Src = p.Route.Src
 		default:
 			src, ok := fam.SelectSource(p.NextHop, p.Device)
@@ -209,6 +209,16 @@ func (l *Layer) choose(p *Path, fam Family) error {
 		p.mtu = min(p.mtu, m)
 	}
 	return nil
+}
+
+// outdated reports whether the source that r prefers is only that of the address
+// which it came with, and deprecated since: then there may be a better one.
+func (l *Layer) outdated(r *route.Route) bool {
+	if r.Proto != route.ProtoKernel {
+		return false
+	}
+	_, a := l.FindAddr(r.Src)
+	return a != nil && a.Flags&Deprecated != 0
 }
 
 // neighbour finds the hardware address, or who will find it.

@@ -180,7 +180,7 @@ func (x *ipCall) addrSet(dev *link.Device, c *control.IPAddrChange) error {
 		return answer(err)
 	}
 	const kept = network.NoPrefixRoute | settable | network.Deprecated | network.Permanent
-	x.Kernel.Network.UpdateAddr(dev, a.IP(), func(old *network.Addr) {
+	x.Kernel.Network.UpdateAddr(dev, a.Prefix, func(old *network.Addr) {
 		old.ValidUntil, old.PreferredUntil, old.Metric = a.ValidUntil, a.PreferredUntil, a.Metric
 		old.Flags = old.Flags&^kept | a.Flags&kept
 		if a.ValidUntil == 0 {

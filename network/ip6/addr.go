@@ -83,9 +83,6 @@ func (p *ip6) addrChanged(e network.Event) {
 			}
 		})
 	}
-	if e.Kind == network.AddrAdded {
-		p.watchLifetime(e.Addr)
-	}
 }
 
 // deviceChanged follows the devices.

@@ -161,7 +161,7 @@ func (d *ndp) close() {
 	d.mu.Unlock()
 	for k, a := range addrs {
 		a.stop()
-		d.net.UpdateAddr(k.dev, k.ip, func(a *network.Addr) {
+		d.net.UpdateAddr(k.dev, netip.PrefixFrom(k.ip, k.ip.BitLen()), func(a *network.Addr) {
 			if a.Flags&network.DADFailed == 0 {
 				a.Flags &^= network.Tentative | network.Optimistic
 			}
