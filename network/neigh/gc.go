@@ -20,7 +20,7 @@ const (
 // collectStale removes what nobody has used for StaleTime, while the table has
 // more than Thresh1 entries.
 func (t *Table) collectStale(now clock.Time) {
-	var gone []*Entry
+	var gone []removed
 	t.mu.Lock()
 	t.each(func(e *Entry) {
 		s := e.State()
@@ -44,7 +44,7 @@ func (e *Entry) changedAt() clock.Time {
 
 // makeRoom reports whether one more entry may be made, and removes others for it
 // when the table is full or has been above Thresh2 for long. t.mu is held.
-func (t *Table) makeRoom(gone *[]*Entry) bool {
+func (t *Table) makeRoom(gone *[]removed) bool {
 	now := t.cfg.Clock.Now()
 	if t.n < t.cfg.Thresh2 || t.n < t.cfg.Thresh3 && now.Sub(t.flushed) < grace {
 		return true
@@ -65,7 +65,7 @@ type candidate struct {
 // then the oldest. A device keeps its fair share: only from those that have more
 // is anything taken, so a scan of one link cannot push out the others. Entries set
 // by hand always stay. t.mu is held.
-func (t *Table) shrink(now clock.Time, gone *[]*Entry) {
+func (t *Table) shrink(now clock.Time, gone *[]removed) {
 	held := map[int32]int{}
 	var cs []candidate
 	t.each(func(e *Entry) {

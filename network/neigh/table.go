@@ -105,7 +105,7 @@ func (t *Table) Lookup(dev *link.Device, ip netip.Addr) (*Entry, error) {
 // enter returns the entry of ip on dev. If there is none it puts old into the
 // table, or a new one if old is nil.
 func (t *Table) enter(dev *link.Device, ip netip.Addr, old *Entry) (*Entry, error) {
-	var gone []*Entry
+	var gone []removed
 	e, err := t.insert(dev, ip, old, &gone)
 	t.bury(gone)
 	if err != nil {
@@ -114,7 +114,7 @@ func (t *Table) enter(dev *link.Device, ip netip.Addr, old *Entry) (*Entry, erro
 	return e, nil
 }
 
-func (t *Table) insert(dev *link.Device, ip netip.Addr, old *Entry, gone *[]*Entry) (*Entry, error) {
+func (t *Table) insert(dev *link.Device, ip netip.Addr, old *Entry, gone *[]removed) (*Entry, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.find(dev, ip); e != nil {
@@ -161,9 +161,15 @@ func (t *Table) link(e *Entry) {
 	}
 }
 
+// A removed entry is one that is out of its chain, and what it was until then.
+type removed struct {
+	*Entry
+	last Info
+}
+
 // remove takes e out of its chain and appends it to gone, for bury. Walkers that
 // stand on e go on from it. t.mu is held.
-func (t *Table) remove(e *Entry, gone *[]*Entry) {
+func (t *Table) remove(e *Entry, gone *[]removed) {
 	at := t.chain(e.dev, e.ip)
 	for at.Load() != e {
 		at = &at.Load().next
@@ -171,24 +177,25 @@ func (t *Table) remove(e *Entry, gone *[]*Entry) {
 	at.Store(e.next.Load())
 	t.n--
 	e.mu.Lock()
+	*gone = append(*gone, removed{e, e.info()})
 	e.word.Store(deadBit | e.word.Load()&^(0xff<<stateShift))
 	e.timer.Stop()
 	e.mu.Unlock()
-	*gone = append(*gone, e)
 }
 
 // bury ends what waited in removed entries and tells the watchers. No lock is
 // held.
-func (t *Table) bury(gone []*Entry) {
+func (t *Table) bury(gone []removed) {
 	for _, e := range gone {
 		var q packet.Queue
 		e.mu.Lock()
 		q.Append(&e.waiting)
 		e.bytes, e.probes = 0, 0
-		info := e.info()
 		e.mu.Unlock()
 		q.Drop(stat.NeighDead)
-		t.notify(Event{info, true})
+		if e.last.State != None { // nobody has heard of it otherwise
+			t.notify(Event{e.last, true})
+		}
 	}
 }
 
@@ -207,7 +214,7 @@ func (t *Table) each(f func(*Entry)) {
 // are still held are dropped from then on. It must not be called from a timer's
 // function.
 func (t *Table) Close() {
-	var gone []*Entry
+	var gone []removed
 	t.mu.Lock()
 	t.closed = true
 	t.each(func(e *Entry) { t.remove(e, &gone) })
