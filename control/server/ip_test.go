@@ -136,7 +136,7 @@ func TestIPMonitor(t *testing.T) {
 		"[ROUTE]10.8.0.0/24 dev v0 proto kernel scope link src 10.8.0.1 \n",
 		"[ROUTE]10.44.0.0/16 via 10.8.0.2 dev v0 \n",
 		"[NEIGH]10.8.0.5 dev v0 lladdr 02:00:00:00:00:05 PERMANENT \n",
-		"[NEIGH]Deleted 10.8.0.5 dev v0 lladdr 02:00:00:00:00:05 \n",
+		"[NEIGH]10.8.0.5 dev v0 FAILED \n", "[NEIGH]Deleted 10.8.0.5 dev v0 FAILED \n",
 		"[ROUTE]Deleted 10.44.0.0/16 via 10.8.0.2 dev v0 \n",
 		"[ADDR]Deleted 2: v0    inet 10.8.0.1/24 scope global v0\n",
 		"[LINK]Deleted 2: v0",

@@ -22,6 +22,7 @@ func save() Handler {
 		s.links()
 		s.addresses()
 		s.routes()
+		s.neighbours()
 		s.sysctls()
 		return emit(control.SaveReply{Script: s.b.String()})
 	})
@@ -213,7 +214,26 @@ func (s *saver) hop(h *route.NextHop) (words []string) {
 	if d := s.Kernel.Link.Device(h.Index); d != nil {
 		words = append(words, "dev", d.Name())
 	}
+	if h.Onlink {
+		words = append(words, "onlink")
+	}
 	return words
+}
+
+// neighbours adds those that were set by hand for good.
+func (s *saver) neighbours() {
+	for _, v := range []network.Version{network.V4, network.V6} {
+		t := s.Kernel.Network.Neighbours(v)
+		if t == nil {
+			continue
+		}
+		for _, i := range t.List() {
+			if i.Static && !joinsOther(i.Device) {
+				s.line("ip", "neigh", "replace", i.IP.String(), "lladdr", i.MAC.String(), "dev", i.Device.Name(),
+					"nud", strings.ToLower(i.State.String()))
+			}
+		}
+	}
 }
 
 // sysctls sets those that commands have changed from what they were.
