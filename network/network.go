@@ -150,6 +150,8 @@ type Config struct {
 	// Request loads the module with an alias such as "net-pf-2". Nil means that
 	// nothing can be loaded.
 	Request func(alias string) error
+	// Oops is told of hooks that panic; see hook.Point.
+	Oops func(owner string, reason any)
 }
 
 // New returns a layer without families, addresses and routes.
@@ -157,6 +159,12 @@ func New(cfg Config) *Layer {
 	l := &Layer{
 		Link: cfg.Link, Pool: cfg.Link.Pool, Clock: cfg.Link.Clock, Walks: cfg.Link.Walks,
 		Stats: cfg.Stats, request: cfg.Request,
+	}
+	for i := range l.Hooks {
+		h := &l.Hooks[i]
+		for _, p := range []*hook.Point{&h.Prerouting, &h.Input, &h.Forward, &h.Output, &h.Postrouting} {
+			p.Oops = cfg.Oops
+		}
 	}
 	if l.request == nil {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }

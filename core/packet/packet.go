@@ -154,6 +154,10 @@ func (p *Packet) Consume() {
 	p.pool.put(p)
 }
 
+// Ended reports whether p was consumed or dropped. Only who owned p until then may
+// ask, and only before p can have begun another life.
+func (p *Packet) Ended() bool { return !p.alive }
+
 func (p *Packet) releaseFrags() {
 	for i := range p.nfrags {
 		p.frags[i].buf.Release(1)

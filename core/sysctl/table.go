@@ -49,6 +49,10 @@ func (e *SetError) Unwrap() error { return e.Err }
 // without the table's lock, so they may use the table; one that is running
 // when its entry is removed runs to its end.
 type Table struct {
+	// Oops, unless it is nil, is told of Get and Set functions that panic, which
+	// then counts as an empty value and as EIO. It is set before the first use.
+	Oops func(name string, reason any)
+
 	mu      sync.RWMutex
 	entries map[string]*Entry // by canonical name
 }
@@ -99,7 +103,32 @@ func (t *Table) Get(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return e.Get(), nil
+	return t.get(e), nil
+}
+
+// get reads an entry.
+func (t *Table) get(e *Entry) (value string) {
+	if t.Oops != nil {
+		defer func() {
+			if reason := recover(); reason != nil {
+				t.Oops(e.Name, reason)
+			}
+		}()
+	}
+	return e.Get()
+}
+
+// set writes an entry.
+func (t *Table) set(e *Entry, text string) (err error) {
+	if t.Oops != nil {
+		defer func() {
+			if reason := recover(); reason != nil {
+				t.Oops(e.Name, reason)
+				err = syscall.EIO
+			}
+		}()
+	}
+	return e.Set(text)
 }
 
 // Set changes a setting. It returns a *NotFoundError, or a *SetError that
@@ -113,7 +142,7 @@ func (t *Table) Set(name, text string) error {
 	if e.Set == nil {
 		return &SetError{e.Name, syscall.EACCES}
 	}
-	if err := e.Set(text); err != nil {
+	if err := t.set(e, text); err != nil {
 		return &SetError{e.Name, err}
 	}
 	return nil
@@ -142,7 +171,7 @@ func (t *Table) List(prefix string) []Setting {
 	slices.SortFunc(found, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })
 	list := make([]Setting, len(found))
 	for i, e := range found {
-		list[i] = Setting{e.Name, e.Get(), e.Set != nil}
+		list[i] = Setting{e.Name, t.get(e), e.Set != nil}
 	}
 	return list
 }
