@@ -27,6 +27,9 @@ type Path struct {
 	Dst, Src netip.Addr
 	// Device is the one the packet leaves by.
 	Device *link.Device
+	// Bound is the interface that the packet must leave by whatever becomes of its
+	// destination: Flow.Index.
+	Bound int32
 	// NextHop is the address on Device's link the packet goes to.
 	NextHop netip.Addr
 	// Type is Unicast, Local, Broadcast or Multicast.
@@ -66,7 +69,7 @@ func (l *Layer) Resolve(f Flow) (*Path, error) {
 	if fam == nil {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	p := &Path{Dst: f.Dst, Src: f.Src, layer: l, gen: gen}
+	p := &Path{Dst: f.Dst, Src: f.Src, Bound: f.Index, layer: l, gen: gen}
 	if err := l.lookup(p, f); err != nil {
 		return nil, err
 	}

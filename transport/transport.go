@@ -116,7 +116,7 @@ const (
 	TTL                        // IP_TTL, IPV6_UNICAST_HOPS
 	TOS                        // IP_TOS, IPV6_TCLASS
 	MaxSegment                 // TCP_MAXSEG, read only
-	MulticastTTL               // IP_MULTICAST_TTL
+	MulticastTTL               // IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS; 0 stays in this host, -1 is the default
 	MulticastLoop
 	BroadcastOK // SO_BROADCAST
 	MTUDiscover // IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: a network.Fragment

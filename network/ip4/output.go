@@ -42,7 +42,7 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue, mtu int) {
 	f := wire.IPv4Fields{
 		TOS: s.TOS, TTL: s.TTL, Protocol: s.Proto, Src: s.Path.Src.As4(), Dst: s.Path.Dst.As4(), Options: s.Options,
 	}
-	if f.TTL == 0 {
+	if f.TTL == 0 && !s.NoHops {
 		f.TTL = uint8(p.settings.ttl.Load())
 		if s.Path.Type == route.Multicast {
 			f.TTL = 1 // RFC 1112 §6.1
@@ -198,7 +198,7 @@ func (p *ip4) runOutput(s *network.Send, mtu int, q *packet.Queue) {
 func (p *ip4) reroute(s *network.Send, q *packet.Queue) {
 	pkt := q.Front()
 	h, _ := wire.ParseIPv4(pkt.Head())
-	f := network.Flow{Dst: h.Dst(), Mark: pkt.Mark, Hash: hashOf(h)}
+	f := network.Flow{Dst: h.Dst(), Index: s.Path.Bound, Mark: pkt.Mark, Hash: hashOf(h)}
 	if p.net.IsLocal(h.Src()) {
 		f.Src = h.Src()
 	}

@@ -24,7 +24,7 @@ type looped struct {
 
 // loopBack gives members of the group on this host their copies, and reports
 // whether the packets go out at all: groups of interface-local scope stay inside
-// (RFC 4291 §2.7).
+// (RFC 4291 §2.7), and so does what may make no hops.
 func (p *ip6) loopBack(s *network.Send, q *packet.Queue) (out bool) {
 	dev, dst := s.Path.Device, s.Path.Dst
 	if dev.Type() == link.Loopback {
@@ -39,7 +39,7 @@ func (p *ip6) loopBack(s *network.Send, q *packet.Queue) (out bool) {
 		}
 		p.receiveLooped(copies)
 	}
-	return dst.As16()[1]&0xf != 1
+	return dst.As16()[1]&0xf != 1 && !s.NoHops
 }
 
 func (p *ip6) receiveLooped(copies packet.Queue) {

@@ -176,13 +176,14 @@ func TestMulticastLoop(t *testing.T) {
 	for _, tt := range []struct {
 		group      string
 		noLoop     bool
+		noHops     bool
 		own, other int
-	}{{"ff0e::7", false, 1, 1}, {"ff0e::7", true, 0, 1}, {"ff01::7", false, 1, 0}, {"ff0e::8", false, 0, 0}} {
+	}{{"ff0e::7", false, false, 1, 1}, {"ff0e::7", true, false, 0, 1}, {"ff01::7", false, false, 1, 0}, {"ff0e::8", false, false, 0, 0}, {"ff0e::7", false, true, 1, 0}} {
 		own.packets, other.packets = nil, nil
 		a.Send(network.Flow{Dst: netip.MustParseAddr(tt.group), Index: a.Dev.Index()},
-			network.Send{Proto: testProto, NoLoop: tt.noLoop}, pattern(2000))
+			network.Send{Proto: testProto, NoLoop: tt.noLoop, NoHops: tt.noHops}, pattern(2000))
 		if len(own.packets) != tt.own || len(other.packets) != tt.other {
-			t.Errorf("%s, no loop %v: %d here, %d there, want %d, %d", tt.group, tt.noLoop, len(own.packets), len(other.packets), tt.own, tt.other)
+			t.Errorf("%s, no loop %v, no hops %v: %d here, %d there, want %d, %d", tt.group, tt.noLoop, tt.noHops, len(own.packets), len(other.packets), tt.own, tt.other)
 		}
 	}
 }
