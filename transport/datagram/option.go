@@ -22,6 +22,7 @@ type Options struct {
 
 	mu     sync.Mutex
 	joined []joined
+	closed bool
 }
 
 type joined struct {
@@ -144,7 +145,10 @@ func (s *Options) Join(n *network.Layer, group netip.Addr, index int32, source n
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.find(group, dev.Index(), source) >= 0 {
+	switch {
+	case s.closed:
+		return syscall.EBADF
+	case s.find(group, dev.Index(), source) >= 0:
 		return syscall.EADDRINUSE
 	}
 	m, err := n.Join(dev, group, f)
@@ -189,28 +193,31 @@ func (s *Options) Leave(group netip.Addr, index int32, source netip.Addr) error 
 	return nil
 }
 
-// Wants reports whether the socket is a member of a group on an interface, for
-// packets from src. Sockets that joined nothing take what their device takes.
+// Wants reports whether the socket takes packets from src to a group that came by an
+// interface. One that is no member takes what the host is a member of
+// (IP_MULTICAST_ALL, as on Linux); a member for some sources takes theirs only.
 func (s *Options) Wants(group netip.Addr, index int32, src netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.joined) == 0 {
-		return true
-	}
+	member := false
 	for _, j := range s.joined {
-		if j.group == group && j.index == index && (!j.source.IsValid() || j.source == src) {
+		if j.group != group || j.index != index {
+			continue
+		}
+		if !j.source.IsValid() || j.source == src {
 			return true
 		}
+		member = true
 	}
-	return false
+	return !member
 }
 
-// Close leaves all groups.
+// Close leaves all groups; none can be joined any more.
 func (s *Options) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.joined {
 		j.member.Leave()
 	}
-	s.joined = nil
+	s.joined, s.closed = nil, true
 }

@@ -125,13 +125,19 @@ func (q *Queue) Take() (*packet.Packet, error) {
 // Return puts back in front what Take returned, after a part was read.
 func (q *Queue) Return(pkt *packet.Packet) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.closed {
+		q.mu.Unlock()
 		pkt.Consume()
 		return
 	}
 	q.bytes += int64(pkt.Len() + overhead)
 	q.q.InsertAfter(nil, pkt)
+	wake := q.waiting // another reader found nothing meanwhile
+	q.waiting = false
+	q.mu.Unlock()
+	if wake {
+		q.waker.Wake(transport.Readable)
+	}
 }
 
 // Close drops what is queued and what comes.

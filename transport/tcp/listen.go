@@ -98,12 +98,19 @@ func (l *listener) score(k *tuple, index int32) int {
 		}
 	}
 	if l.opts.Index != 0 {
-		if l.opts.Index != index {
+		if l.opts.Index != index && !l.ownLink(index) {
 			return 0
 		}
 		s += 8
 	}
 	return s
+}
+
+// ownLink reports whether a packet that came by interface index is one of this host
+// to itself: for a link-local address it counts as come by the address's link.
+func (l *listener) ownLink(index int32) bool {
+	lo := l.t.net.Loopback()
+	return lo != nil && lo.Index() == index && l.local.Addr().IsLinkLocalUnicast()
 }
 
 // hash returns a number that is the same for a connection's packets.
@@ -124,6 +131,11 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 	case addr.IsValid() && !addr.IsUnspecified() && !t.net.IsLocal(addr.WithZone("")):
 		return nil, syscall.EADDRNOTAVAIL
 	}
+	var err error
+	if o.Index, err = transport.LocalScope(t.net, addr, o.Index); err != nil {
+		return nil, err
+	}
+	addr = transport.Zoned(t.net, addr.WithZone(""), o.Index)
 	if !t.sockets.Get() {
 		return nil, syscall.EPROTONOSUPPORT
 	}

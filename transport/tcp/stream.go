@@ -46,12 +46,11 @@ const maxSegment = 65535 - 60 - 60
 
 // Connect implements transport.StreamProtocol.
 func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w transport.Waker) (transport.Stream, error) {
-	if zone := remote.Addr().Zone(); zone != "" && o.Index == 0 {
-		dev, err := t.net.Link.Lookup(zone)
-		if err != nil {
-			return nil, syscall.ENODEV
+	var err error
+	for _, a := range []netip.Addr{local.Addr(), remote.Addr()} {
+		if o.Index, err = transport.Scope(t.net, a, o.Index); err != nil {
+			return nil, err
 		}
-		o.Index = dev.Index()
 	}
 	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: usable(local.Addr()), Index: o.Index})
 	switch {
@@ -322,11 +321,5 @@ func (c *conn) RemoteAddr() netip.AddrPort { return c.scoped(c.key.remoteAddr())
 
 // scoped adds the zone of a link-local address (RFC 4007 §6).
 func (c *conn) scoped(a netip.AddrPort) netip.AddrPort {
-	if c.key.index == 0 || !a.Addr().IsLinkLocalUnicast() {
-		return a
-	}
-	if dev := c.t.net.Link.Device(c.key.index); dev != nil {
-		return netip.AddrPortFrom(a.Addr().WithZone(dev.Name()), a.Port())
-	}
-	return a
+	return netip.AddrPortFrom(transport.Zoned(c.t.net, a.Addr(), c.key.index), a.Port())
 }
