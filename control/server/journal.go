@@ -12,32 +12,8 @@ import (
 // that save can write it down. It is safe for concurrent use.
 type journal struct {
 	mu sync.Mutex
-	// settings are the sysctls that were set, the last one last.
-	settings []settingBefore
 	// links are the options of devices that were made by a command, by device.
 	links map[*link.Device]map[string]string
-}
-
-// A settingBefore is a sysctl with the value that it had before the first change.
-type settingBefore struct{ name, value string }
-
-// sysctl notes that a setting was changed from old.
-func (j *journal) sysctl(name, old string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s := settingBefore{name, old}
-	if i := slices.IndexFunc(j.settings, func(s settingBefore) bool { return s.name == name }); i >= 0 {
-		s = j.settings[i]
-		j.settings = slices.Delete(j.settings, i, i+1)
-	}
-	j.settings = append(j.settings, s)
-}
-
-// changed returns the settings noted, in the order in which they were last set.
-func (j *journal) changed() []settingBefore {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return slices.Clone(j.settings)
 }
 
 // link notes the options with which a device was made, and forgets devices that

@@ -236,11 +236,9 @@ func (s *saver) neighbours() {
 	}
 }
 
-// sysctls sets those that commands have changed from what they were.
+// sysctls sets those that were changed, by commands or by the program.
 func (s *saver) sysctls() {
-	for _, before := range s.journal.changed() {
-		if now, err := s.Kernel.Sysctl.Get(before.name); err == nil && now != before.value {
-			s.line("sysctl", "-q", "-w", before.name+"="+now)
-		}
+	for _, c := range s.Kernel.Sysctl.Changed() {
+		s.line("sysctl", "-q", "-w", c.Name+"="+c.Value)
 	}
 }
