@@ -143,15 +143,19 @@ func usesOnly(r *route.Route, index int32) bool {
 }
 
 func (l *Layer) dropRoutes(del func(*route.Route) bool) {
+	gone := l.Main.DeleteFunc(del)
+	if len(gone) == 0 {
+		return
+	}
+	l.changed()
 	expiring := false
-	for _, r := range l.Main.DeleteFunc(del) {
+	for _, r := range gone {
 		expiring = expiring || r.Expires != 0
 		l.notify(Event{Kind: RouteRemoved, Route: r})
 	}
 	if expiring {
 		l.rearm()
 	}
-	l.changed()
 }
 
 func (l *Layer) deviceUp(dev *link.Device) {

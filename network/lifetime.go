@@ -1,6 +1,7 @@
 package network
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -9,15 +10,15 @@ import (
 	"github.com/knitnet/knit/network/route"
 )
 
-// lifetimes ends the addresses and routes whose time is over. One timer serves all
-// of them.
+// lifetimes ends addresses, routes, path MTUs and redirects whose time is over. One
+// timer serves all of them.
 type lifetimes struct {
 	timer clock.Timer
 	mu    sync.Mutex // serialises arming, so that no later end replaces an earlier one
 }
 
-// watchEnd makes the timer look when an address or a route, in its table already,
-// ends at at.
+// watchEnd makes the timer look when something that is in its table already ends
+// at at.
 func (l *Layer) watchEnd(at clock.Time) {
 	if at == clock.Never {
 		return
@@ -35,7 +36,7 @@ func (l *Layer) rearm() {
 	t := &l.lifetimes
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := l.Main.NextExpiry()
+	next := min(l.Main.NextExpiry(), l.pmtu.next(), l.redirects.next())
 	for _, as := range *l.addrs.byDev.Load() {
 		for _, a := range as {
 			next = min(next, a.nextEnd())
@@ -70,6 +71,11 @@ func (l *Layer) expire(now clock.Time) {
 				l.expireAddr(dev, a, now)
 			}
 		}
+	}
+	mtus := l.pmtu.forgetIf(func(_ netip.Addr, e pmtu) bool { return e.until <= now })
+	redirects := l.redirects.forgetIf(func(_ redirectKey, r redirect) bool { return r.until <= now })
+	if mtus || redirects {
+		l.changed() // Paths were resolved with them
 	}
 	l.dropRoutes(func(r *route.Route) bool { return r.Expires != 0 && r.Expires <= now })
 	l.rearm()

@@ -10,6 +10,7 @@ package network
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -124,6 +125,7 @@ type Layer struct {
 	request    func(alias string) error
 
 	pmtu      pmtuTable
+	sizes     sizeTable
 	redirects redirectTable
 	raw       rawTable
 
@@ -169,6 +171,7 @@ func New(cfg Config) *Layer {
 	if l.request == nil {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
 	}
+	l.sizes.seed = maphash.MakeSeed()
 	l.addrs.init()
 	l.lifetimes.timer.Init(l.Clock, l.expire)
 	l.Link.Watch(l.deviceChanged)
@@ -181,7 +184,15 @@ func (l *Layer) AddFamily(v Version, f Family) (undo func(), err error) {
 		return nil, fmt.Errorf("%v: taken", v)
 	}
 	l.changed()
-	return func() { l.families[v].Store(nil); l.changed() }, nil
+	return func() { l.families[v].Store(nil); l.forget(v) }, nil
+}
+
+// forget drops what was learnt about paths of version v.
+func (l *Layer) forget(v Version) {
+	l.pmtu.forgetIf(func(dst netip.Addr, _ pmtu) bool { return VersionOf(dst) == v })
+	l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return VersionOf(k.dst) == v })
+	l.rearm()
+	l.changed()
 }
 
 // Family returns the IP version v, or nil when its module is not loaded.
@@ -251,7 +262,7 @@ func (l *Layer) deviceChanged(e link.Event) {
 		l.deviceUp(dev)
 	case link.WentDown:
 		l.deviceDown(dev)
-		l.redirects.forgetIf(func(k redirectKey) bool { return k.index == dev.Index() })
+		l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return k.index == dev.Index() })
 	case link.Removed:
 		l.deviceRemoved(dev)
 	}

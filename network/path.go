@@ -40,8 +40,11 @@ type Path struct {
 	neigh *neigh.Entry // nil: none needed, or mac says it
 	mac   wire.MAC     // of groups and broadcasts
 	mtu   int
-	layer *Layer
-	gen   uint64
+	// locked: the path MTU is larger than what really fits.
+	locked bool
+	hash   uint64 // of Dst, in the layer's sizes
+	layer  *Layer
+	gen    uint64
 }
 
 // Valid reports whether routes, addresses and MTUs are still those the path was
@@ -50,6 +53,10 @@ func (p *Path) Valid() bool { return p.gen == p.layer.generation.Load() }
 
 // MTU returns the path MTU in bytes (RFC 1191, RFC 8201).
 func (p *Path) MTU() int { return p.mtu }
+
+// MTULocked reports whether less than MTU fits, but no packet is made as small: so
+// IPv4 packets must not have DF set, where there is a choice.
+func (p *Path) MTULocked() bool { return p.locked }
 
 // Confirm tells that the next hop is alive, for upper layers that made progress
 // (RFC 4861 §7.3.1).
@@ -69,7 +76,7 @@ func (l *Layer) Resolve(f Flow) (*Path, error) {
 	if fam == nil {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	p := &Path{Dst: f.Dst, Src: f.Src, Bound: f.Index, layer: l, gen: gen}
+	p := &Path{Dst: f.Dst, Src: f.Src, Bound: f.Index, layer: l, gen: gen, hash: l.sizes.hash(f.Dst)}
 	if err := l.lookup(p, f); err != nil {
 		return nil, err
 	}
@@ -209,7 +216,7 @@ func (l *Layer) choose(p *Path, fam Family) error {
 		p.mtu = min(p.mtu, p.Route.MTU)
 	}
 	if m, ok := l.pmtu.lookup(p.Dst, l.Clock.Now()); ok {
-		p.mtu = min(p.mtu, m)
+		p.mtu, p.locked = min(p.mtu, m.mtu), m.locked
 	}
 	return nil
 }

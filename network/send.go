@@ -57,6 +57,7 @@ func (l *Layer) Send(s *Send, q *packet.Queue) {
 		q.Drop(stat.InvalidProto)
 		return
 	}
+	s.note(q)
 	f.Output(s, q)
 }
 

@@ -57,7 +57,7 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue, mtu int) {
 			continue
 		}
 		f.TotalLen = uint16(total)
-		f.DF = s.Fragment != network.FragmentDont && (total <= mtu || s.Fragment != network.FragmentWant || pkt.GSO != packet.GSONone)
+		f.DF = dontFragment(s, total <= mtu || pkt.GSO != packet.GSONone)
 		f.ID = 0
 		if !f.DF {
 			f.ID = p.idents.take(f.Src, f.Dst, f.Protocol, uint32(max(pkt.GSOSegs, 1)))
@@ -74,6 +74,17 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue, mtu int) {
 	if tooLong {
 		p.dropTooLong(q)
 	}
+}
+
+// dontFragment reports whether DF is set in a packet that fits or does not.
+func dontFragment(s *network.Send, fits bool) bool {
+	switch s.Fragment {
+	case network.FragmentDont:
+		return false
+	case network.FragmentWant:
+		return fits && !s.Path.MTULocked()
+	}
+	return true
 }
 
 // dropTooLong drops the packets that got no header, because no IPv4 packet can be
