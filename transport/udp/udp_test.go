@@ -393,3 +393,20 @@ func TestSendErrors(t *testing.T) {
 		}
 	})
 }
+
+// TestBroadcastReachesAll: also by a device that has no link-layer broadcasts, where
+// the address alone tells.
+func TestBroadcastReachesAll(t *testing.T) {
+	h := newHost(t)
+	v := families[0]
+	o := transport.DatagramOptions{ReuseAddr: true}
+	one, two := h.open(t, o, at(netip.IPv6Unspecified(), 53)), h.open(t, o, at(netip.IPv4Unspecified(), 53))
+	for _, to := range []string{"10.0.0.255", "255.255.255.255"} {
+		h.receive(datagram(at(v.peer, 9), at(netip.MustParseAddr(to), 53), to))
+		for _, s := range []transport.Datagram{one, two} {
+			if got := read(s); got != to {
+				t.Errorf("%v: read %q, want %q", s.LocalAddr(), got, to)
+			}
+		}
+	}
+}
