@@ -20,6 +20,7 @@ type looped struct {
 	mu    sync.Mutex
 	queue packet.Queue
 	busy  bool
+	one   packet.Queue // of who delivers; a variable would be allocated
 }
 
 // loopBack gives members of the group on this host their copies, and reports
@@ -56,10 +57,9 @@ func (p *ip6) receiveLooped(copies packet.Queue) {
 		return
 	}
 	l.busy = true
-	one := new(packet.Queue)
 	for pkt := l.queue.Pop(); pkt != nil; pkt = l.queue.Pop() {
 		l.mu.Unlock()
-		p.receiveCopy(pkt, one)
+		p.receiveCopy(pkt, &l.one)
 		l.mu.Lock()
 	}
 	l.busy = false

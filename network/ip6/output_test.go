@@ -231,12 +231,24 @@ func TestNoAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := network.Send{Path: path, Proto: testProto}
+	group := netip.MustParseAddr("ff02::123")
+	member, err := a.Net.Join(a.Dev, group, network.Filter{Exclude: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Leave()
+	toGroup, err := a.Net.Resolve(network.Flow{Dst: group, Index: a.Dev.Index()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := network.Send{Path: toGroup, Proto: testProto}
 	w.Ether.Discard = true
 	for name, f := range map[string]func(){
 		"echo":    in(ip6test.ICMP(ip6test.Stranger, ip6test.IP(1), 64, ip6test.Echo(10))),
 		"forward": in(ip6test.ICMP(ip6test.IP(8), ip6test.Stranger, 64, ip6test.Echo(10))),
 		"options": in(ip6test.Packet(ip6test.Stranger, ip6test.IP(1), hop, 64, options(wire.ProtoNoNext, 5, 2, 0, 0))),
 		"output":  func() { q.Push(a.Pool.Get()); a.Net.Send(&s, &q) },
+		"group":   func() { q.Push(a.Pool.Get()); a.Net.Send(&g, &q) },
 	} {
 		if n := testing.AllocsPerRun(500, f); n != 0 {
 			t.Errorf("%s: %v allocations per packet, want 0", name, n)

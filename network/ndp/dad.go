@@ -165,7 +165,7 @@ func (d *ndp) ready(dev *link.Device, a *network.Addr) {
 		return
 	}
 	if dev.NeedsNeighbour() && d.conf.Of(dev.Index()).NDiscNotify.Load() != 0 {
-		d.sendAdvert(dev, a.IP(), allNodes, false)
+		d.sendAdvert(dev, a, allNodes, false)
 	}
 	if a.IP().IsLinkLocalUnicast() {
 		d.maySolicit(dev)
