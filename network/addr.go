@@ -110,10 +110,8 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	if a.ValidUntil == 0 {
 		a.Flags |= Permanent
 	}
-	if c, ok := l.Family(VersionOf(a.IP())).(AddrChecker); ok {
-		if err := c.CheckAddr(dev, &a); err != nil {
-			return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
-		}
+	if err := l.askCheckers(dev, &a); err != nil {
+		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
 	}
 	if err := l.addrs.add(dev.Index(), &a); err != nil {
 		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
@@ -125,6 +123,19 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	l.changed()
 	l.watchEnd(a.nextEnd())
 	l.notify(Event{Kind: AddrAdded, Device: dev, Addr: &a})
+	return nil
+}
+
+func (l *Layer) askCheckers(dev *link.Device, a *Addr) error {
+	v := VersionOf(a.IP())
+	if c, ok := l.Family(v).(AddrChecker); ok {
+		if err := c.CheckAddr(dev, a); err != nil {
+			return err
+		}
+	}
+	if c := l.checkers[v].Load(); c != nil {
+		return c.CheckAddr(dev, a)
+	}
 	return nil
 }
 
@@ -167,7 +178,8 @@ func (t *addrTable) add(index int32, a *Addr) error {
 			if x.IP() == a.IP() && (a.IP().Is6() || x.Prefix == a.Prefix) {
 				return nil, syscall.EEXIST
 			}
-			if a.IP().Is4() && x.Prefix.Masked() == a.Prefix.Masked() {
+			// The subnet must not depend on an address that may turn out to be taken.
+			if a.IP().Is4() && x.Prefix.Masked() == a.Prefix.Masked() && x.Usable() {
 				a.Flags |= Secondary
 			}
 		}
@@ -280,6 +292,16 @@ func (l *Layer) updateAddr(dev *link.Device, find func([]*Addr) int, f func(*Add
 	})
 	if now == nil {
 		return false
+	}
+	switch {
+	case old.routed() && !now.routed():
+		l.dropAddrRoutes(dev, old)
+		l.restoreRoutes(dev, old.IP())
+	case !old.routed() && now.routed():
+		l.addLocalRoutes(dev, now)
+		if dev.Up() {
+			l.addPrefixRoute(dev, now)
+		}
 	}
 	l.changed()
 	if end := now.nextEnd(); end < old.nextEnd() {

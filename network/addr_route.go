@@ -18,8 +18,16 @@ func kernelMetric(a *Addr) uint32 {
 	return 0
 }
 
+// routed reports whether routes follow from a. Those of IPv6 do at once: a tentative
+// address takes part in finding out whether it is one. An IPv4 address that may not
+// be used is none of this host's (RFC 5227 §2.1).
+func (a *Addr) routed() bool { return a.IP().Is6() || a.Usable() }
+
 // addLocalRoutes makes the address, and its broadcast addresses, ours.
 func (l *Layer) addLocalRoutes(dev *link.Device, a *Addr) {
+	if !a.routed() {
+		return
+	}
 	ip := a.IP()
 	add := func(p netip.Prefix, t route.Type, s route.Scope) {
 		r := route.Route{
@@ -63,7 +71,7 @@ func lastAddr(p netip.Prefix) netip.Addr {
 
 // addPrefixRoute makes the subnet of an address reachable by its device.
 func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
-	if a.Flags&(NoPrefixRoute|Secondary) != 0 && a.IP().Is4() || a.Flags&NoPrefixRoute != 0 || a.IP().IsLoopback() && a.IP().Is4() {
+	if !a.routed() || a.Flags&(NoPrefixRoute|Secondary) != 0 && a.IP().Is4() || a.Flags&NoPrefixRoute != 0 || a.IP().IsLoopback() && a.IP().Is4() {
 		return
 	}
 	dst := a.Prefix.Masked()

@@ -83,7 +83,8 @@ type Family interface {
 	MinMTU() int
 }
 
-// An AddrChecker is a Family that has a say in new addresses.
+// An AddrChecker has a say in new addresses: a Family may be one, and see
+// SetAddrChecker.
 type AddrChecker interface {
 	// CheckAddr is called before a, which is complete, is added to dev. It may
 	// change a's flags, or refuse it.
@@ -120,6 +121,7 @@ type Layer struct {
 	handlers   [2][256]atomic.Pointer[handler]
 	errors     [2]atomic.Pointer[errorSender]
 	neighbours [2]atomic.Pointer[neigh.Table]
+	checkers   [2]atomic.Pointer[addrChecker]
 	icmp       [2][256]atomic.Pointer[ICMPFunc]
 	loopback   atomic.Pointer[link.Device]
 	request    func(alias string) error
@@ -143,6 +145,7 @@ type (
 	family      struct{ Family }
 	handler     struct{ Handler }
 	errorSender struct{ ErrorSender }
+	addrChecker struct{ AddrChecker }
 )
 
 // Config is what a kernel gives its network layer.
@@ -231,6 +234,15 @@ func (l *Layer) SetNeighbours(v Version, t *neigh.Table) (undo func(), err error
 
 // Neighbours returns the neighbour table of version v, or nil.
 func (l *Layer) Neighbours(v Version) *neigh.Table { return l.neighbours[v].Load() }
+
+// SetAddrChecker lets c have a say in new addresses of version v beside the Family,
+// until undo is called: who finds the neighbours knows whether one has an address.
+func (l *Layer) SetAddrChecker(v Version, c AddrChecker) (undo func(), err error) {
+	if !l.checkers[v].CompareAndSwap(nil, &addrChecker{c}) {
+		return nil, fmt.Errorf("%v address checker: taken", v)
+	}
+	return func() { l.checkers[v].Store(nil) }, nil
+}
 
 // Loopback returns the loopback device when there is one and it is up.
 func (l *Layer) Loopback() *link.Device { return l.loopback.Load() }
