@@ -34,7 +34,9 @@ type IPNextHop struct {
 	Dev     string     `json:"dev,omitempty"`
 	Weight  int        `json:"weight,omitempty"` // 0 counts as 1
 	Onlink  bool       `json:"onlink,omitempty"`
-	// Linkdown says that the device is up and has no carrier.
+	// Dead says that the device is down.
+	Dead bool `json:"dead,omitempty"`
+	// Linkdown says that the device has no carrier.
 	Linkdown bool `json:"linkdown,omitempty"`
 }
 

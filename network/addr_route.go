@@ -2,6 +2,7 @@ package network
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network/route"
@@ -167,20 +168,18 @@ func (l *Layer) dropRoutes(del func(*route.Route) bool) {
 }
 
 func (l *Layer) deviceUp(dev *link.Device) {
+	l.Main.SetDead(dev.Index(), false)
 	for _, a := range l.Addrs(dev.Index()) {
 		l.addPrefixRoute(dev, a)
 	}
 }
 
-// deviceDown removes the routes through the device; its addresses stay.
+// deviceDown removes the routes through the device; its addresses stay. Routes with
+// other ways out, too, go on with these, until the device is up again.
 func (l *Layer) deviceDown(dev *link.Device) {
+	l.Main.SetDead(dev.Index(), true)
 	l.dropRoutes(func(r *route.Route) bool {
-		for i := range r.NextHops {
-			if r.NextHops[i].Index == dev.Index() {
-				return true
-			}
-		}
-		return false
+		return r.Uses(dev.Index()) && !slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return h.Index != dev.Index() && !h.Dead })
 	})
 }
 
@@ -188,6 +187,6 @@ func (l *Layer) deviceRemoved(dev *link.Device) {
 	for _, a := range l.Addrs(dev.Index()) {
 		l.DelAddr(dev, a.Prefix)
 	}
-	l.deviceDown(dev)
+	l.dropRoutes(func(r *route.Route) bool { return r.Uses(dev.Index()) })
 	l.groups.deviceGone(dev)
 }

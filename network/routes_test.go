@@ -136,3 +136,55 @@ func TestRouteExpires(t *testing.T) {
 		t.Errorf("%d timers are armed and nothing expires", n)
 	}
 }
+
+// TestMultipathOverDeadDevice: as on Linux, flows go by what is left, and come back
+// with the device; without the device there is no route.
+func TestMultipathOverDeadDevice(t *testing.T) {
+	h := hosttest.New(t, ip4.Module)
+	a := h.Port(t, link.Info{Name: "a"}, "10.0.0.1/24")
+	b := h.Port(t, link.Info{Name: "b"}, "10.1.0.1/24")
+	err := h.Net.AddRoute(route.Route{Dst: netip.MustParsePrefix("20.0.0.0/24"), NextHops: []route.NextHop{
+		{Gateway: netip.MustParseAddr("10.0.0.2")}, {Gateway: netip.MustParseAddr("10.1.0.2")},
+	}}, route.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string, wantA, wantB bool) {
+		t.Helper()
+		var byA, byB bool
+		for i := range uint32(16) {
+			p, err := h.Net.Resolve(network.Flow{Dst: netip.MustParseAddr("20.0.0.9"), Hash: i << 28})
+			if err != nil {
+				continue
+			}
+			byA, byB = byA || p.Device == a.Dev, byB || p.Device == b.Dev
+		}
+		if byA != wantA || byB != wantB {
+			t.Errorf("%s: by a %v, by b %v, want %v and %v", when, byA, byB, wantA, wantB)
+		}
+	}
+	set := func(p *hosttest.Port, up bool) {
+		t.Helper()
+		if err := p.Dev.SetUp(up); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("both up", true, true)
+	set(a, false)
+	check("a down", false, true)
+	set(a, true)
+	check("a up again", true, true)
+	set(a, false)
+	set(b, false)
+	set(a, true)
+	check("both were down", false, false)
+	set(b, true)
+	err = h.Net.AddRoute(route.Route{Dst: netip.MustParsePrefix("20.0.0.0/24"), NextHops: []route.NextHop{
+		{Gateway: netip.MustParseAddr("10.0.0.2")}, {Gateway: netip.MustParseAddr("10.1.0.2")},
+	}}, route.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Dev.Detach()
+	check("without a", false, false)
+}

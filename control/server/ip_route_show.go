@@ -73,10 +73,10 @@ func (x *ipCall) ipRoute(r *route.Route, table string) control.IPRoute {
 	}
 	for i := range r.NextHops {
 		h := &r.NextHops[i]
-		hop := control.IPNextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: h.Onlink}
+		hop := control.IPNextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: h.Onlink, Dead: h.Dead}
 		if dev := x.Kernel.Link.Device(h.Index); dev != nil {
 			hop.Dev = dev.Name()
-			hop.Linkdown = r.Type != route.Local && dev.Flags()&(link.Up|link.Running) == link.Up
+			hop.Linkdown = r.Type != route.Local && dev.Flags()&(link.Up|link.Running) == link.Up || h.Dead
 		}
 		out.NextHops = append(out.NextHops, hop)
 	}

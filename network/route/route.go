@@ -81,6 +81,8 @@ type NextHop struct {
 	// Onlink: the gateway is on the interface's link although no route says so
 	// (RTNH_F_ONLINK).
 	Onlink bool
+	// Dead: its interface is down, so no flow goes this way (RTNH_F_DEAD).
+	Dead bool
 }
 
 // A Route says where packets to Dst go. Routes in a Table are never changed.
@@ -112,7 +114,12 @@ func (r *Route) Hop(hash uint32) *NextHop {
 	return &r.NextHops[len(r.NextHops)-1]
 }
 
-func (h *NextHop) weight() int { return max(h.Weight, 1) }
+func (h *NextHop) weight() int {
+	if h.Dead {
+		return 0
+	}
+	return max(h.Weight, 1)
+}
 
 // Errors of changes, with the texts of EEXIST and ESRCH.
 var (
@@ -150,7 +157,7 @@ func (t *Table) Lookup(a netip.Addr) *Route {
 
 // LookupIndex is Lookup among the routes that leave by interface index.
 func (t *Table) LookupIndex(a netip.Addr, index int32) *Route {
-	return t.lookupFunc(a, func(r *Route) bool { return r.uses(index) })
+	return t.lookupFunc(a, func(r *Route) bool { return r.Uses(index) })
 }
 
 // LookupLink is Lookup among the routes to what is on a link itself, behind no
@@ -177,7 +184,8 @@ func (t *Table) lookupFunc(a netip.Addr, match func(*Route) bool) *Route {
 	return nil
 }
 
-func (r *Route) uses(index int32) bool {
+// Uses reports whether a next hop of r leaves by interface index.
+func (r *Route) Uses(index int32) bool {
 	return slices.ContainsFunc(r.NextHops, func(h NextHop) bool { return h.Index == index })
 }
 
@@ -195,9 +203,7 @@ const (
 // when there is one of the same prefix and metric.
 func (t *Table) Add(r Route, mode Mode) error {
 	r.Dst = r.Dst.Masked()
-	for i := range r.NextHops {
-		r.weights += r.NextHops[i].weight()
-	}
+	r.sum()
 	return t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
 		rs = slices.Clone(rs)
 		at := slices.IndexFunc(rs, func(x *Route) bool { return x.Metric == r.Metric })
@@ -212,6 +218,39 @@ func (t *Table) Add(r Route, mode Mode) error {
 		slices.SortStableFunc(rs, func(x, y *Route) int { return cmp.Compare(x.Metric, y.Metric) })
 		return rs, nil
 	})
+}
+
+func (r *Route) sum() {
+	r.weights = 0
+	for i := range r.NextHops {
+		r.weights += r.NextHops[i].weight()
+	}
+}
+
+// SetDead marks the next hops by interface index in routes with several as dead, or
+// as alive again.
+func (t *Table) SetDead(index int32, dead bool) {
+	stands := func(h NextHop) bool { return h.Index == index && h.Dead != dead }
+	for _, r := range t.All() {
+		if len(r.NextHops) < 2 || !slices.ContainsFunc(r.NextHops, stands) {
+			continue
+		}
+		next := *r
+		next.NextHops = slices.Clone(r.NextHops)
+		for i := range next.NextHops {
+			if h := &next.NextHops[i]; h.Index == index {
+				h.Dead = dead
+			}
+		}
+		next.sum()
+		t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
+			rs = slices.Clone(rs)
+			if at := slices.Index(rs, r); at >= 0 { // it may be gone meanwhile
+				rs[at] = &next
+			}
+			return rs, nil
+		})
+	}
 }
 
 // Delete removes the first route to dst for which match holds.

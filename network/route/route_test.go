@@ -137,11 +137,26 @@ func TestAgainstTwin(t *testing.T) {
 			},
 			"delete all of an interface": func(t *rapid.T) {
 				index := rapid.Int32Range(1, 3).Draw(t, "index")
-				gone := func(r *Route) bool { return r.uses(index) }
+				gone := func(r *Route) bool { return r.Uses(index) }
 				before := len(twin)
 				twin = slices.DeleteFunc(twin, func(r Route) bool { return gone(&r) })
 				if n := len(table.DeleteFunc(gone)); n != before-len(twin) {
 					t.Fatalf("%d are gone, want %d", n, before-len(twin))
+				}
+			},
+			"set dead": func(t *rapid.T) {
+				index, dead := rapid.Int32Range(1, 3).Draw(t, "index"), rapid.Bool().Draw(t, "dead")
+				table.SetDead(index, dead)
+				for i, r := range twin {
+					if len(r.NextHops) < 2 {
+						continue
+					}
+					twin[i].NextHops = slices.Clone(r.NextHops)
+					for k := range r.NextHops {
+						if h := &twin[i].NextHops[k]; h.Index == index {
+							h.Dead = dead
+						}
+					}
 				}
 			},
 			"": func(t *rapid.T) { compare(t, &table, &twin) },
@@ -166,7 +181,7 @@ func compare(t *rapid.T, table *Table, twin *linear) {
 		got, want *Route
 	}{
 		{"Lookup", table.Lookup(a), twin.lookup(a, func(*Route) bool { return true })},
-		{"LookupIndex", table.LookupIndex(a, index), twin.lookup(a, func(r *Route) bool { return r.uses(index) })},
+		{"LookupIndex", table.LookupIndex(a, index), twin.lookup(a, func(r *Route) bool { return r.Uses(index) })},
 		{"LookupLink", table.LookupLink(a, index), twin.lookup(a, direct(index))},
 		{"LookupLink of any", table.LookupLink(a, 0), twin.lookup(a, direct(0))},
 	} {
@@ -229,6 +244,33 @@ func TestHop(t *testing.T) {
 	}
 	if a, b := r.Hop(0).Index, r.Hop(math.MaxUint32).Index; a != 1 || b != 3 {
 		t.Errorf("the ends go by %d and %d, want 1 and 3", a, b)
+	}
+}
+
+// TestHopDead: no flow goes by a next hop that is dead.
+func TestHopDead(t *testing.T) {
+	var table Table
+	dst := netip.MustParsePrefix("10.0.0.0/8")
+	if err := table.Add(Route{Dst: dst, NextHops: []NextHop{{Index: 1, Weight: 3}, {Index: 2}, {Index: 3}}}, Create); err != nil {
+		t.Fatal(err)
+	}
+	spread := func() (by [4]int) {
+		for i := range 1000 {
+			by[table.Lookup(dst.Addr()).Hop(uint32(i)*(math.MaxUint32/1000)).Index]++
+		}
+		return by
+	}
+	table.SetDead(1, true)
+	if by := spread(); by[1] != 0 || by[2] < 490 || by[3] < 490 {
+		t.Errorf("by interface %v, want half of them by 2 and 3", by)
+	}
+	table.SetDead(3, true)
+	if by := spread(); by[2] != 1000 {
+		t.Errorf("by interface %v, want all by 2", by)
+	}
+	table.SetDead(1, false)
+	if by := spread(); by[1] < 740 || by[3] != 0 {
+		t.Errorf("by interface %v, want three of four by 1", by)
 	}
 }
 
