@@ -113,12 +113,17 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	if err := l.askCheckers(dev, &a); err != nil {
 		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
 	}
-	if err := l.addrs.add(dev.Index(), &a); err != nil {
+	if err := l.addrs.add(dev, &a); err != nil {
 		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
 	}
 	l.addLocalRoutes(dev, &a)
 	if dev.Up() {
 		l.addPrefixRoute(dev, &a)
+	}
+	if l.Link.Device(dev.Index()) != dev { // it went meanwhile, perhaps before the routes came
+		l.dropAddrRoutes(dev, &a)
+		l.restoreRoutes(dev, a.IP())
+		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), syscall.ENODEV)
 	}
 	l.changed()
 	l.watchEnd(a.nextEnd())
@@ -172,8 +177,11 @@ func (l *Layer) requestFamily(v Version) error {
 	return nil
 }
 
-func (t *addrTable) add(index int32, a *Addr) error {
-	return t.change(index, func(as []*Addr) ([]*Addr, error) {
+func (t *addrTable) add(dev *link.Device, a *Addr) error {
+	return t.change(dev.Index(), func(as []*Addr) ([]*Addr, error) {
+		if dev.Layer().Device(dev.Index()) != dev {
+			return nil, syscall.ENODEV
+		}
 		for _, x := range as {
 			if x.IP() == a.IP() && (a.IP().Is6() || x.Prefix == a.Prefix) {
 				return nil, syscall.EEXIST

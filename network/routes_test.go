@@ -188,3 +188,32 @@ func TestMultipathOverDeadDevice(t *testing.T) {
 	a.Dev.Detach()
 	check("without a", false, false)
 }
+
+// TestAddrOfGoneDevice: a device that is gone gets no address.
+func TestAddrOfGoneDevice(t *testing.T) {
+	h := hosttest.New(t, ip4.Module)
+	a := h.Port(t, link.Info{Name: "a"})
+	a.Dev.Detach()
+	err := h.Net.AddAddr(a.Dev, network.Addr{Prefix: netip.MustParsePrefix("10.0.0.1/24")})
+	if !errors.Is(err, syscall.ENODEV) || h.Net.IsLocal(netip.MustParseAddr("10.0.0.1")) || len(h.Net.Addrs(a.Dev.Index())) != 0 {
+		t.Errorf("AddAddr = %v, want ENODEV and nothing changed", err)
+	}
+}
+
+// TestAddrsAndDevices: addresses that come while their devices go leave nothing.
+func TestAddrsAndDevices(t *testing.T) {
+	h := hosttest.New(t, ip4.Module)
+	for range 100 {
+		a := h.Port(t, link.Info{Name: "a"})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.Net.AddAddr(a.Dev, network.Addr{Prefix: netip.MustParsePrefix("10.0.0.1/24")})
+		}()
+		a.Dev.Detach()
+		<-done
+		if r := h.Net.Main.Lookup(netip.MustParseAddr("10.0.0.2")); r != nil || h.Net.IsLocal(netip.MustParseAddr("10.0.0.1")) || len(h.Net.Addrs(a.Dev.Index())) != 0 {
+			t.Fatalf("left: route %+v, local %v, %d addresses", r, h.Net.IsLocal(netip.MustParseAddr("10.0.0.1")), len(h.Net.Addrs(a.Dev.Index())))
+		}
+	}
+}

@@ -38,6 +38,11 @@ func (a *arp) publish(c *module.Context, t *sysctl.Table) error {
 	}
 	a.conf = conf
 	c.Cleanup(undo)
+	for _, e := range a.table.Sysctls("net.ipv4.neigh.default") {
+		if err := c.Register(t.Register(e)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -34,6 +34,7 @@ const buckets = 256
 // New. Its methods are safe for concurrent use.
 type Table struct {
 	cfg      Config
+	thresh   thresholds
 	seed     maphash.Seed
 	params   atomic.Pointer[map[int32]Params]
 	watchers rcu.Value[[]*watcher]
@@ -57,6 +58,7 @@ type Table struct {
 func New(cfg Config) *Table {
 	cfg.setDefaults()
 	t := &Table{cfg: cfg, seed: maphash.MakeSeed()}
+	t.thresh.init(&t.cfg)
 	t.params.Store(&map[int32]Params{})
 	seed := cfg.Seed
 	if seed == 0 {
@@ -156,7 +158,7 @@ func (t *Table) link(e *Entry) {
 	e.next.Store(head.Load())
 	head.Store(e)
 	t.n++
-	if t.n > t.cfg.Thresh1 && !t.gcTimer.Active() {
+	if int64(t.n) > t.thresh.keep.Load() && !t.gcTimer.Active() {
 		t.gcTimer.ResetAfter(gcInterval)
 	}
 }
