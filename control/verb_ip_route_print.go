@@ -94,6 +94,9 @@ func (o *ipOut) routeEnd(r *IPRoute) {
 		o.val("uid", "uid %d ", r.UID)
 		o.cache(r)
 	}
+	if r.Expires != 0 {
+		o.val("expires", "expires %dsec ", r.Expires)
+	}
 	if r.MTU != 0 {
 		o.beginArray("metrics")
 		o.beginObject("")

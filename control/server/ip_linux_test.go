@@ -126,7 +126,7 @@ var blanks = []struct {
 	{regexp.MustCompile(`"(dadfailed)":true,`), ""},
 	{regexp.MustCompile(`(noqueue|noop)`), "Q"},
 	// What has passed on the link by itself.
-	{regexp.MustCompile(`"(bytes|packets|multicast|carrier_changes|used|confirmed|updated|probes|dropped)":\d+`), `"$1":N`},
+	{regexp.MustCompile(`"(bytes|packets|multicast|carrier_changes|used|confirmed|updated|probes|dropped|expires)":\d+`), `"$1":N`},
 	{regexp.MustCompile(`"refcnt":\d+,`), ""},
 	{regexp.MustCompile(`(?m)^ {13,21}\d.*$`), "N"},
 	{regexp.MustCompile(`([( ])(\d+)sec`), "${1}Nsec"},

@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/network/route"
@@ -58,6 +59,9 @@ func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Rout
 		if v6 && r.Metric == 0 {
 			r.Metric = metric6
 		}
+	}
+	if c.Expires != 0 && v6 && r.Type <= route.Multicast {
+		r.Expires = x.Kernel.Clock.Now().Add(time.Duration(c.Expires) * time.Second)
 	}
 	hops := c.NextHops
 	if c.Hop != (control.IPNextHop{}) {

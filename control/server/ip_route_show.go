@@ -62,6 +62,9 @@ func (x *ipCall) ipRoute(r *route.Route, table string) control.IPRoute {
 		Family: "inet", Dst: r.Dst, Type: r.Type.String(), Table: table, Proto: control.ProtoName(r.Proto),
 		Scope: r.Scope.String(), Src: r.Src, Metric: r.Metric, MTU: r.MTU,
 	}
+	if r.Expires != 0 {
+		out.Expires = left(x.Kernel.Clock.Now(), r.Expires)
+	}
 	if r.Proto == 0 {
 		out.Proto = "boot"
 	}

@@ -155,7 +155,7 @@ func (s *saver) routes() {
 	all := slices.Clone(s.Kernel.Network.Main.All())
 	slices.SortStableFunc(all, func(a, b *route.Route) int { return cmp.Compare(gateways(a), gateways(b)) })
 	for _, r := range all {
-		if r.Proto != route.ProtoKernel && r.Proto != route.ProtoRA {
+		if r.Proto != route.ProtoKernel && r.Proto != route.ProtoRA && r.Expires == 0 {
 			s.route(r)
 		}
 	}
