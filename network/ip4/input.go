@@ -158,6 +158,10 @@ func (p *ip4) refuse(pkt *packet.Packet, f fate) {
 		pkt.Drop(stat.IPInAddrErrors) // no error: the link gives what it has
 		return
 	}
+	if f == unreversed {
+		pkt.Drop(stat.IPRPFilter)
+		return
+	}
 	p.mib.inAddrErrors.Inc()
 	pkt.Drop(stat.IPInAddrErrors)
 }
