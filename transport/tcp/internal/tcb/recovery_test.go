@@ -246,9 +246,22 @@ func TestNagle(t *testing.T) {
 		if !equal(got, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
-		k.Push()
+		k.SetCork(false)
+		k.SetNoDelay(true)
 		if s := k.outAll(); k.Unsent() != 0 {
-			t.Errorf("%s: %d octets are left after Push, sent %+v", tc.name, k.Unsent(), s)
+			t.Errorf("%s: %d octets are left without delay, sent %+v", tc.name, k.Unsent(), s)
+		}
+	}
+}
+
+// RFC 9293 §3.9.1.2: without a PUSH of the user "the last buffered segment" has the
+// bit, and no other.
+func TestPush(t *testing.T) {
+	k := in(t, Established, plainConfig())
+	k.write(3*1460 + 10)
+	for i, s := range k.outAll() {
+		if got := s.Flags&PSH != 0; got != (i == 3) {
+			t.Errorf("segment %d of 4: PSH %v", i, got)
 		}
 	}
 }

@@ -53,7 +53,6 @@ type TCB struct {
 	sndWnd             uint32 // SND.WND in bytes
 	maxWnd             uint32 // the largest window that the peer ever offered
 	smallEnd           Seq    // end of the last segment below one MSS (Minshall's Nagle)
-	pushEnd            Seq    // queued up to here goes out whatever Nagle says
 	acked              uint32 // for TakeAcked
 
 	// Receiving.
@@ -153,7 +152,6 @@ const (
 	flagWScale                         // negotiated
 	flagNoDelay                        // Nagle off
 	flagCork                           // only full segments
-	flagPush                           // pushEnd counts
 	flagSmall                          // smallEnd counts
 	flagFin                            // a FIN follows the queued data
 	flagNoRead                         // Close: nobody will read what comes
