@@ -6,11 +6,14 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/network"
 )
 
@@ -281,7 +284,10 @@ func (l *Layer) lookup(k Kind) (any, error) {
 	if p := l.protocols[k].Load(); p != nil {
 		return *p, nil
 	}
-	if err := l.network.Request(aliases[k]); err == nil {
+	switch err := l.network.Request(aliases[k]); {
+	case errors.Is(err, module.ErrShutdown):
+		return nil, net.ErrClosed
+	case err == nil:
 		if p := l.protocols[k].Load(); p != nil {
 			return *p, nil
 		}
@@ -289,7 +295,8 @@ func (l *Layer) lookup(k Kind) (any, error) {
 	return nil, syscall.EPROTONOSUPPORT
 }
 
-// Stream returns the protocol k; EPROTONOSUPPORT if it is not loaded and cannot be.
+// Stream returns the protocol k; EPROTONOSUPPORT if it is not loaded and cannot be,
+// net.ErrClosed once the kernel is closed.
 func (l *Layer) Stream(k Kind) (StreamProtocol, error) {
 	p, err := l.lookup(k)
 	if err != nil {
@@ -298,7 +305,7 @@ func (l *Layer) Stream(k Kind) (StreamProtocol, error) {
 	return p.(StreamProtocol), nil
 }
 
-// Datagram returns the protocol k; EPROTONOSUPPORT if it is not loaded and cannot be.
+// Datagram returns the protocol k; errors are those of Stream.
 func (l *Layer) Datagram(k Kind) (DatagramProtocol, error) {
 	p, err := l.lookup(k)
 	if err != nil {

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -300,14 +301,14 @@ func (l *listener) lost(c *conn) {
 // Accept implements transport.StreamListener.
 func (l *listener) Accept() (transport.Stream, error) {
 	if !l.t.sockets.Get() {
-		return nil, syscall.EINVAL
+		return nil, net.ErrClosed // the module is on its way out
 	}
 	l.mu.Lock()
 	if len(l.queue) == 0 {
 		l.waiting = !l.closed
 		err := error(transport.ErrWouldBlock)
 		if l.closed {
-			err = syscall.EINVAL
+			err = net.ErrClosed
 		}
 		l.mu.Unlock()
 		l.t.sockets.Put()

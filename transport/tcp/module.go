@@ -81,10 +81,15 @@ func start(c *module.Context) error {
 }
 
 // discardAll ends what is left when the module goes: connections that nobody
-// holds, which were closing.
+// holds, which were closing, and when the kernel ends also listeners and
+// connections in use.
 func (t *tcp) discardAll() {
+	for _, l := range t.listeners.all() {
+		l.Close()
+	}
 	for _, c := range t.conns.all() {
 		c.with(func(clock.Time) { c.cut() })
+		c.rcv.close()
 	}
 }
 

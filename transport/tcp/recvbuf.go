@@ -68,10 +68,10 @@ func (r *recvBuffer) next() (*packet.Packet, error) {
 	switch {
 	case r.cur != nil:
 		return r.cur, nil
+	case r.end != nil:
+		return nil, r.end // first: the end of the kernel is no end of the stream
 	case r.closed:
 		return nil, io.EOF
-	case r.end != nil:
-		return nil, r.end
 	}
 	r.waiting = true
 	return nil, transport.ErrWouldBlock
