@@ -179,6 +179,21 @@ func TestRunRefused(t *testing.T) {
 	}
 }
 
+// TestRunIsland: on an island what is elsewhere is unreachable at once, in both IP
+// versions.
+func TestRunIsland(t *testing.T) {
+	needNamespaces(t)
+	curl := program(t, "curl")
+	const failed, timeout = 7, 28 // curl's exit status
+	for _, host := range []string{"192.0.2.1", "[2001:db8::1]"} {
+		cmd := knitRun(t, user{}, "--no-uplink", "--", curl, "-sS", "--max-time", "20", "http://"+host)
+		out, _ := cmd.CombinedOutput()
+		if s := cmd.ProcessState.ExitCode(); s != failed {
+			t.Errorf("%s: exit status %d, want %d (%d is a timeout): %s", host, s, failed, timeout, out)
+		}
+	}
+}
+
 // TestRunNames: names are answered by the host's nameserver, to what resolves with
 // libc; datagrams pass to any port.
 func TestRunNames(t *testing.T) {
