@@ -208,7 +208,7 @@ type SocketInfo struct {
 	ID            uint64 // stands for the inode number; Layer.NewID
 	V6Only        bool   // IPV6_V6ONLY, of a socket of IPv6
 	Owner         string // module that opened it; "": the program around the kernel
-	// TCP holds what ss -i shows.
+	// TCP holds what ss -i shows; nil for listeners and in TIME-WAIT.
 	TCP *TCPInfo
 }
 

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"container/list"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -63,21 +62,17 @@ type conn struct {
 	keepOn   bool // SO_KEEPALIVE
 	cork     bool // TCP_CORK
 	sndFixed bool // SO_SNDBUF was set
-
-	waiting   *list.Element // in the list of TIME-WAITs
-	waitSince clock.Time
 }
 
 type wakerBox struct{ transport.Waker }
 
 // Kinds of work.
 const (
-	workInput   uint32 = 1 << iota // packets in inbox
-	workRead                       // the application consumed bytes
-	workWrite                      // the application committed bytes
-	workTimer                      // the timer fired
-	workICMP                       // an ICMP error is in inbox
-	workDiscard                    // TIME-WAIT is over before its time
+	workInput uint32 = 1 << iota // packets in inbox
+	workRead                     // the application consumed bytes
+	workWrite                    // the application committed bytes
+	workTimer                    // the timer fired
+	workICMP                     // an ICMP error is in inbox
 )
 
 // Conditions.
@@ -129,9 +124,6 @@ func (c *conn) run() {
 		c.armed = clock.Never
 		c.tcb.Timer(now)
 	}
-	if w&workDiscard != 0 {
-		c.discard()
-	}
 	c.after(now)
 }
 
@@ -171,13 +163,10 @@ func (c *conn) input(now clock.Time, pkt *packet.Packet) {
 	}
 	var seg tcb.Segment
 	readSegment(pkt, h, &seg)
-	if minISS, ok := c.tcb.CanReuse(&seg); ok {
-		c.discard()
-		pkt.Unpull(h.HeaderLen())
-		c.t.stray(pkt, h, minISS)
-		return
-	}
 	c.tcb.Input(now, &seg, pkt)
+	if c.tcb.State() == tcb.TimeWait {
+		c.after(now) // the rest of the inbox is not ours any more
+	}
 }
 
 // stray is for packets that come when the connection is gone: for the one that has
@@ -194,7 +183,7 @@ func (c *conn) stray(pkt *packet.Packet, h wire.TCP, ok bool) {
 		next.inputBatch(&q)
 		return
 	}
-	c.t.stray(pkt, h, 0)
+	c.t.stray(pkt, h)
 }
 
 // after does what follows from anything that happened to the machine: it passes
@@ -211,6 +200,10 @@ func (c *conn) after(now clock.Time) {
 		c.event(e)
 	}
 	if c.gone {
+		return
+	}
+	if c.tcb.State() == tcb.TimeWait {
+		c.timeWait(now)
 		return
 	}
 	// The timer is only ever brought forward: expiring early costs less than
@@ -267,9 +260,6 @@ func (c *conn) event(e tcb.Events) {
 	if e&(tcb.EventError|tcb.EventClosed) != 0 {
 		c.died()
 	}
-	if e&tcb.EventTimeWait != 0 {
-		c.timeWait()
-	}
 }
 
 func (c *conn) established() {
@@ -293,7 +283,6 @@ func (c *conn) died() {
 	was := c.state.Or(isDead)
 	c.timer.Stop()
 	c.armed = clock.Never
-	c.t.waits.remove(c)
 	c.t.conns.remove(c)
 	if c.listener != nil {
 		c.listener.lost(c)
@@ -345,15 +334,6 @@ func (c *conn) endBuffers() {
 func (c *conn) discard() {
 	c.tcb.Discard()
 	c.died()
-}
-
-// timeWait drops what a connection in TIME-WAIT has no use for. c.mu is held.
-func (c *conn) timeWait() {
-	c.state.Or(isDead)
-	c.snd.close()
-	c.wake(transport.Writable)
-	c.waitSince = c.t.clock.Now()
-	c.t.waits.add(c)
 }
 
 // inputBatch leaves packets, all of this connection, in the inbox.

@@ -158,7 +158,7 @@ func (l *listener) cookie(pkt *packet.Packet, h wire.TCP, k *tuple) bool {
 		}
 	}
 	l.t.mib.passiveOpens.Inc()
-	c.tcb.AcceptCookie(now, l.t.settings.tcb.Load(), c.start(now), &ck)
+	c.tcb.AcceptCookie(now, l.t.settings.tcb.Load(), c.start(now, 0), &ck)
 	c.tcb.Input(now, &seg, pkt)
 	c.applyOptions(now, &l.opts)
 	c.after(now)

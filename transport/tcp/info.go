@@ -27,6 +27,9 @@ func (t *tcp) Sockets() (out []transport.SocketInfo) {
 	for _, c := range t.conns.all() {
 		out = append(out, c.info())
 	}
+	for _, w := range t.conns.allWaits() {
+		out = append(out, t.waits.info(w))
+	}
 	return out
 }
 
@@ -49,6 +52,12 @@ func (t *tcp) Kill(id uint64) bool {
 			}
 		})
 		return true
+	}
+	for _, w := range t.conns.allWaits() {
+		if w.id == id {
+			t.waits.end(w)
+			return true
+		}
 	}
 	return false
 }

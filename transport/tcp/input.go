@@ -30,7 +30,7 @@ func (t *tcp) Input(q *packet.Queue) {
 			c = t.conns.lookup(&k)
 		}
 		if c == nil {
-			t.stray(pkt, h, 0)
+			t.stray(pkt, h)
 			continue
 		}
 		run.Push(pkt)
@@ -40,11 +40,19 @@ func (t *tcp) Input(q *packet.Queue) {
 	}
 }
 
-// stray takes a segment that belongs to no connection: for a listener, for the
-// interceptor, or for nobody. minISS is where the sequence numbers of a connection
-// in TIME-WAIT ended that it replaces.
-func (t *tcp) stray(pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
+// stray takes a segment that belongs to no conn: for one in TIME-WAIT, for a
+// listener, for the interceptor, or for nobody.
+func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 	k := tupleOf(pkt, h)
+	// minISS is where the sequence numbers of the one in TIME-WAIT ended whose place
+	// a new connection takes.
+	var minISS tcb.Seq
+	if w := t.conns.lookupWait(&k); w != nil {
+		var taken bool
+		if minISS, taken = t.waits.input(w, pkt, h); taken {
+			return
+		}
+	}
 	foreign := t.isForeign(&k)
 	if foreign && t.intercept(pkt, h, &k, minISS, true) {
 		return

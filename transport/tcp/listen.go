@@ -234,17 +234,12 @@ func (l *listener) open(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Seq
 }
 
 // answerSYN opens the machine in SYN-RECEIVED for the SYN in pkt, which it does not
-// end. minISS is where the numbers of the connection in TIME-WAIT ended whose place
-// it takes: the new ones begin behind (RFC 9293 §3.6.1). c.mu is held.
+// end. minISS is start's. c.mu is held.
 func (c *conn) answerSYN(now clock.Time, pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
 	var syn tcb.Segment
 	readSegment(pkt, h, &syn)
-	s := c.start(now)
-	if minISS != 0 && !s.ISS.After(minISS) {
-		s.ISS = minISS + 128<<10
-	}
 	c.t.mib.passiveOpens.Inc()
-	c.tcb.Accept(now, c.t.settings.tcb.Load(), s, &syn)
+	c.tcb.Accept(now, c.t.settings.tcb.Load(), c.start(now, minISS), &syn)
 }
 
 // newConn makes a connection with its way back; its lock is held.
@@ -264,7 +259,10 @@ func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, err
 func (l *listener) adopt(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.t.conns.insert(c) != nil {
+	if l.closed {
+		return false
+	}
+	if ok, _ := l.t.conns.insert(c); !ok {
 		return false
 	}
 	l.half[c] = struct{}{}

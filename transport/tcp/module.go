@@ -12,7 +12,6 @@ import (
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/cc"
-	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -63,7 +62,7 @@ func start(c *module.Context) error {
 	t.conns.init()
 	t.listeners.init()
 	t.settings.init()
-	t.waits.max.Store(65536)
+	t.waits.init(t)
 	c.Free(t.discardAll)
 	c.Cleanup(algorithms.Watch(t.moveFrom))
 	if err := t.publish(c); err != nil {
@@ -91,12 +90,13 @@ func (t *tcp) discardAll() {
 		c.with(func(clock.Time) { c.cut() })
 		c.rcv.close()
 	}
+	t.waits.stop()
 }
 
 // cut ends the connection without a word; a reader must not take that for the end
 // of the stream. c.mu is held.
 func (c *conn) cut() {
-	if !c.gone && c.tcb.State() != tcb.TimeWait {
+	if !c.gone {
 		c.errno.Store(uint32(syscall.ECONNABORTED))
 	}
 	c.discard()

@@ -26,8 +26,10 @@ func (t *tcp) newConn(k tuple) *conn {
 // expire is called by the clock.
 func (c *conn) expire(clock.Time) { c.kick(workTimer) }
 
-// start returns what the machine needs to open. The path must be resolved.
-func (c *conn) start(now clock.Time) tcb.Start {
+// start returns what the machine needs to open. The path must be resolved. minISS is
+// where the numbers of the connection in TIME-WAIT ended whose place this one takes:
+// the new ones begin behind (RFC 9293 §3.6.1); 0: there was none.
+func (c *conn) start(now clock.Time, minISS tcb.Seq) tcb.Start {
 	c.pseudo = c.key.pseudoSum()
 	c.mtu = c.send.Path.MTU()
 	s := tcb.Start{
@@ -36,6 +38,9 @@ func (c *conn) start(now clock.Time) tcb.Start {
 	}
 	if c.key.version == network.V6 {
 		s.Overhead = 60
+	}
+	if minISS != 0 && !s.ISS.After(minISS) {
+		s.ISS = minISS + 128<<10
 	}
 	return s
 }
@@ -72,7 +77,8 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	c.send.Path = p
 	c.waker.Store(&wakerBox{w})
 	c.mu.Lock()
-	if err := t.claim(c, &o); err != nil {
+	minISS, err := t.claim(c, &o)
+	if err != nil {
 		c.gone = true
 		c.mu.Unlock()
 		t.sockets.Put()
@@ -80,7 +86,7 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	}
 	now := t.clock.Now()
 	t.mib.activeOpens.Inc()
-	c.tcb.Connect(now, t.settings.tcb.Load(), c.start(now))
+	c.tcb.Connect(now, t.settings.tcb.Load(), c.start(now, minISS))
 	c.applyOptions(now, &o)
 	c.after(now)
 	c.mu.Unlock()
@@ -97,7 +103,7 @@ func usable(a netip.Addr) netip.Addr {
 }
 
 // claim gives the connection its local port and puts it into the table.
-func (t *tcp) claim(c *conn, o *transport.StreamOptions) error {
+func (t *tcp) claim(c *conn, o *transport.StreamOptions) (minISS tcb.Seq, err error) {
 	if c.key.localPort == 0 {
 		return t.choosePort(c)
 	}
@@ -105,14 +111,15 @@ func (t *tcp) claim(c *conn, o *transport.StreamOptions) error {
 		Addr: c.key.localAddr().Addr(), Port: c.key.localPort, Index: o.Index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if !t.insert(c) {
+	minISS, ok := t.insert(c)
+	if !ok {
 		release()
-		return syscall.EADDRINUSE
+		return 0, syscall.EADDRINUSE
 	}
 	c.release = release
-	return nil
+	return minISS, nil
 }
 
 // SetWaker implements transport.Stream.

@@ -120,7 +120,7 @@ func (t *TCB) finAcked(now clock.Time) {
 			t.closeAt = now.Add(t.cfg.FinWait2)
 		}
 	case Closing:
-		t.timeWait(now)
+		t.timeWait()
 	case LastAck:
 		t.finish()
 	}

@@ -202,12 +202,9 @@ func (t *TCB) die(errno uint32) {
 	t.finish()
 }
 
-// timeWait enters TIME-WAIT, or starts its time again (RFC 9293 §3.6.1).
-func (t *TCB) timeWait(now clock.Time) {
-	if t.state != TimeWait {
-		t.state = TimeWait
-		t.events |= EventTimeWait
-		t.stop()
-	}
-	t.closeAt = now.Add(t.cfg.TimeWait)
+// timeWait enters TIME-WAIT. What happens there is a TimeWaitBlock's: all that is
+// left to do here is the acknowledgement of the FIN.
+func (t *TCB) timeWait() {
+	t.state = TimeWait
+	t.stop()
 }

@@ -126,5 +126,5 @@ func (k *conn) fuzzSegment(in *input) {
 		pkt = k.pool.Get()
 		pkt.Append(make([]byte, s.Len))
 	}
-	k.Input(k.now, &s, pkt)
+	k.feed(&s, pkt)
 }

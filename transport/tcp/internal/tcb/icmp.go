@@ -45,23 +45,6 @@ func (t *TCB) UpdateMTU(now clock.Time, mtu int) {
 	}
 }
 
-// CanReuse decides whether a SYN that meets this connection in TIME-WAIT may
-// open a new one in its place: when its timestamp or else its sequence number
-// shows that it is later than all that the old one sent (RFC 6191 §2, RFC 9293
-// §3.6.1). The new connection's ISS must then be after minISS. The shell drops
-// the TCB with Discard.
-func (t *TCB) CanReuse(syn *Segment) (minISS Seq, ok bool) {
-	if t.state != TimeWait || syn.Flags&(SYN|ACK|RST|FIN) != SYN {
-		return 0, false
-	}
-	later := !syn.Seq.Before(t.rcvNxt)
-	if t.has(flagTimestamps) && syn.Has&HasTimestamps != 0 {
-		d := int32(syn.TSVal - t.tsRecent)
-		return t.nxt, d > 0 || d == 0 && later
-	}
-	return t.nxt, later
-}
-
 // Discard ends the connection without a word, as the shell must before it lets
 // go of a TCB that is not Closed. What is in Ready stays the shell's.
 func (t *TCB) Discard() { t.finish() }

@@ -113,7 +113,7 @@ func TestNewReno(t *testing.T) {
 // start no fast retransmit.
 func TestNoFastRetransmitAfterTimeout(t *testing.T) {
 	k := sender(t, false, 10)
-	k.wait()
+	k.next()
 	expect(t, k, "timeout", nil, []int{0})
 	k.input(acked(k, 10))
 	k.outAll()
@@ -190,7 +190,7 @@ func TestBurst(t *testing.T) {
 	if len(s) != 1 || s[0].Len != 1460*9+100 || s[0].Cut != 1460 || s[0].Flags&PSH == 0 {
 		t.Fatalf("%+v", s)
 	}
-	k.wait()
+	k.next()
 	k.win.Set(4 * 1460)
 	k.input(acked(k, 1, 5, 7))
 	s = k.outAll()
@@ -208,7 +208,7 @@ func TestReneging(t *testing.T) {
 	k.input(acked(k, 1)) // it had 1 to 9 and does not acknowledge them
 	k.outAll()
 	for range 9 {
-		k.wait()
+		k.next()
 		_, again := numbers(t, k.outAll())
 		if len(again) == 0 {
 			t.Fatalf("nothing sent again: %+v", k.Info())

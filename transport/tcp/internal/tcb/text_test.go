@@ -32,7 +32,7 @@ func TestDelayedAck(t *testing.T) {
 		t.Fatalf("%+v after the second", s)
 	}
 	k.input(data(5840, 1))
-	if d := k.wait(); d != 40*time.Millisecond {
+	if d := k.next(); d != 40*time.Millisecond {
 		t.Errorf("ACK after %v", d)
 	}
 	if s := k.outAll(); len(s) != 1 || s[0].Ack != peerISS+1+5841 {
