@@ -31,7 +31,7 @@ type conn struct {
 	inbox struct {
 		sync.Mutex // held for moments
 		q          packet.Queue
-		icmp       *network.Error // the latest; older ones are forgotten
+		icmp       icmpNews // the latest; older ones are forgotten
 	}
 
 	snd sendBuffer
@@ -62,6 +62,14 @@ type conn struct {
 	keepOn   bool // SO_KEEPALIVE
 	cork     bool // TCP_CORK
 	sndFixed bool // SO_SNDBUF was set
+}
+
+// icmpNews is what counts of an ICMP error.
+type icmpNews struct {
+	fresh bool
+	kind  network.ErrorKind
+	seq   tcb.Seq // of the segment it quotes
+	mtu   int
 }
 
 type wakerBox struct{ transport.Waker }

@@ -72,7 +72,7 @@ func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 // left in the connection's inbox. A busy connection must not be waited for: its
 // holder may be the sender of the packet that led to this error.
 func (t *tcp) Error(e *network.Error) {
-	src, dst, _, ok := quotedPorts(e.Payload)
+	src, dst, seq, ok := quotedPorts(e.Payload)
 	if !ok {
 		return
 	}
@@ -84,10 +84,8 @@ func (t *tcp) Error(e *network.Error) {
 	if c == nil {
 		return
 	}
-	kept := *e
-	kept.Payload = append([]byte(nil), e.Payload[:8]...)
 	c.inbox.Lock()
-	c.inbox.icmp = &kept
+	c.inbox.icmp = icmpNews{true, e.Kind, seq, e.MTU}
 	c.inbox.Unlock()
 	c.kick(workICMP)
 }
@@ -97,24 +95,23 @@ func (t *tcp) Error(e *network.Error) {
 func (c *conn) takeICMP(now clock.Time) {
 	c.inbox.Lock()
 	e := c.inbox.icmp
-	c.inbox.icmp = nil
+	c.inbox.icmp = icmpNews{}
 	c.inbox.Unlock()
-	if e == nil || c.gone {
+	if !e.fresh || c.gone {
 		return
 	}
-	_, _, seq, _ := quotedPorts(e.Payload)
-	if !c.tcb.InWindow(seq) {
+	if !c.tcb.InWindow(e.seq) {
 		c.t.mib.outOfWindowICMPs.Inc()
 		return
 	}
 	switch {
-	case e.Kind == network.PacketTooBig:
-		c.t.net.LearnMTU(e.Dst, e.MTU)
+	case e.kind == network.PacketTooBig:
+		c.t.net.LearnMTU(c.key.remoteAddr().Addr(), e.mtu)
 		c.path(now) // which that has made invalid
-	case e.Kind.Hard():
-		c.tcb.HardError(e.Kind.Errno())
+	case e.kind.Hard():
+		c.tcb.HardError(e.kind.Errno())
 	default:
-		c.tcb.SoftError(e.Kind.Errno())
+		c.tcb.SoftError(e.kind.Errno())
 	}
 }
 

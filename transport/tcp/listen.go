@@ -67,20 +67,29 @@ func (t *listenTable) lookup(k *tuple, index int32) *listener {
 	t.mu.RLock()
 	ls := t.m[k.localPort]
 	t.mu.RUnlock()
-	var best []*listener
-	score := 0
+	score, n := 0, 0
 	for _, l := range ls {
 		switch s := l.score(k, index); {
 		case s > score:
-			best, score = append(best[:0], l), s
+			score, n = s, 1
 		case s == score && s > 0:
-			best = append(best, l)
+			n++
 		}
 	}
-	if len(best) == 0 {
+	if n == 0 {
 		return nil
 	}
-	return best[int(k.hash())%len(best)]
+	nth := int(k.hash()) % n
+	for _, l := range ls {
+		if l.score(k, index) != score {
+			continue
+		}
+		if nth == 0 {
+			return l
+		}
+		nth--
+	}
+	return nil
 }
 
 // score returns how well l fits, 0 if not at all.

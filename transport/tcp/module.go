@@ -4,6 +4,7 @@
 package tcp
 
 import (
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -36,6 +37,7 @@ type tcp struct {
 	listeners   listenTable
 	interceptor atomic.Pointer[interceptor]
 	waits       waitList
+	singles     sync.Pool // of *single
 	secret      secret
 	nextPort    portTable
 	settings    settings

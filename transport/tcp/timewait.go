@@ -7,7 +7,6 @@ import (
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
-	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
@@ -214,12 +213,9 @@ func (l *waitList) input(w *timeWait, pkt *packet.Packet, h wire.TCP) (minISS tc
 }
 
 func (l *waitList) answer(w *timeWait, seg *tcb.Segment) {
-	p, err := l.t.net.Resolve(network.Flow{Dst: w.key.remoteAddr().Addr(), Src: w.key.localAddr().Addr(), Index: max(w.index, w.key.index)})
-	if err != nil {
-		return
+	if p, err := l.t.way(&w.key, w.index); err == nil {
+		l.t.transmit(&w.key, p, w.ttl, w.tos, seg)
 	}
-	l.t.mib.outSegs.Inc()
-	l.t.transmit(&w.key, &network.Send{Path: p, Proto: wire.ProtoTCP, TTL: w.ttl, TOS: w.tos}, seg)
 }
 
 // info shows w as ss and /proc/net/tcp do.
