@@ -36,8 +36,10 @@ const sentSlots = 4096
 
 // A sentTable remembers to whom large datagrams were sent, because routers complain
 // of those only: a stranger who does not see this host's traffic cannot make a path
-// seem narrower with a Packet Too Big of his own (RFC 8201 §6). There are no
-// connections to ask, so it is a table of fixed size in which exchanges share slots
+// seem narrower with a Packet Too Big of his own (RFC 8201 §6). network.LearnMTU asks
+// whether anything as large went to the host, this table whether this socket's did: a
+// port that listens must not vouch for what TCP sends there. There are no connections
+// to ask, so it is a table of fixed size in which exchanges share slots
 // by hash: who was overwritten is remembered again with his next datagram.
 type sentTable struct {
 	seed  maphash.Seed

@@ -179,6 +179,7 @@ func TestPacketTooBigIsExplained(t *testing.T) {
 		}
 		big := strings.Repeat("x", 1400)
 		s := h.open(t, transport.DatagramOptions{}, at(v.me, 7))
+		h.open(t, transport.DatagramOptions{}, at(v.me, 8)) // it sends nothing
 		send := func(n int, to netip.Addr) []byte {
 			h.out = nil
 			if _, err := s.SendTo([]byte(big[:n]), &transport.Message{Dst: at(to, 53)}); err != nil {
