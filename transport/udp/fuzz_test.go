@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/wire"
@@ -117,23 +116,6 @@ func FuzzInput(f *testing.F) {
 			t.Errorf("the connected socket read %q, want %q", got, connected)
 		}
 	})
-}
-
-// receiveMarked is receive, with a checksum that somebody else has verified or not.
-func (h *host) receiveMarked(b []byte, trusted bool) {
-	pkt := h.k.Pool.Get()
-	pkt.Append(b)
-	pkt.Ensure(min(len(b), 40))
-	pkt.Proto = wire.EtherTypeIPv4
-	if b[0]>>4 == 6 {
-		pkt.Proto = wire.EtherTypeIPv6
-	}
-	if trusted {
-		pkt.Csum = packet.CsumUnnecessary
-	}
-	var q packet.Queue
-	q.Push(pkt)
-	h.dev.Receive(&q)
 }
 
 // checkQuoted quotes u as what this host has sent to the peer.
