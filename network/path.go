@@ -202,10 +202,14 @@ func (l *Layer) choose(p *Path, fam Family) error {
 			if p.NextHop != p.Dst && p.Dst.Is6() {
 				src, ok = fam.SelectSource(p.Dst, p.Device)
 			}
-			if !ok {
+			switch {
+			case ok:
+				p.Src = src
+			case p.Type == route.Local: // as Linux: it comes from where it goes
+				p.Src = p.Dst
+			default:
 				return syscall.EADDRNOTAVAIL
 			}
-			p.Src = src
 		}
 	}
 	p.mtu = p.Device.MTU()

@@ -46,9 +46,9 @@ func runCommand(c *control.Console, socket *string) *cobra.Command {
 			"is a kernel of its own. The exit status is the program's. It needs no root.\n\n" +
 			"Inside, the kernel is the gateway (.2 of the network, ::2) and answers names (.3, ::3);\n" +
 			"the program is .100 and ::100. What goes elsewhere leaves by the host's own sockets, unless\n" +
-			"--no-uplink makes the network an island: what is elsewhere is unreachable. The host's own loopback is at the kernel's address,\n" +
-			"on ports where nothing listens inside. The knit commands work inside: KNIT_SOCKET is set;\n" +
-			"with --socket they work outside too.",
+			"--no-uplink makes the network an island, where what is elsewhere is unreachable. The host's\n" +
+			"own loopback is at the kernel's address, on ports where nothing listens inside. The knit\n" +
+			"commands work inside: KNIT_SOCKET is set; with --socket they work outside too.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("socket") {
 				r.socket = *socket

@@ -400,3 +400,59 @@ func TestKernelGoesOut(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopbackOnly: a kernel that has no address but the loopback's has the way out
+// too, over TCP and UDP: as Linux does it for local routes, what goes to such a place
+// says that it comes from there.
+func TestLoopbackOnly(t *testing.T) {
+	w := newWorld(t, nil)
+	alone := w.kernel(nil)
+	w.modprobe(alone, "uplink")
+	for _, address := range []string{"192.0.2.1:80", "[2001:db8::1]:80"} {
+		w.listen(address, echo)
+		c, err := alone.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "ping")
+		b := make([]byte, 4)
+		if _, err := io.ReadFull(c, b); err != nil || string(b) != "ping" {
+			t.Errorf("%s: %q, %v", address, b, err)
+		}
+	}
+	p, err := w.outside.ListenPacket("udp", "192.0.2.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	go func() {
+		b := make([]byte, 9)
+		for {
+			n, from, err := p.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			p.WriteTo(b[:n], from)
+		}
+	}()
+	c, err := alone.Dial("udp", "192.0.2.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "question")
+	b := make([]byte, 9)
+	if n, err := c.Read(b); err != nil || string(b[:n]) != "question" {
+		t.Errorf("UDP: %q, %v", b[:n], err)
+	}
+	free, err := alone.ListenPacket("udp", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	free.WriteTo([]byte("second"), p.LocalAddr())
+	if n, from, err := free.ReadFrom(b); err != nil || string(b[:n]) != "second" || from.String() != "192.0.2.1:53" {
+		t.Errorf("UDP, not connected: %q from %v, %v", b[:n], from, err)
+	}
+}

@@ -65,7 +65,7 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 		return nil, syscall.ENETUNREACH
 	case remote.Port() == 0, p.Dst.IsUnspecified():
 		return nil, syscall.EADDRNOTAVAIL
-	case !t.net.IsLocal(p.Src):
+	case !t.net.IsLocal(p.Src) && (p.Src != p.Dst || local.Addr().IsValid()): // see network.Layer.Resolve
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	if !t.sockets.Get() {

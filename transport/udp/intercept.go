@@ -32,7 +32,7 @@ func (u *udp) Intercept(f func(transport.DatagramRequest) bool) (undo func(), er
 func (u *udp) intercept(pkt *packet.Packet, f *flow, m *mib, heard bool) bool {
 	i := u.interceptor.Load()
 	foreign := !u.net.IsLocal(f.dst)
-	if i == nil || heard && !foreign {
+	if i == nil || heard && (!foreign || u.isAnswer(f)) {
 		return false
 	}
 	r := &request{u: u, pkt: pkt, flow: *f, mib: m, foreign: foreign}
@@ -42,6 +42,19 @@ func (u *udp) intercept(pkt *packet.Packet, f *flow, m *mib, heard bool) bool {
 		return true
 	}
 	return pkt == nil
+}
+
+// isAnswer reports whether a datagram is what an interceptor answers to this host,
+// when that asked in the name of the other end because it has no address to show
+// (see network.Layer.Resolve).
+func (u *udp) isAnswer(f *flow) bool {
+	if f.src != f.dst {
+		return false
+	}
+	asked := *f
+	asked.srcPort, asked.dstPort = f.dstPort, f.srcPort
+	s := u.table.find(&asked)
+	return s != nil && s.intercepted
 }
 
 // A request implements transport.DatagramRequest while interceptor.ask runs.
