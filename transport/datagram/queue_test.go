@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"math/rand/v2"
+	"net"
 	"syscall"
 	"testing"
 
@@ -144,8 +145,8 @@ func TestQueueErrors(t *testing.T) {
 	if q.Put(packetOf(pool, "late")) {
 		t.Error("a closed queue took a packet")
 	}
-	if _, err := q.Take(); err != syscall.EBADF {
-		t.Errorf("take after Close: %v, want EBADF", err)
+	if _, err := q.Take(); err != net.ErrClosed {
+		t.Errorf("take after Close: %v, want net.ErrClosed", err)
 	}
 	q.Return(packetOf(pool, "rest")) // ends it
 }
