@@ -42,17 +42,8 @@ race: ## the same with the race detector, and lab's table, of which that takes a
 	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
 	$(GO) test $(TESTFLAGS) ./lab
 
-fuzz: ## every fuzz target for FUZZTIME each
-	@targets=$$(grep -rEo --include='*_test.go' --exclude-dir=bench --exclude-dir=testdata '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func /:/') || \
-		{ echo 'make fuzz: no fuzz target found' >&2; exit 1; }; \
-	all=$$(wc -l <<<"$$targets"); n=0; failed=; \
-	for target in $$targets; do \
-		n=$$((n+1)); dir=$$(dirname "$${target%%:*}"); name=$${target##*:}; \
-		echo "[$$n/$$all] $$dir $$name, $(FUZZTIME)"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$dir" || failed+=" $$dir:$$name"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "make fuzz: findings in:$$failed" >&2; exit 1; fi; \
-	echo "$$all fuzz targets, no finding"
+fuzz: ## every fuzz target for FUZZTIME each (FUZZJOBS at a time, logs in FUZZLOGS)
+	@GO=$(GO) FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 bench: ## measure beside gVisor and Linux (BENCHFLAGS=-quick to look)
 	@$(call absent,bench) || { set -x; cd bench && $(GO) run . $(BENCHFLAGS); }
