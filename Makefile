@@ -54,13 +54,14 @@ e2e: build ## scenarios with real programs in network namespaces; needs root or 
 demo: build ## knit in a minute, with real programs
 	@$(call absent,demo) || { set -x; demo/demo.sh; }
 
-cross: ## build the library for every system it has to run on
+cross: ## build and vet the library for every system it has to run on
 	@if [ -z "$(strip $(LIBRARY))" ]; then echo "make $@: there is no root package and no std yet; nothing done"; exit; fi; \
 	for target in $(CROSS); do \
 		echo "$$target: $(strip $(LIBRARY))"; \
-		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build $(LIBRARY) || failed+=" $$target"; \
+		export GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0; \
+		{ $(GO) build $(LIBRARY) && $(GO) vet $(LIBRARY); } || failed+=" $$target"; \
 	done; \
-	if [ -n "$$failed" ]; then echo "make cross: does not build for:$$failed" >&2; exit 1; fi
+	if [ -n "$$failed" ]; then echo "make cross: fails for:$$failed" >&2; exit 1; fi
 
 clean: ## remove what build made
 	rm -rf bin

@@ -125,6 +125,7 @@ type Packet struct {
 	fragLen  uint32 // bytes in fragments
 
 	ext   [maxSlots]any
+	keys  [maxSlots]uint32 // whose ext[i] is; see Slot
 	frags [MaxFrags]frag
 	head  [HeadSize]byte
 }
