@@ -37,8 +37,9 @@ func ParseUints(list []uint64, text string, minimum, maximum uint64) error {
 		return invalid(text, want)
 	}
 	for i, w := range words {
-		n, err := strconv.ParseUint(w, 0, 64)
-		if err != nil || !plain(w) || n < minimum || n > maximum {
+		digits, minus := strings.CutPrefix(w, "-")
+		n, err := strconv.ParseUint(digits, 0, 64)
+		if err != nil || !plain(digits) || minus && n != 0 || n < minimum || n > maximum {
 			return invalid(text, want)
 		}
 		list[i] = n
