@@ -71,13 +71,13 @@ func TestSYNFlood(t *testing.T) {
 	})
 }
 
-// honest opens a connection as its peer.
-func honest(t *testing.T, s *stranger) {
+// honest opens a connection as its peer, and returns the last segment it sent.
+func honest(t *testing.T, s *stranger) (x segment) {
 	t.Helper()
 	s.mu.Lock()
 	s.count = nil
 	s.mu.Unlock()
-	x := syn(1 << 20)
+	x = syn(1 << 20)
 	s.send(x)
 	got := s.received()
 	if len(got) != 1 || got[0].Flags != wire.TCPSyn|wire.TCPAck {
@@ -88,6 +88,7 @@ func honest(t *testing.T, s *stranger) {
 	if got := s.received(); len(got) != 0 {
 		t.Fatalf("the ACK of a handshake is answered with %+v", got)
 	}
+	return x
 }
 
 func synReceived(k *knit.Kernel) (n int) {

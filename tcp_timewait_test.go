@@ -121,8 +121,8 @@ func TestTimeWaitReuse(t *testing.T) {
 				io.Copy(io.Discard, s)
 				s.Close()
 				time.Sleep(5 * time.Millisecond)
-				if _, err := dial(); !errors.Is(err, syscall.EADDRINUSE) {
-					t.Errorf("dial at once where we are in TIME-WAIT: %v, want address already in use", err)
+				if _, err := dial(); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+					t.Errorf("dial at once where we are in TIME-WAIT: %v, want %v", err, syscall.EADDRNOTAVAIL)
 				}
 				time.Sleep(time.Second)
 			}

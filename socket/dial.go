@@ -75,7 +75,10 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	addrs, err := d.Sockets.resolve(ctx, n, address)
+	var addrs []netip.AddrPort
+	if err = errMissingAddress; address != "" {
+		addrs, err = d.Sockets.resolve(ctx, n, address)
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
@@ -87,7 +90,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 			return c, nil
 		}
 		if first == nil {
-			first = &net.OpError{Op: "dial", Net: network, Addr: n.addr(a), Err: err}
+			first = &net.OpError{Op: "dial", Net: network, Source: d.source(n), Addr: n.addr(a), Err: err}
 		}
 		if ctx.Err() != nil {
 			break
@@ -96,7 +99,20 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return nil, first
 }
 
+var errMissingAddress = errors.New("missing address")
+
+// source is the local address as errors show it.
+func (d *Dialer) source(n netKind) net.Addr {
+	if !d.Local.IsValid() {
+		return nil
+	}
+	return n.addr(d.Local)
+}
+
 func (d *Dialer) dialOne(ctx context.Context, n netKind, to netip.AddrPort) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, mapContext(err)
+	}
 	if n.kind == transport.TCP {
 		return d.dialStream(ctx, to)
 	}
@@ -165,16 +181,12 @@ func (s *Sockets) Listen(network, address string) (net.Listener, error) {
 
 // ListenStream is Listen with options.
 func (s *Sockets) ListenStream(network, address string, o transport.StreamOptions) (*Listener, error) {
-	n, err := parseNetwork(network)
-	if err == nil && n.kind != transport.TCP {
-		err = net.UnknownNetworkError(network)
-	}
+	n, local, err := s.local(network, address)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, err
 	}
-	local, err := s.local(n, address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	if n.kind != transport.TCP {
+		return nil, wrongKind(n, network, address, local)
 	}
 	proto, err := s.Layer.Stream(transport.TCP)
 	if err != nil {
@@ -186,7 +198,7 @@ func (s *Sockets) ListenStream(network, address string, o transport.StreamOption
 	l.rd.init(s.Clock)
 	l.l, err = proto.Listen(o, local, l)
 	if err != nil {
-		return nil, opError("listen", network, nil, n.addr(local), err)
+		return nil, opError("listen", network, nil, n.shown(local, address), err)
 	}
 	l.local = l.l.LocalAddr()
 	return l, nil
@@ -200,22 +212,18 @@ func (s *Sockets) ListenPacket(network, address string) (net.PacketConn, error) 
 
 // ListenDatagram is ListenPacket with options.
 func (s *Sockets) ListenDatagram(network, address string, o transport.DatagramOptions) (*PacketConn, error) {
-	n, err := parseNetwork(network)
-	if err == nil && n.kind == transport.TCP {
-		err = net.UnknownNetworkError(network)
-	}
+	n, local, err := s.local(network, address)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, err
 	}
-	local, err := s.local(n, address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	if n.kind == transport.TCP {
+		return nil, wrongKind(n, network, address, local)
 	}
 	o.V6Only = o.V6Only || n.version == 6
 	o.Proto = n.proto
 	p, err := s.open(n, local, o)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: n.addr(local), Err: err}
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: n.shown(local, address), Err: err}
 	}
 	return p, nil
 }
@@ -236,8 +244,12 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 	return p, nil
 }
 
-// local reads the local address of a listener.
-func (s *Sockets) local(n netKind, address string) (netip.AddrPort, error) {
+// local reads the network and the local address of a listener.
+func (s *Sockets) local(network, address string) (netKind, netip.AddrPort, error) {
+	n, err := parseNetwork(network)
+	if err != nil {
+		return n, netip.AddrPort{}, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
 	host := "[::]"
 	if n.version == 4 {
 		host = "0.0.0.0"
@@ -252,9 +264,14 @@ func (s *Sockets) local(n netKind, address string) (netip.AddrPort, error) {
 	}
 	as, err := s.resolve(context.Background(), n, address)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return n, netip.AddrPort{}, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	return as[0], nil
+	return n, as[0], nil
+}
+
+// wrongKind is the error of Listen for datagrams, and of ListenPacket for streams.
+func wrongKind(n netKind, network, address string, local netip.AddrPort) error {
+	return &net.OpError{Op: "listen", Net: network, Addr: n.addr(local), Err: &net.AddrError{Err: "unexpected address type", Addr: address}}
 }
 
 func mapContext(err error) error {

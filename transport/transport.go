@@ -83,6 +83,8 @@ type Stream interface {
 	RecvTo(f func(b []byte) (int, error), max int64) (int64, error)
 	// Send queues bytes and returns how many there was room for.
 	Send(b []byte) (int, error)
+	// SendBuffers is Send for the bytes of several buffers as if they were one.
+	SendBuffers(v [][]byte) (int, error)
 	// CloseRead ends waiting for more to read, CloseWrite sends a FIN after the
 	// queued bytes (shutdown SHUT_RD and SHUT_WR).
 	CloseRead() error

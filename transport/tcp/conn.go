@@ -90,6 +90,7 @@ const (
 	isShut                      // CloseWrite, Close or Abort was called
 	isOrphan                    // Close or Abort was called
 	wantRoom                    // a Send waits
+	isTold                      // the application has seen why it died
 )
 
 // kick leaves work and does all there is, unless somebody else is at it.

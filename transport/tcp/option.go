@@ -35,13 +35,7 @@ func (c *conn) setSendBuffer(n int) {
 
 // SetOption implements transport.Stream.
 func (c *conn) SetOption(o transport.Option, v int64) (err error) {
-	c.with(func(now clock.Time) {
-		if c.gone {
-			err = syscall.EINVAL
-			return
-		}
-		err = c.setOption(now, o, v)
-	})
+	c.with(func(now clock.Time) { err = c.setOption(now, o, v) })
 	return err
 }
 

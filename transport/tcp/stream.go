@@ -3,6 +3,7 @@ package tcp
 import (
 	"io"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -57,15 +58,20 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 			return nil, err
 		}
 	}
-	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: usable(local.Addr()), Index: o.Index})
+	src := usable(local.Addr())
+	switch {
+	case src.IsValid() && !t.net.IsLocal(src):
+		return nil, bindError(syscall.EADDRNOTAVAIL)
+	case remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() && o.Index == 0: // on which link?
+		return nil, syscall.EINVAL
+	}
+	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: src, Index: o.Index})
 	switch {
 	case err != nil:
 		return nil, err
 	case p.Type == route.Broadcast, p.Dst.IsMulticast(): // RFC 9293 §3.9.2.3
 		return nil, syscall.ENETUNREACH
-	case remote.Port() == 0, p.Dst.IsUnspecified():
-		return nil, syscall.EADDRNOTAVAIL
-	case !t.net.IsLocal(p.Src) && (p.Src != p.Dst || local.Addr().IsValid()): // see network.Layer.Resolve
+	case p.Dst.IsUnspecified(), !t.net.IsLocal(p.Src) && p.Src != p.Dst: // see network.Layer.Resolve
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	if !t.sockets.Get() {
@@ -94,6 +100,9 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	return c, nil
 }
 
+// bindError is an error about the local address, which programs take with bind.
+func bindError(errno syscall.Errno) error { return os.NewSyscallError("bind", errno) }
+
 // usable returns a without the unspecified address, which means any.
 func usable(a netip.Addr) netip.Addr {
 	if a.IsUnspecified() {
@@ -111,12 +120,12 @@ func (t *tcp) claim(c *conn, o *transport.StreamOptions) (minISS tcb.Seq, err er
 		Addr: c.key.localAddr().Addr(), Port: c.key.localPort, Index: o.Index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
 	})
 	if err != nil {
-		return 0, err
+		return 0, bindError(syscall.EADDRINUSE)
 	}
 	minISS, ok := t.insert(c)
 	if !ok {
 		release()
-		return 0, syscall.EADDRINUSE
+		return 0, syscall.EADDRNOTAVAIL // as Linux says when the tuple is taken
 	}
 	c.release = release
 	return minISS, nil
@@ -151,13 +160,24 @@ func (c *conn) Recv(b []byte) (int, error) {
 	n, err := c.rcv.read(b)
 	c.rcv.reader.Unlock()
 	c.consumed(n)
-	return n, err
+	return n, c.told(err)
+}
+
+// told notes that the reader learns what ended the connection. Reading goes on to
+// fail with it, where Linux says it once and then that the stream has ended: nobody
+// must take a part of a stream for all of it.
+func (c *conn) told(err error) error {
+	if err != nil && err != io.EOF && err != transport.ErrWouldBlock {
+		c.state.Or(isTold)
+	}
+	return err
 }
 
 // RecvTo implements transport.Stream.
 func (c *conn) RecvTo(f func([]byte) (int, error), max int64) (total int64, err error) {
 	c.rcv.reader.Lock()
 	pkt, err := c.rcv.next()
+	c.told(err)
 	for err == nil && pkt != nil && (max <= 0 || total < max) {
 		b := pkt.Head()
 		if len(b) == 0 {
@@ -193,34 +213,52 @@ func (c *conn) consumed(n int) {
 // and a message and its answer need not pay for it.
 const consumeStep = 1024
 
-// Send implements transport.Stream. What does not go out at once leaves in full
-// segments: while more of b follows, the machine holds a last small one back.
-func (c *conn) Send(b []byte) (n int, err error) {
+// Send implements transport.Stream.
+func (c *conn) Send(b []byte) (int, error) {
+	one := [1][]byte{b}
+	return c.SendBuffers(one[:])
+}
+
+// SendBuffers implements transport.Stream. What does not go out at once leaves in
+// full segments: while more follows, the machine holds a last small one back.
+func (c *conn) SendBuffers(v [][]byte) (n int, err error) {
 	s := &c.snd
 	s.writer.Lock()
 	defer s.writer.Unlock()
-	for len(b) > 0 {
-		if st := c.state.Load(); st&(isDead|isShut) != 0 {
-			return n, c.sendErr()
+	left := 0
+	for _, b := range v {
+		left += len(b)
+	}
+	for _, b := range v {
+		for len(b) > 0 {
+			if st := c.state.Load(); st&(isDead|isShut) != 0 {
+				return n, c.sendErr()
+			}
+			room := s.roomFor(left)
+			if room == 0 {
+				return n, c.noRoom(n)
+			}
+			m := s.fill(c.t.net.Pool, b[:min(len(b), room)])
+			n, left, b = n+m, left-m, b[m:]
+			s.more.Store(m < room)
+			if m == room || len(v) == 1 || s.fresh.Load() >= largeBlock {
+				c.kick(workWrite)
+			}
 		}
-		room := s.roomFor(len(b))
-		if room == 0 {
-			break
-		}
-		m := s.fill(c.t.net.Pool, b[:room])
-		n += m
-		b = b[m:]
-		s.more.Store(m < room)
+	}
+	return n, nil
+}
+
+// noRoom ends a SendBuffers that took n bytes before the buffer was full.
+func (c *conn) noRoom(n int) error {
+	if c.snd.more.Load() {
+		c.snd.more.Store(false)
 		c.kick(workWrite)
 	}
-	if s.more.Load() { // no room for the rest
-		s.more.Store(false)
-		c.kick(workWrite)
+	if n > 0 {
+		return nil
 	}
-	if n > 0 || len(b) == 0 {
-		return n, nil
-	}
-	return 0, c.waitForRoom()
+	return c.waitForRoom()
 }
 
 // waitForRoom asks to be woken when there is room; if some appeared meanwhile it
@@ -234,8 +272,10 @@ func (c *conn) waitForRoom() error {
 	return transport.ErrWouldBlock
 }
 
+// sendErr returns why nothing can be sent: what ended the connection, if neither
+// reader nor writer was told yet, and EPIPE from then on.
 func (c *conn) sendErr() error {
-	if e := syscall.Errno(c.errno.Load()); e != 0 && c.state.Load()&isShut == 0 {
+	if e := syscall.Errno(c.errno.Load()); e != 0 && c.state.Or(isTold)&(isShut|isTold) == 0 {
 		return e
 	}
 	return syscall.EPIPE
@@ -243,7 +283,7 @@ func (c *conn) sendErr() error {
 
 // CloseRead implements transport.Stream.
 func (c *conn) CloseRead() error {
-	if c.state.Load()&isOpen == 0 {
+	if s := c.state.Load(); s&isOpen == 0 || s&isDead != 0 {
 		return syscall.ENOTCONN
 	}
 	if c.rcv.finish(io.EOF) {
