@@ -115,6 +115,9 @@ func (p *ipParser) routeChange() error {
 	if !c.Dst.IsValid() {
 		return p.fail(2, "RTNETLINK answers: Invalid argument\nWant: a destination, such as default or 10.0.0.0/8")
 	}
+	if c.Dst.Bits() == 0 && family == "inet6" {
+		c.Dst = netip.PrefixFrom(unspecified(family), 0) // the gateway has told
+	}
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	}
 	if l.Link.Device(dev.Index()) != dev { // it went meanwhile, perhaps before the routes came
 		l.dropAddrRoutes(dev, &a)
-		l.restoreRoutes(dev, a.IP())
+		l.restoreRoutes(dev, &a)
 		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), syscall.ENODEV)
 	}
 	l.changed()
@@ -251,7 +251,7 @@ func (l *Layer) delAddr(dev *link.Device, find func([]*Addr) int) error {
 		return err
 	}
 	l.dropAddrRoutes(dev, gone)
-	l.restoreRoutes(dev, gone.IP())
+	l.restoreRoutes(dev, gone)
 	l.changed()
 	if gone.nextEnd() != clock.Never {
 		l.rearm()
@@ -304,12 +304,15 @@ func (l *Layer) updateAddr(dev *link.Device, find func([]*Addr) int, f func(*Add
 	switch {
 	case old.routed() && !now.routed():
 		l.dropAddrRoutes(dev, old)
-		l.restoreRoutes(dev, old.IP())
+		l.restoreRoutes(dev, old)
 	case !old.routed() && now.routed():
 		l.addLocalRoutes(dev, now)
 		if dev.Up() {
 			l.addPrefixRoute(dev, now)
 		}
+	case now.routed() && (now.Metric != old.Metric || (now.Flags^old.Flags)&NoPrefixRoute != 0):
+		l.dropAddrRoutes(dev, old)
+		l.restoreRoutes(dev, old)
 	}
 	l.changed()
 	if end := now.nextEnd(); end < old.nextEnd() {

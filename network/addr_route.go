@@ -126,11 +126,12 @@ func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 }
 
 // restoreRoutes adds what the addresses that are left need of what dropAddrRoutes
-// has removed: those of dev, and ip on other devices.
-func (l *Layer) restoreRoutes(dev *link.Device, ip netip.Addr) {
+// has removed for gone: those of dev, the same on other devices, and those of the same
+// IPv4 subnet, of which the first one has the routes.
+func (l *Layer) restoreRoutes(dev *link.Device, gone *Addr) {
 	for _, d := range l.Link.Devices() {
 		for _, a := range l.Addrs(d.Index()) {
-			if d != dev && a.IP() != ip {
+			if d != dev && a.IP() != gone.IP() && (a.IP().Is6() || a.Prefix.Masked() != gone.Prefix.Masked()) {
 				continue
 			}
 			l.addLocalRoutes(d, a)

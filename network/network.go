@@ -277,6 +277,8 @@ func (l *Layer) deviceChanged(e link.Event) {
 		l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return k.index == dev.Index() })
 	case link.Removed:
 		l.deviceRemoved(dev)
+	case link.Renamed:
+		l.relabel(dev)
 	}
 	l.changed()
 }

@@ -139,6 +139,8 @@ func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route) error {
 // checkHop has Linux's words for next hops that make no sense without a device.
 func checkHop(r *route.Route, h *route.NextHop) error {
 	switch g := h.Gateway; {
+	case g.IsValid() && g.Is4() != r.Dst.Addr().Is4():
+		return unsupported("Want: a gateway of the same family")
 	case h.Onlink && h.Index == 0:
 		return refuse("Nexthop device required for onlink")
 	case h.Onlink && g.Is4() && r.Scope >= route.LinkScope:

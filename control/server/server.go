@@ -26,7 +26,7 @@ type Server struct {
 	kernel   *knit.Kernel
 	config   Config
 	handlers map[string]Handler
-	journal  journal
+	joined   memberships
 	calls    atomic.Int64 // under way over HTTP
 }
 
@@ -45,8 +45,8 @@ type Env struct {
 	// Stdin is the user's standard input, for verbs that read it; else empty.
 	Stdin io.Reader
 
-	config  Config
-	journal *journal
+	config Config
+	joined *memberships // by the verb ip
 }
 
 // A Handler does the work of one verb.
@@ -107,7 +107,7 @@ func (s *Server) env(stdin io.Reader) *Env {
 	if stdin == nil {
 		stdin = eof{}
 	}
-	return &Env{Kernel: s.kernel, Stdin: stdin, config: s.config, journal: &s.journal}
+	return &Env{Kernel: s.kernel, Stdin: stdin, config: s.config, joined: &s.joined}
 }
 
 type eof struct{}

@@ -183,6 +183,7 @@ type Setting struct {
 	Name     string // canonical
 	Value    string
 	Writable bool
+	Before   string // from Changed: what it was at first
 }
 
 // List returns the setting called prefix, or those below it, sorted by name;
@@ -201,7 +202,7 @@ func (t *Table) List(prefix string) []Setting {
 	slices.SortFunc(found, func(a, b *entry) int { return strings.Compare(a.Name, b.Name) })
 	list := make([]Setting, len(found))
 	for i, e := range found {
-		list[i] = Setting{e.Name, t.get(e), e.Set != nil}
+		list[i] = Setting{Name: e.Name, Value: t.get(e), Writable: e.Set != nil}
 	}
 	return list
 }
@@ -228,7 +229,7 @@ func (t *Table) Changed() []Setting {
 	var list []Setting
 	for _, c := range changes {
 		if now := t.get(c.entry); now != c.before {
-			list = append(list, Setting{c.Name, now, true})
+			list = append(list, Setting{c.Name, now, true, c.before})
 		}
 	}
 	return list
