@@ -103,5 +103,14 @@ func (c *Conn) Option(o transport.Option) (int64, error) {
 	return v, c.opError("get", err)
 }
 
+// AtMark reports whether the next octet to be read is the last one of urgent data, as
+// SIOCATMARK does where the data is in line (SO_OOBINLINE): RFC 6093 leaves no other
+// way. A Read ends in front of it. Urgent data cannot be sent: RFC 6093 §5 advises
+// against it.
+func (c *Conn) AtMark() (bool, error) {
+	v, err := c.Option(transport.AtMark)
+	return v != 0, err
+}
+
 // SyscallConn fails with errors.ErrUnsupported: there is no file descriptor.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }

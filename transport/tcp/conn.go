@@ -225,6 +225,10 @@ func (c *conn) after(now clock.Time) {
 
 // news passes received data, freed room and events on.
 func (c *conn) news() {
+	e := c.tcb.Events()
+	if e&tcb.EventUrgent != 0 { // before the data, so that no reader misses it
+		c.rcv.mark.Store(marked | uint64(c.tcb.UrgentMark()))
+	}
 	if !c.tcb.Ready.Empty() && c.rcv.put(&c.tcb.Ready) {
 		c.wake(transport.Readable)
 	}
@@ -232,7 +236,7 @@ func (c *conn) news() {
 		c.snd.free(n)
 		c.roomForWriter()
 	}
-	if e := c.tcb.Events(); e != 0 {
+	if e != 0 {
 		c.event(e)
 	}
 }

@@ -123,6 +123,11 @@ func (c *conn) option(o transport.Option) (int64, error) {
 		return int64(c.send.TTL), nil
 	case transport.TOS:
 		return int64(c.send.TOS), nil
+	case transport.AtMark:
+		if n, ok := c.rcv.toMark(); ok && n == 0 {
+			return 1, nil
+		}
+		return 0, nil
 	case transport.KeepIdle:
 		return int64(keep.Idle), nil
 	case transport.KeepInterval:

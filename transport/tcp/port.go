@@ -20,7 +20,9 @@ func (t *tcp) choosePort(c *conn) (minISS tcb.Seq, err error) {
 	counter := &t.nextPort[byte(h)]
 	for range n {
 		port := lo + uint16((uint32(h>>32)+counter.Add(1))%n)
-		if t.ports.Held(port) {
+		// A port that makes the connection one to itself would answer although
+		// nobody listens there.
+		if t.ports.Held(port) || port == c.key.remotePort && c.key.local == c.key.remote {
 			continue
 		}
 		c.key.localPort = port

@@ -23,8 +23,8 @@ func (t *TCB) TakeAcked() int {
 // The peer hears of it at once when that is worth a segment.
 func (t *TCB) Consumed(now clock.Time, n int) {
 	t.unread -= uint32(n)
-	if t.has(flagUrgent) {
-		t.UrgentMark() // before the number is so old that it looks new
+	if t.has(flagUrgent) && !t.rcvUp.After(t.rcvNxt) {
+		t.flags &^= flagUrgent // before the number is so old that it looks new
 	}
 	if !t.state.receives() {
 		return
@@ -154,20 +154,10 @@ func (t *TCB) SndBufHint() int {
 	return max(t.cfg.SndBuf.Default, min(2*int(t.win.Cwnd), t.cfg.SndBuf.Max))
 }
 
-// UrgentMark returns how many unread octets come before the end of the urgent
-// data. The data itself is in line (RFC 6093 §3.1); ok is false when none is
-// announced or it has been read past.
-func (t *TCB) UrgentMark() (n int, ok bool) {
-	if !t.has(flagUrgent) {
-		return 0, false
-	}
-	n = t.rcvUp.Sub(t.rcvNxt.Add(-int(t.unread)))
-	if n <= 0 {
-		t.flags &^= flagUrgent
-		return 0, false
-	}
-	return n, true
-}
+// UrgentMark returns which octet of the stream that is received is the last of the
+// urgent data, modulo 2^32, after EventUrgent. The data itself is in line (RFC 6093
+// §3.1).
+func (t *TCB) UrgentMark() uint32 { return uint32(t.rcvUp.Sub(t.irs) - 2) }
 
 // finish enters CLOSED. What is in Ready stays, for the application to read.
 func (t *TCB) finish() {
