@@ -21,16 +21,12 @@ import (
 	"github.com/knitnet/knit"
 )
 
-// kinds runs a test over both kinds of interfaces.
-func kinds(t *testing.T, f func(t *testing.T, k *knit.Kernel, h *host)) {
-	for _, tap := range []bool{false, true} {
-		name := "tun"
-		if tap {
-			name = "tap"
-		}
-		t.Run(name, func(t *testing.T) {
+// kinds runs a test over both kinds of interfaces, and others if they are named.
+func kinds(t *testing.T, f func(t *testing.T, k *knit.Kernel, h *host), more ...string) {
+	for _, kind := range append([]string{"tun", "tap"}, more...) {
+		t.Run(kind, func(t *testing.T) {
 			k := startKernel(t, "tcp", "udp")
-			f(t, k, newHost(t, k, 1, tap))
+			f(t, k, newHost(t, k, 1, kind))
 		})
 	}
 }
@@ -194,7 +190,7 @@ func TestHalfClose(t *testing.T) {
 // TestLoad: a net/http server inside the kernel under wrk makes no socket error.
 func TestLoad(t *testing.T) {
 	k := startKernel(t, "tcp")
-	h := newHost(t, k, 1, false)
+	h := newHost(t, k, 1, "tun")
 	ln, err := k.Listen("tcp", ":80")
 	if err != nil {
 		t.Fatal(err)

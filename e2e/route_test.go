@@ -27,7 +27,7 @@ func gateway(t *testing.T) (k *knit.Kernel, a, z *host) {
 			t.Fatal(err)
 		}
 	}
-	return k, newHost(t, k, 1, true), newHost(t, k, 2, false)
+	return k, newHost(t, k, 1, "tap"), newHost(t, k, 2, "tun")
 }
 
 // TestTraceroute: the kernel is the first hop and the other namespace the second,
