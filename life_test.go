@@ -86,7 +86,11 @@ func TestCloseEndsWhatIsPending(t *testing.T) {
 			"read": syscall.ECONNABORTED, "dial": syscall.ECONNABORTED, "write": syscall.ECONNABORTED,
 		}
 		for what, ch := range errs {
-			if err := <-ch; !errors.Is(err, want[what]) {
+			err := <-ch
+			if what == "write" && errors.Is(err, syscall.EPIPE) {
+				continue // the reader was told why first; a writer hears the reason only once, as on Linux
+			}
+			if !errors.Is(err, want[what]) {
 				t.Errorf("%s = %v, want %v", what, err, want[what])
 			}
 		}

@@ -29,12 +29,12 @@ func syn(n int) (x segment) {
 func TestSYNFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := lab.Kernel(t, nil, "tcp")
-		ln, err := k.Listen("tcp", "10.0.0.2:80")
-		if err == nil {
+		if _, err := k.Listen("tcp", "10.0.0.2:80"); err == nil {
 			t.Fatal("listens on an address that is not there yet")
 		}
 		s := meet(t, k)
-		if ln, err = k.Listen("tcp", "10.0.0.2:80"); err != nil {
+		ln, err := k.Listen("tcp", "10.0.0.2:80")
+		if err != nil {
 			t.Fatal(err)
 		}
 		defer ln.Close()
