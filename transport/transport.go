@@ -122,6 +122,7 @@ const (
 	TOS                        // IP_TOS, IPV6_TCLASS
 	MaxSegment                 // TCP_MAXSEG, read only
 	AtMark                     // SIOCATMARK, read only: the next octet is the last of urgent data
+	SendQueue                  // SIOCOUTQ: bytes of a stream that are not acknowledged, read only
 	MulticastTTL               // IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS; 0 stays in this host, -1 is the default
 	MulticastLoop
 	BroadcastOK // SO_BROADCAST

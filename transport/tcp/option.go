@@ -117,6 +117,8 @@ func (c *conn) option(o transport.Option) (int64, error) {
 		return c.snd.limit.Load(), nil
 	case transport.RecvBuffer:
 		return int64(c.tcb.Info().RcvSpace), nil
+	case transport.SendQueue:
+		return c.snd.queued.Load(), nil
 	case transport.MaxSegment:
 		return int64(c.tcb.MSS()), nil
 	case transport.TTL:
