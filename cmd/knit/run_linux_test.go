@@ -261,9 +261,14 @@ func TestRunStatus(t *testing.T) {
 			{[]string{"--net", "10.0.0.0/30", "--", "true"}, 125, "knit: run: network 10.0.0.0/30: want /25 or larger\n"},
 			{[]string{"--net", "ten", "--", "true"}, 125, "knit: run: network \"ten\": want an IPv4 prefix such as 10.0.2.0/24\n"},
 			{[]string{"--mtu", "10", "--", "true"}, 125, "knit: MTU 10: want 68 to 65535\n"},
-			{[]string{"--boot", "nosuch", "--", "true"}, 1, "knit: open nosuch: no such file or directory\n"},
+			{[]string{"--boot", "nosuch", "--", "true"}, 125, "knit: open nosuch: no such file or directory\n"},
+			{[]string{"--boot", "bad", "--", "true"}, 125, "bad:2:1: knit: unknown command \"nosuch\": want one of those that \"knit help\" lists\nnosuch\n^\n"},
+			{[]string{"--nosuch", "--", "true"}, 125, "knit: unknown flag: --nosuch\n"},
 		} {
 			cmd := knitRun(t, u, c.args...)
+			if err := os.WriteFile(filepath.Join(cmd.Dir, "bad"), []byte("modprobe udp\nnosuch\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			cmd.Run()
