@@ -48,10 +48,10 @@ func (p *packetPrinter) icmp4(d datagram) {
 			p.printf("parameter problem - octet %d", b[4])
 		}
 		inner = true
-	case 4:
+	case wire.ICMP4SourceQuench:
 		p.printf("source quench")
 		inner = true
-	case 13, 14:
+	case wire.ICMP4Timestamp, wire.ICMP4TimestampReply:
 		p.timestamp4(b)
 	case 17:
 		p.printf("address mask request")
@@ -76,11 +76,11 @@ func (p *packetPrinter) icmp4(d datagram) {
 func (p *packetPrinter) timestamp4(b []byte) {
 	be := binary.BigEndian
 	what := "query"
-	if b[0] == 14 {
+	if b[0] == wire.ICMP4TimestampReply {
 		what = "reply"
 	}
 	p.printf("time stamp %s id %d seq %d", what, be.Uint16(b[4:]), be.Uint16(b[6:]))
-	if b[0] != 14 {
+	if b[0] != wire.ICMP4TimestampReply {
 		return
 	}
 	if len(b) < 20 {
