@@ -38,20 +38,12 @@ check: ## gofmt, go vet, staticcheck, the house rules, go mod tidy
 test: ## all tests that need no root
 	$(GO) test -shuffle=on $(TESTFLAGS) ./...
 
-race: ## the same with the race detector
+race: ## the same with the race detector, and lab's table, of which that takes a part only, without
 	$(GO) test -race -shuffle=on $(TESTFLAGS) ./...
+	$(GO) test $(TESTFLAGS) ./lab
 
-fuzz: ## every fuzz target for FUZZTIME each
-	@targets=$$(grep -rEo --include='*_test.go' --exclude-dir=bench --exclude-dir=testdata '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func /:/') || \
-		{ echo 'make fuzz: no fuzz target found' >&2; exit 1; }; \
-	all=$$(wc -l <<<"$$targets"); n=0; failed=; \
-	for target in $$targets; do \
-		n=$$((n+1)); dir=$$(dirname "$${target%%:*}"); name=$${target##*:}; \
-		echo "[$$n/$$all] $$dir $$name, $(FUZZTIME)"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s "$$dir" || failed+=" $$dir:$$name"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "make fuzz: findings in:$$failed" >&2; exit 1; fi; \
-	echo "$$all fuzz targets, no finding"
+fuzz: ## every fuzz target for FUZZTIME each (FUZZJOBS at a time, logs in FUZZLOGS)
+	@GO=$(GO) FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 bench: ## measure beside gVisor and Linux (BENCHFLAGS=-quick to look)
 	@$(call absent,bench) || { set -x; cd bench && $(GO) run . $(BENCHFLAGS); }
@@ -62,13 +54,14 @@ e2e: build ## scenarios with real programs in network namespaces; needs root or 
 demo: build ## knit in a minute, with real programs
 	@$(call absent,demo) || { set -x; demo/demo.sh; }
 
-cross: ## build the library for every system it has to run on
+cross: ## build and vet the library for every system it has to run on
 	@if [ -z "$(strip $(LIBRARY))" ]; then echo "make $@: there is no root package and no std yet; nothing done"; exit; fi; \
 	for target in $(CROSS); do \
 		echo "$$target: $(strip $(LIBRARY))"; \
-		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build $(LIBRARY) || failed+=" $$target"; \
+		export GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0; \
+		{ $(GO) build $(LIBRARY) && $(GO) vet $(LIBRARY); } || failed+=" $$target"; \
 	done; \
-	if [ -n "$$failed" ]; then echo "make cross: does not build for:$$failed" >&2; exit 1; fi
+	if [ -n "$$failed" ]; then echo "make cross: fails for:$$failed" >&2; exit 1; fi
 
 clean: ## remove what build made
 	rm -rf bin

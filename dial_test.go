@@ -7,6 +7,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/link"
@@ -43,7 +44,7 @@ func TestDialOneHostOnly(t *testing.T) {
 	leak.Check(t)
 	a, _ := pair(t, link.PipeConfig{Ethernet: true}, "tcp")
 	for _, address := range []string{"10.0.0.255:80", "255.255.255.255:80", "224.0.0.1:80"} {
-		ctx, cancel := context.WithTimeout(context.Background(), 0)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_, err := a.DialContext(ctx, "tcp", address)
 		cancel()
 		if !errors.Is(err, syscall.ENETUNREACH) {

@@ -42,7 +42,8 @@ type Config struct {
 	// Modules are those that can be loaded, usually std.Modules().
 	Modules []module.Spec
 	// Clock is the kernel's time. Nil means real time; a virtual clock makes a
-	// whole network run in a test's own time.
+	// whole network run in a test's own time. A timer that panics is an entry in
+	// the log under nil; a clock that is given decides itself, by its Oops.
 	Clock *clock.Clock
 	// LookupHost finds addresses for Dial. Nil knows literal addresses and
 	// localhost.
@@ -91,7 +92,10 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	if k.Clock == nil {
 		k.Clock, k.ownClock = clock.NewReal(), true
+		k.Clock.Oops = func(reason any) { k.Log.Module("").Oops("a timer", reason) }
 	}
+	k.Sysctl.Oops = func(name string, reason any) { k.Log.Module("").Oops("sysctl "+name, reason) }
+	k.Proc.Oops = func(path string, reason any) { k.Log.Module("").Oops("/proc/"+path, reason) }
 	k.Log = klog.New(func() time.Duration { return time.Duration(k.Clock.Now()) }, cfg.LogBytes)
 	var err error
 	k.Modules, err = module.New(module.Config{Log: k.Log, Grace: k.Walks.Wait}, cfg.Modules...)
@@ -99,8 +103,8 @@ func New(cfg Config) (*Kernel, error) {
 		return nil, fmt.Errorf("knit: %w", err)
 	}
 	request := func(alias string) error { return k.Modules.Request(context.Background(), alias) }
-	k.Link = link.New(link.Config{Pool: k.Pool, Clock: k.Clock, Walks: k.Walks, Request: request})
-	k.Network = network.New(network.Config{Link: k.Link, Stats: k.Stats, Request: request})
+	k.Link = link.New(link.Config{Pool: k.Pool, Clock: k.Clock, Walks: k.Walks, Request: request, Oops: k.hookOops})
+	k.Network = network.New(network.Config{Link: k.Link, Stats: k.Stats, Request: request, Oops: k.hookOops})
 	k.Transport = transport.New(k.Network)
 	k.Sockets = &socket.Sockets{Layer: k.Transport, Clock: k.Clock, LookupHost: cfg.LookupHost}
 	if err := k.provide(); err != nil {
@@ -111,6 +115,9 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	return k, k.registerProcs()
 }
+
+// hookOops puts the panic of a module's hook into dmesg.
+func (k *Kernel) hookOops(owner string, reason any) { k.Log.Module(owner).Oops("a hook", reason) }
 
 // provide makes the kernel's parts available to modules.
 func (k *Kernel) provide() error {

@@ -26,6 +26,7 @@ func pair(t testing.TB, cfg link.PipeConfig, modules ...string) (a, z *knit.Kern
 		ks[i] = k
 		leak.Zero(t, "packets", k.Pool.Live)
 		leak.Zero(t, "buffers", k.Pool.LiveBufs)
+		leak.Zero(t, "oopses", k.Log.Oopses)
 		for _, m := range append([]string{"ip4"}, modules...) {
 			if err := k.Modprobe(context.Background(), m); err != nil {
 				t.Fatal(err)

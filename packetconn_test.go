@@ -94,8 +94,24 @@ func TestUDPAddresses(t *testing.T) {
 	if got := c.LocalAddr().(*net.UDPAddr).IP.String(); got != "10.0.0.2" {
 		t.Errorf("a connected socket's address is %s, want 10.0.0.2", got)
 	}
-	if _, err := c.(*socket.PacketConn).WriteTo(nil, &net.UDPAddr{}); err == nil {
-		t.Error("a datagram to no address was sent")
+	if _, err := c.(*socket.PacketConn).WriteTo(nil, c.RemoteAddr()); !errors.Is(err, net.ErrWriteToConnected) {
+		t.Errorf("WriteTo of a connected socket: %v, want net.ErrWriteToConnected", err)
+	}
+	u := listenUDP(t, z, "udp", "10.0.0.2:0")
+	if _, err := u.WriteTo(nil, &net.UDPAddr{}); !errors.Is(err, syscall.EDESTADDRREQ) {
+		t.Errorf("a datagram to no address: %v, want EDESTADDRREQ", err)
+	}
+	if _, err := u.Write(nil); !errors.Is(err, syscall.EDESTADDRREQ) {
+		t.Errorf("Write without a peer: %v, want EDESTADDRREQ", err)
+	}
+	u.Close()
+	if err := u.Join(netip.MustParseAddr("239.1.2.3"), z.Link.Devices()[1].Index()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Join after Close: %v, want net.ErrClosed", err)
+	}
+	for _, g := range z.Network.Groups() {
+		if g.Group == netip.MustParseAddr("239.1.2.3") {
+			t.Error("a socket that is closed is a member of a group")
+		}
 	}
 }
 

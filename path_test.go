@@ -83,18 +83,17 @@ func TestPathMTUDiscovery(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer c.Close()
-				go func() {
-					c.Write(pattern(300 << 10))
-					c.(interface{ CloseWrite() error }).CloseWrite()
-				}()
-				b, err := io.ReadAll(c)
-				if err != nil || string(b) != string(pattern(300<<10)) {
-					t.Errorf("%d bytes came back, %v", len(b), err)
+				go c.Write(pattern(300 << 10))
+				b := make([]byte, 300<<10)
+				if n, err := io.ReadFull(c, b); err != nil || string(b) != string(pattern(300<<10)) {
+					t.Errorf("%d bytes came back, %v", n, err)
 				}
-				for _, s := range a.Transport.Sockets(transport.TCP) {
-					if s.TCP.PMTU != 1300 {
-						t.Errorf("path MTU %d, want 1300", s.TCP.PMTU)
-					}
+				if s := a.Transport.Sockets(transport.TCP); len(s) != 1 || s[0].TCP.PMTU != 1300 {
+					t.Errorf("%+v, want one connection with a path MTU of 1300", s)
+				}
+				c.(interface{ CloseWrite() error }).CloseWrite()
+				if n, err := c.Read(b); n != 0 || err != io.EOF {
+					t.Errorf("read %d bytes more, %v", n, err)
 				}
 			})
 		})

@@ -42,6 +42,7 @@ func procKernel(t *testing.T, modules ...string) *knit.Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
+	leak.Zero(t, "oopses", k.Log.Oopses)
 	t.Cleanup(func() { k.Close() })
 	for _, m := range modules {
 		if err := k.Modprobe(context.Background(), m); err != nil {

@@ -2,7 +2,6 @@ package knit
 
 import (
 	"fmt"
-	"syscall"
 
 	"github.com/knitnet/knit/core/sysctl"
 )
@@ -14,11 +13,15 @@ func (k *Kernel) registerSysctls() error {
 		lo, hi := ports.Get()
 		return fmt.Sprintf("%d\t%d", lo, hi)
 	}, func(text string) error {
-		var lo, hi uint16
-		if n, err := fmt.Sscanf(text, "%d %d", &lo, &hi); n != 2 || err != nil {
-			return fmt.Errorf("%w: want two ports, low and high", syscall.EINVAL)
+		lo, hi := ports.Get()
+		list := []uint64{uint64(lo), uint64(hi)} // one number alone changes the first, as on Linux
+		if err := sysctl.ParseUints(list, text, 1, 1<<16-1); err != nil {
+			return err
 		}
-		return ports.Set(lo, hi)
+		if err := ports.Set(uint16(list[0]), uint16(list[1])); err != nil {
+			return fmt.Errorf("%w: %q, want the lower port first", err, text)
+		}
+		return nil
 	}))
 	return err
 }

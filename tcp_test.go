@@ -69,7 +69,7 @@ func TestErrorsAreThoseOfNet(t *testing.T) {
 		{"listen where somebody listens", func() error { _, err := z.Listen("tcp", "10.0.0.2:80"); return err },
 			syscall.EADDRINUSE, "listen tcp 10.0.0.2:80: bind: address already in use"},
 		{"listen on all addresses of a port in use", func() error { _, err := z.Listen("tcp", ":80"); return err },
-			syscall.EADDRINUSE, "listen tcp [::]:80: bind: address already in use"},
+			syscall.EADDRINUSE, "listen tcp :80: bind: address already in use"},
 		{"listen on somebody else's address", func() error { _, err := z.Listen("tcp", "10.0.0.3:80"); return err },
 			syscall.EADDRNOTAVAIL, "listen tcp 10.0.0.3:80: bind: cannot assign requested address"},
 		{"a network that does not exist", func() error { _, err := a.Dial("tpc", "10.0.0.2:80"); return err },

@@ -53,14 +53,17 @@ func NewScript(c *Console, file, text string) (*Script, error) {
 }
 
 // Run runs the commands in order and stops at the first one that fails, with a
-// *ScriptError.
+// *ScriptError. The end of ctx ends it between two commands, with its error.
 func (s *Script) Run(ctx context.Context, to Caller, c *Console) error {
 	for _, st := range s.steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := st.prepared.Do(ctx, to, c); err != nil {
 			return s.at(st.words, err)
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // at says where a command failed.

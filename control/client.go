@@ -19,7 +19,8 @@ import (
 //
 // A body of unknown length (chunked) says more than the request: its end tells a
 // streaming verb to finish, and what is in it is the standard input of verbs that
-// read one. With a Content-Length a stream goes on until the connection ends.
+// read one. With a Content-Length a stream goes on until the connection ends. A connection that
+// ends in the middle of its body cuts off every verb that reads one.
 const (
 	// Path is where verbs begin.
 	Path = "/v1/"
@@ -36,13 +37,14 @@ type Line struct {
 // A Client talks to the daemon behind a Unix socket. It holds no connection, so
 // it needs no closing. It may be used concurrently.
 type Client struct {
-	path string
-	http http.Client
+	path     string
+	farewell time.Duration
+	http     http.Client
 }
 
 // NewClient returns a client for the socket at path; see SocketPath.
 func NewClient(path string) *Client {
-	c := &Client{path: path}
+	c := &Client{path: path, farewell: farewell}
 	c.http.Transport = &http.Transport{
 		DisableKeepAlives:  true,
 		DisableCompression: true,
@@ -60,7 +62,8 @@ func NewClient(path string) *Client {
 	return c
 }
 
-// farewell is how long a streaming verb may take to finish when it was told to.
+// farewell is how long a streaming verb may take to finish when it was told to. Verbs
+// that read standard input are cut off.
 const farewell = 5 * time.Second
 
 // Call implements Caller.
@@ -79,8 +82,12 @@ func (c *Client) Call(ctx context.Context, call Call) error {
 	body, w := io.Pipe()
 	defer body.Close()
 	defer context.AfterFunc(ctx, func() {
+		if call.Info.Stdin { // the end of the input is no farewell: nc goes on reading
+			cancel()
+			return
+		}
 		w.Close()
-		context.AfterFunc(timeout(hard, farewell), cancel)
+		context.AfterFunc(timeout(hard, c.farewell), cancel)
 	})()
 	go func() {
 		w.Write(request)

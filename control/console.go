@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/knitnet/knit/core/klog"
 )
 
 // A Console is what a command has around it: the three streams of the user, and
@@ -73,10 +75,11 @@ func (c *Console) Print(text string) error {
 	return err
 }
 
-// Warn writes a line to standard error.
+// Warn writes a line to standard error. Control characters are shown as \xNN: it
+// may tell what a stranger sent.
 func (c *Console) Warn(format string, args ...any) {
 	if c.Stderr != nil {
-		fmt.Fprintf(c.Stderr, format+"\n", args...)
+		io.WriteString(c.Stderr, klog.Printable(fmt.Sprintf(format, args...))+"\n")
 	}
 }
 

@@ -57,7 +57,7 @@ func printDmesgJSON(c *Console, q DmesgRequest, replies iter.Seq[LogEntry]) erro
 		if e.Module != "" {
 			text = e.Module + ": " + text
 		}
-		msg, err := json.Marshal(text)
+		msg, err := safeJSON(text)
 		if err != nil {
 			return err
 		}
@@ -68,4 +68,19 @@ func printDmesgJSON(c *Console, q DmesgRequest, replies iter.Seq[LogEntry]) erro
 		sep = ",{\n"
 	}
 	return c.Print("\n   ]\n}\n")
+}
+
+// safeJSON returns a string of JSON without DEL and the C1 controls, which JSON
+// allows but terminals obey.
+func safeJSON(text string) (string, error) {
+	raw, err := json.Marshal(text)
+	var b strings.Builder
+	for _, r := range string(raw) {
+		if r >= 0x7f && r < 0xa0 {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String(), err
 }

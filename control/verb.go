@@ -117,7 +117,8 @@ type Call struct {
 // A Caller carries calls to a kernel: a *Client, or a server in this process.
 type Caller interface {
 	// Call returns when the verb has ended, with an *Error if it failed. The end
-	// of ctx asks a streaming verb to finish, and cuts off others.
+	// of ctx asks a streaming verb to finish, and cuts off others and those that
+	// read standard input.
 	Call(ctx context.Context, c Call) error
 }
 

@@ -33,6 +33,8 @@ type SaveRequest struct{}
 // A SaveReply is a boot script that makes the kernel as it is.
 type SaveReply struct {
 	Script string `json:"script"`
+	// Missing says what the script does not make again; it has comments in place.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // Save writes a boot script that makes a kernel like this one.
@@ -40,6 +42,11 @@ func Save() *Verb[SaveRequest, SaveReply] {
 	return &Verb[SaveRequest, SaveReply]{
 		Info:  Info{Name: "save", Group: Kernel, Summary: "print a boot script that makes this kernel again", Usage: "Usage: save\n"},
 		Parse: func(_ *Console, args []string) (q SaveRequest, err error) { return q, none("save", args) },
-		Print: Each(func(c *Console, _ SaveRequest, r SaveReply) error { return c.Print(r.Script) }),
+		Print: Each(func(c *Console, _ SaveRequest, r SaveReply) error {
+			for _, text := range r.Missing {
+				c.Warn("save: %s", text)
+			}
+			return c.Print(r.Script)
+		}),
 	}
 }

@@ -19,6 +19,12 @@ type IPLink struct {
 	Address   string   `json:"address,omitempty"`
 	Broadcast string   `json:"broadcast,omitempty"`
 
+	// Promiscuous and AllMulti: somebody sees frames for others, or all multicast;
+	// Flags have the user's wish alone.
+	Promiscuous bool   `json:"promiscuous,omitempty"`
+	AllMulti    bool   `json:"allmulti,omitempty"`
+	Alias       string `json:"alias,omitempty"`
+
 	Kind   string `json:"kind,omitempty"`
 	Detail string `json:"detail,omitempty"`
 	MinMTU int    `json:"min_mtu"`
@@ -66,11 +72,11 @@ type IPLinkChange struct {
 	Address  string  `json:"address,omitempty"`
 	Promisc  *bool   `json:"promisc,omitempty"`
 	AllMulti *bool   `json:"allmulticast,omitempty"`
-	TxQueue  *uint32 `json:"txqueuelen,omitempty"`
-	// Multicast, ARP, Dynamic and Alias are Linux's; the kernel says EOPNOTSUPP.
+	Alias    *string `json:"alias,omitempty"` // "" takes it away
+	// TxQueue, Multicast and ARP are Linux's; the kernel says EOPNOTSUPP.
+	TxQueue   *uint32 `json:"txqueuelen,omitempty"`
 	Multicast *bool   `json:"multicast,omitempty"`
 	ARP       *bool   `json:"arp,omitempty"`
-	Alias     *string `json:"alias,omitempty"`
 }
 
 func (p *ipParser) link() error {
@@ -144,6 +150,9 @@ func (p *ipParser) linkOptions(c *IPLinkChange) error {
 	return nil
 }
 
+// maxAlias is Linux's IFALIASZ.
+const maxAlias = 256
+
 const linkFields = "up, down, mtu, name, address, promisc, allmulticast, txqueuelen, multicast, arp or alias"
 
 func (p *ipParser) linkSet() error {
@@ -195,7 +204,9 @@ func (p *ipParser) linkField(c *IPLinkChange, word, what string) (err error) {
 		c.ARP, err = p.onOff(word)
 	case word == "alias":
 		var alias string
-		alias, err = p.arg()
+		if alias, err = p.arg(); err == nil && len(alias) >= maxAlias {
+			err = p.invalid(alias, "alias too long")
+		}
 		c.Alias = &alias
 	case abbreviates(word, "txqueuelen"), word == "qlen", abbreviates(word, "txqlen"):
 		var n uint32

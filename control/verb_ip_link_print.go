@@ -108,6 +108,10 @@ func (o *ipOut) link(q IPRequest, l *IPLink, withAddrs bool) {
 	if o.f.details {
 		o.linkDetails(l)
 	}
+	if l.Alias != "" && (q.Object == "link" || o.f.details) {
+		o.line()
+		o.val("ifalias", "    alias %s", l.Alias)
+	}
 	if o.f.stats > 0 {
 		o.traffic(l)
 	}
@@ -126,8 +130,8 @@ func (o *ipOut) linkAddress(l *IPLink) {
 
 func (o *ipOut) linkDetails(l *IPLink) {
 	one := map[bool]int{true: 1}
-	o.val("promiscuity", " promiscuity %d ", one[l.has("PROMISC")])
-	o.val("allmulti", " allmulti %d ", one[l.has("ALLMULTI")])
+	o.val("promiscuity", " promiscuity %d ", one[l.Promiscuous])
+	o.val("allmulti", " allmulti %d ", one[l.AllMulti])
 	o.val("min_mtu", "minmtu %d ", l.MinMTU)
 	o.val("max_mtu", "maxmtu %d ", l.MaxMTU)
 	if l.Kind == "" {

@@ -18,6 +18,8 @@ type IPRoute struct {
 	Src    netip.Addr   `json:"prefsrc,omitzero"`
 	Metric uint32       `json:"metric,omitempty"`
 	MTU    int          `json:"mtu,omitempty"`
+	// Expires is the seconds that are left; 0 is for ever.
+	Expires uint32 `json:"expires,omitempty"`
 	// NextHops is empty for blackhole, unreachable and prohibit.
 	NextHops []IPNextHop `json:"nexthops,omitempty"`
 
@@ -34,7 +36,9 @@ type IPNextHop struct {
 	Dev     string     `json:"dev,omitempty"`
 	Weight  int        `json:"weight,omitempty"` // 0 counts as 1
 	Onlink  bool       `json:"onlink,omitempty"`
-	// Linkdown says that the device is up and has no carrier.
+	// Dead says that the device is down.
+	Dead bool `json:"dead,omitempty"`
+	// Linkdown says that the device has no carrier.
 	Linkdown bool `json:"linkdown,omitempty"`
 }
 
@@ -49,6 +53,9 @@ type IPRouteChange struct {
 	// Metric nil is the family's default, of delete any.
 	Metric *uint32 `json:"metric,omitempty"`
 	MTU    int     `json:"mtu,omitempty"`
+	// Expires is in how many seconds an IPv6 route ends; 0 is never. As with Linux
+	// it means nothing for IPv4.
+	Expires uint32 `json:"expires,omitempty"`
 	// Hop is the next hop that stands in the route itself, NextHops those of the word
 	// nexthop.
 	Hop      IPNextHop   `json:"hop,omitzero"`
@@ -68,7 +75,7 @@ var routeTypes = []string{"unicast", "local", "broadcast", "blackhole", "unreach
 // unsupportedTypes are Linux's others.
 var unsupportedTypes = []string{"anycast", "multicast", "throw", "nat", "xresolve"}
 
-const routeFields = "via, dev, src, metric, mtu, scope, proto, table, onlink or nexthop"
+const routeFields = "via, dev, src, metric, mtu, expires, scope, proto, table, onlink or nexthop"
 
 func (p *ipParser) route() error {
 	command, err := p.command("add|prepend", "change|chg", "replace", "append", "delete", "show|lst|list", "get", "flush", "test", "save", "restore", "showdump")
@@ -108,6 +115,9 @@ func (p *ipParser) routeChange() error {
 	if !c.Dst.IsValid() {
 		return p.fail(2, "RTNETLINK answers: Invalid argument\nWant: a destination, such as default or 10.0.0.0/8")
 	}
+	if c.Dst.Bits() == 0 && family == "inet6" {
+		c.Dst = netip.PrefixFrom(unspecified(family), 0) // the gateway has told
+	}
 	return nil
 }
 
@@ -136,9 +146,13 @@ func (p *ipParser) routeField(c *IPRouteChange, family *string, word string) (er
 		c.Proto, err = p.proto("\"protocol\" value is invalid")
 	case word == "table":
 		c.Table, err = p.table("\"table\" value is invalid", false)
+	case word == "expires":
+		if c.Expires, err = p.u32("\"expires\" value is invalid"); err == nil && c.Expires == 0 {
+			err = p.invalid("0", "\"expires\" value is invalid") // with Linux it ends before it begins
+		}
 	case word == "pref":
 		return p.pref()
-	case slices.Contains([]string{"expires", "tos", "dsfield", "advmss", "hoplimit", "rtt", "rttvar", "window", "initcwnd", "initrwnd", "cwnd", "ssthresh", "realms", "rto_min", "features", "quickack", "congctl", "encap", "nhid"}, word):
+	case slices.Contains([]string{"tos", "dsfield", "advmss", "hoplimit", "rtt", "rttvar", "window", "initcwnd", "initrwnd", "cwnd", "ssthresh", "realms", "rto_min", "features", "quickack", "congctl", "encap", "nhid"}, word):
 		return p.fail(2, "RTNETLINK answers: Operation not supported\nip route: no %s here", word)
 	default:
 		return p.routeDst(c, family, word)

@@ -1,5 +1,7 @@
 package control
 
+import "slices"
+
 // routes prints routes as ip route does: what the filter fixes is left out.
 func (o *ipOut) routes(q IPRequest, list []IPRoute) {
 	o.beginArray("")
@@ -36,6 +38,8 @@ func (o *ipOut) route(f *IPFilter, r *IPRoute) {
 	o.beginArray("flags")
 	if one {
 		o.hopFlags(&r.NextHops[0])
+	} else if len(r.NextHops) > 1 && !slices.ContainsFunc(r.NextHops, func(h IPNextHop) bool { return !h.Linkdown }) {
+		o.hopFlags(&IPNextHop{Linkdown: true}) // no way out is left
 	}
 	o.endArray()
 	o.routeEnd(r)
@@ -63,6 +67,7 @@ func (o *ipOut) hopFlags(h *IPNextHop) {
 			o.js.value(name)
 		}
 	}
+	flag(h.Dead, "dead")
 	flag(h.Onlink, "onlink")
 	flag(h.Linkdown, "linkdown")
 }
@@ -88,6 +93,9 @@ func (o *ipOut) routeEnd(r *IPRoute) {
 	if r.Resolved && r.Family == "inet" {
 		o.val("uid", "uid %d ", r.UID)
 		o.cache(r)
+	}
+	if r.Expires != 0 {
+		o.val("expires", "expires %dsec ", r.Expires)
 	}
 	if r.MTU != 0 {
 		o.beginArray("metrics")

@@ -42,12 +42,19 @@ type Socket struct {
 	Dev string `json:"dev,omitempty"`
 	// Timer is "on", "keepalive", "timewait", "persist" or "", Expires its rest in
 	// milliseconds.
-	Timer       string   `json:"timer,omitempty"`
-	Expires     int64    `json:"expires_ms,omitempty"`
-	Retransmits int      `json:"retransmits,omitempty"`
-	Drops       uint64   `json:"drops,omitempty"`
-	ID          uint64   `json:"id,omitempty"`
-	TCP         *TCPInfo `json:"tcp,omitempty"`
+	Timer       string `json:"timer,omitempty"`
+	Expires     int64  `json:"expires_ms,omitempty"`
+	Retransmits int    `json:"retransmits,omitempty"`
+	Drops       uint64 `json:"drops,omitempty"`
+	ID          uint64 `json:"id,omitempty"`
+	// V6Only says that a socket of IPv6 takes no IPv4.
+	V6Only bool `json:"v6only,omitempty"`
+	// Module is who opened the socket; "" is the program around the kernel, whose
+	// process Process and PID are.
+	Module  string   `json:"module,omitempty"`
+	Process string   `json:"process,omitempty"`
+	PID     int      `json:"pid,omitempty"`
+	TCP     *TCPInfo `json:"tcp,omitempty"`
 }
 
 // TCPInfo is the state of a TCP connection. Times are in nanoseconds, windows in
@@ -108,6 +115,7 @@ type SSSummary struct {
 type ssFormat struct {
 	header, netid, state                   bool
 	info, extended, memory, timer, oneline bool
+	processes                              bool
 	numeric                                bool
 	services                               services
 	table                                  bool // sockets are listed, not only counted
@@ -117,13 +125,13 @@ const ssUsage = `Usage: ss [ OPTIONS ] [ FILTER ]
    -h, --help          this text
    -V, --version       print the version
    -n, --numeric       print ports as numbers
-   -r, --resolve       accepted; addresses are printed as numbers
+   -r, --resolve       refused: addresses have no names here
    -a, --all           all sockets
    -l, --listening     listening sockets
    -o, --options       timers
    -e, --extended      numbers of sockets
    -m, --memory        memory
-   -p, --processes     accepted; sockets belong to the kernel's modules
+   -p, --processes     the module or the process that a socket belongs to
    -i, --info          what TCP knows
    -s, --summary       numbers
    -4, --ipv4          only IPv4

@@ -51,6 +51,10 @@ func (p *ssParser) option(o setting) error {
 		f.extended = true
 	case "memory":
 		f.memory = true
+	case "processes":
+		f.processes = true
+	case "resolve":
+		return WordErrorf(o.word, 1, "ss: %s: addresses have no names here\nWant: ss without it, for numbers", o.name)
 	case "info":
 		f.info = true
 	case "summary":

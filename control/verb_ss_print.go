@@ -64,7 +64,7 @@ func (f *ssFormat) row(s *Socket) []string {
 	local, remote := s.ends()
 	return []string{
 		s.Netid, s.State, fmt.Sprintf("%-6d", s.RecvQ), fmt.Sprintf("%-6d", s.SendQ),
-		f.address(local, s) + ":", f.port(s, local.Port(), true), remoteAddress(remote, local) + ":", f.port(s, remote.Port(), false),
+		f.address(local, s) + ":", f.port(s, local.Port(), true), remoteAddress(remote, local, s.V6Only) + ":", f.port(s, remote.Port(), false),
 		f.extra(s),
 	}
 }
@@ -89,7 +89,7 @@ func (s *Socket) ends() (local, remote netip.AddrPort) {
 func (f *ssFormat) address(a netip.AddrPort, s *Socket) string {
 	text := a.Addr().WithZone("").String()
 	switch {
-	case a.Addr().Is6() && a.Addr().IsUnspecified():
+	case a.Addr().Is6() && a.Addr().IsUnspecified() && !s.V6Only:
 		text = "*"
 	case a.Addr().Is6():
 		text = "[" + text + "]"
@@ -103,11 +103,11 @@ func (f *ssFormat) address(a netip.AddrPort, s *Socket) string {
 	return text
 }
 
-func remoteAddress(remote, local netip.AddrPort) string {
+func remoteAddress(remote, local netip.AddrPort, v6only bool) string {
 	switch a := remote.Addr().WithZone(""); {
 	case a.Is4():
 		return a.String()
-	case a.IsUnspecified() && local.Addr().IsUnspecified():
+	case a.IsUnspecified() && local.Addr().IsUnspecified() && !v6only:
 		return "*"
 	default:
 		return "[" + a.String() + "]"
@@ -135,9 +135,12 @@ func (f *ssFormat) port(s *Socket, port uint16, local bool) string {
 	return strconv.Itoa(int(port))
 }
 
-// extra returns what -o, -e, -m and -i add.
+// extra returns what -p, -o, -e, -m and -i add.
 func (f *ssFormat) extra(s *Socket) string {
 	var b strings.Builder
+	if f.processes {
+		s.users(&b)
+	}
 	if (f.timer || f.extended) && s.Timer != "" {
 		fmt.Fprintf(&b, " timer:(%s,%s,%d)", s.Timer, shortTime(s.Expires), s.Retransmits)
 	}
@@ -154,6 +157,18 @@ func (f *ssFormat) extra(s *Socket) string {
 		s.TCP.print(&b)
 	}
 	return b.String()
+}
+
+// users prints who a socket belongs to. Sockets of modules have no process, and those
+// of the program no descriptor.
+func (s *Socket) users(b *strings.Builder) {
+	switch {
+	case s.State == "TIME-WAIT": // it is nobody's any more
+	case s.Module != "":
+		fmt.Fprintf(b, " users:((%q,module))", s.Module)
+	case s.PID != 0:
+		fmt.Fprintf(b, " users:((%q,pid=%d))", s.Process, s.PID)
+	}
 }
 
 // memory prints the queues; of the buffers' sizes TCP's receive buffer is known.

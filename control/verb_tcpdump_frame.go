@@ -124,7 +124,7 @@ func (p *packetPrinter) ethernet(r capture.Record) (header int, known bool) {
 	if p.link {
 		p.etherHeader(b, typ, r.Length)
 	}
-	for typ == wire.EtherTypeVLAN {
+	for isVLAN(typ) {
 		if len(b) < header+4 {
 			p.cut("vlan")
 			return header, true
@@ -166,6 +166,15 @@ func (p *packetPrinter) etherHeader(b []byte, typ uint16, length int) {
 	p.printf("ethertype %s (0x%04x), length %d: ", etherName(typ), typ, length)
 }
 
+// isVLAN reports whether a tag of IEEE 802.1Q is behind a type.
+func isVLAN(typ uint16) bool {
+	switch typ {
+	case wire.EtherTypeVLAN, 0x88a8, 0x9100, 0x9200:
+		return true
+	}
+	return false
+}
+
 func (p *packetPrinter) vlan(tag, typ uint16) {
 	p.printf("vlan %d, p %d, ", tag&0xfff, tag>>13)
 	if tag&0x1000 != 0 {
@@ -203,8 +212,18 @@ func (p *packetPrinter) arp(b []byte, length int) {
 		p.printf(" tell %s", source)
 	case wire.ARPReply:
 		p.printf("Reply %s is-at %s", source, sender)
+	case 3:
+		p.printf("Reverse Request who-is %s tell %s", wanted, sender)
+	case 4:
+		p.printf("Reverse Reply %s at %s", wanted, target)
+	case 8:
+		p.printf("Inverse Request who-is %s tell %s", wanted, sender)
+	case 9:
+		p.printf("Inverse Reply %s at %s", sender, source)
 	default:
-		p.printf("Unknown (%d)", op)
+		p.printf("Unknown (%d) ", op)
+		p.hex(b, true, "\n\t")
+		return
 	}
 	p.printf(", length %d", length)
 }

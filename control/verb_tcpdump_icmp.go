@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/knitnet/knit/wire"
 )
@@ -41,8 +42,19 @@ func (p *packetPrinter) icmp4(d datagram) {
 		p.redirect4(code, b)
 		inner = true
 	case wire.ICMP4ParamProblem:
-		p.printf("parameter problem - octet %d", b[4])
+		if code != 0 {
+			p.printf("parameter problem - code %d", code)
+		} else {
+			p.printf("parameter problem - octet %d", b[4])
+		}
 		inner = true
+	case wire.ICMP4SourceQuench:
+		p.printf("source quench")
+		inner = true
+	case wire.ICMP4Timestamp, wire.ICMP4TimestampReply:
+		p.timestamp4(b)
+	case 17:
+		p.printf("address mask request")
 	default:
 		p.printf("type-#%d", typ)
 	}
@@ -59,16 +71,35 @@ func (p *packetPrinter) icmp4(d datagram) {
 	}
 }
 
+// timestamp4 shows a timestamp query or reply, whose times are milliseconds since
+// midnight.
+func (p *packetPrinter) timestamp4(b []byte) {
+	be := binary.BigEndian
+	what := "query"
+	if b[0] == wire.ICMP4TimestampReply {
+		what = "reply"
+	}
+	p.printf("time stamp %s id %d seq %d", what, be.Uint16(b[4:]), be.Uint16(b[6:]))
+	if b[0] != wire.ICMP4TimestampReply {
+		return
+	}
+	if len(b) < 20 {
+		p.cut("icmp")
+		return
+	}
+	for i, name := range [...]string{": org", ", recv", ", xmit"} {
+		ms := be.Uint32(b[8+4*i:])
+		p.printf("%s %02d:%02d:%02d.%03d", name, ms/3600000, ms/60000%60, ms/1000%60, ms%1000)
+	}
+}
+
 // quoted4 shows the packet in an error, of which only the beginning is there.
 func (p *packetPrinter) quoted4(b []byte) {
-	was := p.link
-	p.link = false
 	length := len(b)
 	if len(b) >= 4 {
 		length = max(length, int(binary.BigEndian.Uint16(b[2:])))
 	}
 	p.ipv4(b, length)
-	p.link = was
 }
 
 // quote finds the destination, protocol and destination port of the IPv4 packet in an
@@ -82,6 +113,21 @@ func quote(b []byte) (dst string, proto uint8, port uint16, ok bool) {
 		return ipText(b[16:20]), b[9], 0, false
 	}
 	return ipText(b[16:20]), b[9], binary.BigEndian.Uint16(b[header+2:]), true
+}
+
+// unreachable4Texts are the codes that tell of the destination only.
+var unreachable4Texts = [...]string{
+	5:  "%s unreachable - source route failed",
+	6:  "net %s unreachable - unknown",
+	7:  "host %s unreachable - unknown",
+	8:  "%s unreachable - source host isolated",
+	9:  "net %s unreachable - admin prohibited",
+	10: "host %s unreachable - admin prohibited",
+	11: "net %s unreachable - tos prohibited",
+	12: "host %s unreachable - tos prohibited",
+	13: "host %s unreachable - admin prohibited filter",
+	14: "host %s unreachable - host precedence violation",
+	15: "host %s unreachable - precedence cutoff",
 }
 
 func (p *packetPrinter) unreachable4(code uint8, b []byte) {
@@ -112,14 +158,12 @@ func (p *packetPrinter) unreachable4(code uint8, b []byte) {
 		} else {
 			p.printf("%s unreachable - need to frag", dst)
 		}
-	case 9:
-		p.printf("net %s unreachable - admin prohibited", dst)
-	case 10:
-		p.printf("host %s unreachable - admin prohibited", dst)
-	case 13:
-		p.printf("host %s unreachable - admin prohibited filter", dst)
 	default:
-		p.printf("%s unreachable - #%d", dst, code)
+		if int(code) < len(unreachable4Texts) {
+			p.printf(unreachable4Texts[code], dst)
+		} else {
+			p.printf("%s unreachable - #%d", dst, code)
+		}
 	}
 }
 
@@ -129,7 +173,7 @@ func (p *packetPrinter) redirect4(code uint8, b []byte) {
 		p.cut("icmp")
 		return
 	}
-	what := "redirect-#%d"
+	var what string
 	switch code {
 	case 0:
 		what = "redirect %s to net %s"
@@ -140,8 +184,7 @@ func (p *packetPrinter) redirect4(code uint8, b []byte) {
 	case 3:
 		what = "redirect-tos %s to host %s"
 	default:
-		p.printf(what, code)
-		return
+		what = fmt.Sprintf("redirect-#%d", code) + " %s to %s"
 	}
 	p.printf(what, dst, ipText(b[4:8]))
 }
@@ -238,7 +281,10 @@ func (p *packetPrinter) groups(b []byte, n int, what string) {
 			p.cut(what)
 			return
 		}
-		kind := "[unknown]"
+		kind := fmt.Sprintf(" [v3-report-#%d]", b[0])
+		if n == 16 {
+			kind = fmt.Sprintf(" [v2-report-#%d]", b[0])
+		}
 		if t := int(b[0]); t > 0 && t < len(groupRecords) {
 			kind = groupRecords[t]
 		}

@@ -26,7 +26,13 @@ func (p *packetPrinter) icmp6(d datagram) {
 	options := -1
 	switch typ := b[0]; typ {
 	case wire.ICMP6Unreachable:
-		p.unreachable6(b[1], b[8:])
+		p.unreachable6(b[1], b)
+		if b[1] > 4 {
+			if p.verbose < 2 {
+				p.hex(b, false, "\n\t")
+			}
+			return
+		}
 	case wire.ICMP6PacketTooBig:
 		p.printf("packet too big, mtu %d", binary.BigEndian.Uint32(b[4:]))
 	case wire.ICMP6TimeExceeded:
@@ -40,10 +46,10 @@ func (p *packetPrinter) icmp6(d datagram) {
 		case b[1] == 1:
 			p.printf("in-transit (reassembly)")
 		default:
-			p.printf("unknown code (%d)", b[1])
+			p.printf("in-transit, unknown code (%d)", b[1])
 		}
 	case wire.ICMP6ParamProblem:
-		what := [...]string{"errorneous", "next header", "option"}
+		what := [...]string{"erroneous", "next header", "option", "incomplete header chain"}
 		if int(b[1]) < len(what) {
 			p.printf("parameter problem, %s - octet %d", what[b[1]], binary.BigEndian.Uint32(b[4:]))
 		} else {
@@ -82,6 +88,7 @@ func quote6(b []byte) (dst string, proto uint8, port uint16, ok bool) {
 
 func (p *packetPrinter) unreachable6(code uint8, b []byte) {
 	p.printf("destination unreachable, ")
+	b = b[8:]
 	dst, proto, port, ok := quote6(b)
 	if dst == "" || !ok && code == 4 {
 		p.cut("icmp6")
@@ -182,16 +189,17 @@ func (p *packetPrinter) routerAdvert(b []byte) {
 		return
 	}
 	be := binary.BigEndian
-	preference := [...]string{"medium", "high", "reserved", "low"}[b[5]>>3&3]
+	preference := [...]string{"medium", "high", "rsv", "low"}[b[5]>>3&3]
 	p.printf("\n\thop limit %d, Flags [%s], pref %s, router lifetime %ds, reachable time %dms, retrans timer %dms",
-		b[4], bitNames(b[5], "managed", "other stateful", "home agent"), preference, be.Uint16(b[6:]), be.Uint32(b[8:]), be.Uint32(b[12:]))
+		b[4], bitNames(b[5], "managed", "other stateful", "home agent", "", "", "", "ipv6 only"), preference, be.Uint16(b[6:]), be.Uint32(b[8:]), be.Uint32(b[12:]))
 }
 
-// bitNames names the bits that are set, from the highest on.
+// bitNames names the bits that are set, from the highest on; those without a name are
+// left out.
 func bitNames(b byte, names ...string) string {
 	var set []string
 	for i, n := range names {
-		if b&(0x80>>i) != 0 {
+		if n != "" && b&(0x80>>i) != 0 {
 			set = append(set, n)
 		}
 	}
@@ -224,9 +232,17 @@ func (p *packetPrinter) ndpOptions(b []byte) {
 			p.prefixOption(b[:n])
 		case 5:
 			p.printf(" %d", binary.BigEndian.Uint32(b[4:]))
+		case 25:
+			p.printf(" lifetime %ds,", binary.BigEndian.Uint32(b[4:]))
+			for list := b[8:n]; len(list) >= 16; list = list[16:] {
+				p.printf(" addr: %s", ipText(list[:16]))
+			}
 		}
 		if p.verbose > 1 {
 			p.hex(b[2:n], false, "\n\t    ")
+		} else if names[b[0]] == "" {
+			p.hex(b[2:n], false, "\n\t  ")
+			return // tcpdump goes no further either
 		}
 		b = b[n:]
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -133,6 +134,9 @@ func (p *packetPrinter) ipv4Options(b []byte) {
 		if !ok {
 			name = "unknown"
 		}
+		if b[0] == 148 && n == 4 && binary.BigEndian.Uint16(b[2:]) != 0 {
+			name = fmt.Sprintf("RA value %d", binary.BigEndian.Uint16(b[2:]))
+		}
 		names = append(names, name)
 		if b[0] == 0 {
 			break
@@ -231,7 +235,7 @@ func (p *packetPrinter) extensions(d *datagram) bool {
 				return false
 			}
 			p.printf(" ")
-			d.part = off&1 != 0
+			d.part = true // as with tcpdump, even if it is the only one
 		}
 		if n > len(d.body) {
 			p.cut("ip6")

@@ -154,6 +154,39 @@ func (p *packetPrinter) segment(d datagram, f flow, header, length int) {
 		return
 	}
 	p.printf(", length %d", length)
+	if p.verbose > 0 && flags&wire.TCPRst != 0 && length > 0 {
+		p.resetText(b[min(header, len(b)):], length)
+	}
+}
+
+// resetText shows what a reset carries, which is text that says why (RFC 9293 §3.5.3).
+func (p *packetPrinter) resetText(b []byte, length int) {
+	const most = 30
+	mark, more := "", ""
+	if len(b) < length {
+		mark = "!"
+	}
+	if length > most {
+		more = "+"
+	}
+	p.printf(" [%sRST%s %s]", mark, more, visible(b[:min(len(b), length, most)]))
+}
+
+// visible writes bytes as cat -v does.
+func visible(b []byte) string {
+	var s strings.Builder
+	for _, c := range b {
+		if c >= 0x80 {
+			s.WriteString("M-")
+			c &= 0x7f
+		}
+		if c < 0x20 || c == 0x7f {
+			s.WriteByte('^')
+			c ^= 0x40
+		}
+		s.WriteByte(c)
+	}
+	return s.String()
 }
 
 // maxFlows bounds the connections that are remembered.
@@ -168,9 +201,10 @@ func (p *packetPrinter) relative(f flow, seq, ack uint32, flags byte) (uint32, u
 	back := flow{f.dst, f.src}
 	start := p.flows[f]
 	if start == nil || flags&wire.TCPSyn != 0 {
-		p.flows[f] = &flowStart{seq, ack - 1}
+		start = &flowStart{seq, ack - 1}
+		p.flows[f] = start
 		p.flows[back] = &flowStart{ack - 1, seq}
-		return seq, ack, flowStart{}
+		return seq, ack, *start
 	}
 	return seq - start.seq, ack - start.ack, *start
 }

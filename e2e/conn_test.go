@@ -58,7 +58,7 @@ func TestNetConn(t *testing.T) {
 				return c, err
 			})
 		})
-	})
+	}, "veth")
 }
 
 func conformance(t *testing.T, ln net.Listener, dial func(network, address string) (net.Conn, error)) {

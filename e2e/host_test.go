@@ -5,6 +5,8 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -76,19 +78,19 @@ func startKernel(t *testing.T, modules ...string) *knit.Kernel {
 }
 
 // newHost makes namespace number n: the kernel is 10.n.0.1 and fd00:n::1, the host
-// .2 and ::2, over a TAP or a TUN.
-func newHost(t *testing.T, k *knit.Kernel, n int, tap bool) *host {
+// .2 and ::2, over a tun, a tap, or a veth pair with a packet socket on its far end.
+func newHost(t *testing.T, k *knit.Kernel, n int, kind string) *host {
 	t.Helper()
 	h := &host{
 		t:   t,
 		gw4: netip.AddrFrom4([4]byte{10, byte(n), 0, 1}), v4: netip.AddrFrom4([4]byte{10, byte(n), 0, 2}),
 		gw6: netip.MustParseAddr(fmt.Sprintf("fd00:%d::1", n)), v6: netip.MustParseAddr(fmt.Sprintf("fd00:%d::2", n)),
 	}
-	fd := h.makeNamespace(tap)
+	fd := h.makeNamespace(kind)
 	defer fd.Close()
-	symbol, name := link.TUNAttachSymbol, "tun%d"
-	if tap {
-		symbol, name = link.TAPAttachSymbol, "tap%d"
+	symbol, name := link.TAPAttachSymbol, "tap%d"
+	if kind == "tun" {
+		symbol, name = link.TUNAttachSymbol, "tun%d"
 	}
 	attach, ok := module.Find[link.AttachFunc](k.Modules, symbol)
 	if !ok {
@@ -112,7 +114,7 @@ func newHost(t *testing.T, k *knit.Kernel, n int, tap bool) *host {
 
 // makeNamespace makes the namespace on a thread of its own, which lives until the
 // test ends, and its interface.
-func (h *host) makeNamespace(tap bool) *tunfd.Device {
+func (h *host) makeNamespace(kind string) *tunfd.Device {
 	h.t.Helper()
 	type result struct {
 		dev *tunfd.Device
@@ -126,7 +128,7 @@ func (h *host) makeNamespace(tap bool) *tunfd.Device {
 			return
 		}
 		h.ns = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-		dev, err := h.configure(tap)
+		dev, err := h.configure(kind)
 		made <- result{dev, err}
 		<-end
 	}()
@@ -139,8 +141,8 @@ func (h *host) makeNamespace(tap bool) *tunfd.Device {
 }
 
 // configure runs inside the namespace.
-func (h *host) configure(tap bool) (*tunfd.Device, error) {
-	dev, err := tunfd.Open(tunfd.Config{Name: "eth0", TAP: tap, VnetHdr: true})
+func (h *host) configure(kind string) (*tunfd.Device, error) {
+	dev, err := openDevice(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +174,54 @@ func (h *host) configure(tap bool) (*tunfd.Device, error) {
 		}
 	}
 	return dev, nil
+}
+
+// openDevice makes the interface eth0.
+func openDevice(kind string) (*tunfd.Device, error) {
+	if kind != "veth" {
+		return tunfd.Open(tunfd.Config{Name: "eth0", TAP: kind == "tap", VnetHdr: true})
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "far0"
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "eth0"}); err != nil {
+		return nil, err
+	}
+	far, err := netlink.LinkByName("far0")
+	if err != nil {
+		return nil, err
+	}
+	// Else Linux itself would speak on the far end.
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/far0/disable_ipv6", []byte("1"), 0); err != nil {
+		return nil, err
+	}
+	if err := netlink.LinkSetUp(far); err != nil {
+		return nil, err
+	}
+	fd, err := packetSocket(far.Attrs().Index)
+	if err != nil {
+		return nil, err
+	}
+	return &tunfd.Device{Name: "far0", Files: []*os.File{os.NewFile(uintptr(fd), "packet")}, VnetHdrLen: tunfd.VnetHdrLen}, nil
+}
+
+// packetSocket returns a packet socket with virtio-net headers (packet(7)).
+func packetSocket(index int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	promisc := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
+	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1),
+		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
+		unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &promisc),
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index}),
+	)
+	if err != nil {
+		unix.Close(fd)
+	}
+	return fd, err
 }
 
 // command prepares a program inside the namespace. It is killed when ctx or the

@@ -13,22 +13,20 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/knitnet/knit"
 )
 
-// kinds runs a test over both kinds of interfaces.
-func kinds(t *testing.T, f func(t *testing.T, k *knit.Kernel, h *host)) {
-	for _, tap := range []bool{false, true} {
-		name := "tun"
-		if tap {
-			name = "tap"
-		}
-		t.Run(name, func(t *testing.T) {
+// kinds runs a test over both kinds of interfaces, and others if they are named.
+func kinds(t *testing.T, f func(t *testing.T, k *knit.Kernel, h *host), more ...string) {
+	for _, kind := range append([]string{"tun", "tap"}, more...) {
+		t.Run(kind, func(t *testing.T) {
 			k := startKernel(t, "tcp", "udp")
-			f(t, k, newHost(t, k, 1, tap))
+			f(t, k, newHost(t, k, 1, kind))
 		})
 	}
 }
@@ -43,13 +41,63 @@ func TestPing(t *testing.T) {
 				if size == "56" {
 					count = "760"
 				}
-				out := h.run("ping", "-q", "-n", "-c", count, "-i", "0.002", "-W", "20", "-s", size, target)
-				if !strings.Contains(out, count+" received, 0% packet loss") {
+				// With -w it waits for all answers. What it has sent more meanwhile, on a busy
+				// machine, it does not wait for; the namespace's counters do.
+				out := h.run("ping", "-q", "-n", "-c", count, "-i", "0.002", "-w", "60", "-s", size, target)
+				if !strings.Contains(out, " "+count+" received") {
 					t.Errorf("ping -s %s %s:\n%s", size, target, out)
 				}
+				allAnswered(t, h)
 			}
 		}
 	})
+}
+
+// allAnswered waits until as many echo replies have come to the host as it has sent
+// requests.
+func allAnswered(t *testing.T, h *host) {
+	t.Helper()
+	var sent, got [2]int
+	for deadline := time.Now().Add(time.Minute); ; {
+		sent, got = echoes(h)
+		if sent == got {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("IPv4 and IPv6: %d echo requests were sent, %d replies came", sent, got)
+		}
+	}
+}
+
+// echoes reads the counters of the host's namespace, by IP version.
+func echoes(h *host) (sent, got [2]int) {
+	lines := strings.Split(h.run("cat", "/proc/net/snmp"), "\n")
+	for i, line := range lines[:len(lines)-1] {
+		names, values := strings.Fields(line), strings.Fields(lines[i+1])
+		if len(names) == 0 || names[0] != "Icmp:" || len(values) != len(names) {
+			continue
+		}
+		for j, name := range names {
+			n, _ := strconv.Atoi(values[j])
+			switch name {
+			case "OutEchos":
+				sent[0] = n
+			case "InEchoReps":
+				got[0] = n
+			}
+		}
+	}
+	for line := range strings.Lines(h.run("cat", "/proc/net/snmp6")) {
+		f := strings.Fields(line)
+		n, _ := strconv.Atoi(f[1])
+		switch f[0] {
+		case "Icmp6OutEchos":
+			sent[1] = n
+		case "Icmp6InEchoReplies":
+			got[1] = n
+		}
+	}
+	return sent, got
 }
 
 // TestCurl: an unchanged net/http server inside the kernel serves and takes 100 MB,
@@ -142,7 +190,7 @@ func TestHalfClose(t *testing.T) {
 // TestLoad: a net/http server inside the kernel under wrk makes no socket error.
 func TestLoad(t *testing.T) {
 	k := startKernel(t, "tcp")
-	h := newHost(t, k, 1, false)
+	h := newHost(t, k, 1, "tun")
 	ln, err := k.Listen("tcp", ":80")
 	if err != nil {
 		t.Fatal(err)

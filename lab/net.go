@@ -21,7 +21,8 @@ import (
 
 // Kernel returns a kernel with modules loaded; a name behind a minus is one that
 // does not exist there, not even as somebody's optional dependency. It is closed at
-// the end of the test, which fails if a packet or a buffer is left then.
+// the end of the test, which fails if a packet or a buffer is left then, or if
+// something panicked.
 func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 	t.Helper()
 	specs := slices.DeleteFunc(std.Modules(), func(s module.Spec) bool {
@@ -33,6 +34,7 @@ func Kernel(t testing.TB, c *clock.Clock, modules ...string) *knit.Kernel {
 	}
 	leak.Zero(t, "packets", k.Pool.Live)
 	leak.Zero(t, "buffers", k.Pool.LiveBufs)
+	leak.Zero(t, "oopses", k.Log.Oopses)
 	t.Cleanup(func() {
 		if err := k.Close(); err != nil {
 			t.Errorf("close: %v", err)

@@ -3,13 +3,10 @@ package lab_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"flag"
 	"fmt"
 	"hash"
 	"io"
 	"net/netip"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +15,6 @@ import (
 	"github.com/knitnet/knit/lab"
 	"github.com/knitnet/knit/transport"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var (
 	subnet = netip.MustParsePrefix("10.0.0.0/24")
@@ -165,68 +160,4 @@ func pattern(n int) []byte {
 		fmt.Fprintf(&b, "%08x", i)
 	}
 	return b.Bytes()[:n]
-}
-
-// TestThroughputTable sends through links of every loss, delay and buffer size:
-// all bytes arrive, and the throughput is that of the golden file, so that a
-// change of congestion control or recovery shows as a change of the table.
-func TestThroughputTable(t *testing.T) {
-	var out strings.Builder
-	fmt.Fprintf(&out, "throughput in KB/s of a transfer over a link of 10 MB/s\n\n%6s %7s", "loss", "delay")
-	buffers := []int{16 << 10, 128 << 10, 0}
-	for _, b := range buffers {
-		if b == 0 {
-			fmt.Fprintf(&out, " %10s", "auto")
-			continue
-		}
-		fmt.Fprintf(&out, " %10s", fmt.Sprint(b>>10, " KiB"))
-	}
-	out.WriteByte('\n')
-	for _, loss := range []float64{0, 0.001, 0.01, 0.05, 0.1, 0.2} {
-		for _, delay := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond} {
-			fmt.Fprintf(&out, "%5.1f%% %7v", loss*100, delay)
-			for _, buffer := range buffers {
-				tr := transfer{
-					wire:   lab.Wire{Delay: delay, Loss: loss, Rate: 10e6, Seed: uint64(loss*1000) + uint64(delay)},
-					buffer: buffer, bytes: 400 << 10,
-				}
-				took := tr.run(t)
-				fmt.Fprintf(&out, " %10.1f", float64(tr.bytes)/took.Seconds()/1000)
-			}
-			out.WriteByte('\n')
-		}
-	}
-	golden(t, "testdata/throughput.golden", out.String())
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; if the change is meant, run go test ./lab -update and look at the diff.\ngot:\n%s", file, got)
-	}
-}
-
-// TestFaults: bytes arrive whole over a link that loses, duplicates, reorders and
-// corrupts.
-func TestFaults(t *testing.T) {
-	for seed := range uint64(20) {
-		tr := transfer{
-			wire: lab.Wire{
-				Delay: 5 * time.Millisecond, Jitter: time.Duration(seed%4) * time.Millisecond, Loss: 0.02,
-				Duplicate: 0.02, Corrupt: 0.02, Reorder: 0.05, Seed: seed,
-			},
-			bytes: 200 << 10,
-		}
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { tr.run(t) })
-	}
 }

@@ -51,7 +51,6 @@ type End struct {
 	random  *rand.Rand
 	free    clock.Time // when the rate lets the next packet go
 	pending map[*clock.Timer]*packet.Packet
-	closed  bool
 	counts  Counts
 }
 
@@ -76,7 +75,7 @@ func (e *End) send(pkt *packet.Packet) {
 	now := e.clock.Now()
 	at, ok := e.depart(now, pkt.Len())
 	switch {
-	case !ok || e.closed:
+	case !ok:
 		e.counts.Overflowed++
 		pkt.Drop(stat.FullRing)
 		return
@@ -145,12 +144,13 @@ func (e *End) schedule(pkt *packet.Packet, at clock.Time) {
 func (e *End) deliver(t *clock.Timer) {
 	e.mu.Lock()
 	pkt := e.pending[t]
+	if pkt == nil { // Close came between
+		e.mu.Unlock()
+		return
+	}
 	delete(e.pending, t)
 	e.counts.Delivered++
 	e.mu.Unlock()
-	if pkt == nil {
-		return
-	}
 	pkt.Scrub()
 	pkt.Csum = packet.CsumNone // whatever it was: the receiver checks it
 	var q packet.Queue

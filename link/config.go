@@ -160,3 +160,55 @@ func (dev *Device) count(c *int, n int, f Flags) {
 		dev.layer.notify(Event{Changed, dev})
 	}
 }
+
+// SetPromisc says whether the user wants to see frames for other hosts, who counts
+// as one in AddPromisc.
+func (dev *Device) SetPromisc(on bool) { dev.ask(Promisc, on, dev.AddPromisc) }
+
+// SetAllMulti says whether the user wants all multicast, likewise.
+func (dev *Device) SetAllMulti(on bool) { dev.ask(AllMulti, on, dev.AddAllMulti) }
+
+// Asked returns which of Promisc and AllMulti the user has set: those that `ip link`
+// shows, while Flags has what others want, too.
+func (dev *Device) Asked() Flags {
+	dev.listen.Lock()
+	defer dev.listen.Unlock()
+	return dev.asked
+}
+
+func (dev *Device) ask(f Flags, on bool, count func(int)) {
+	dev.listen.Lock()
+	changed := dev.asked&f != 0 != on
+	if changed {
+		dev.asked ^= f
+	}
+	dev.listen.Unlock()
+	switch {
+	case changed && on:
+		count(1)
+	case changed:
+		count(-1)
+	}
+}
+
+// MaxAlias is the longest alias in bytes (IFALIASZ).
+const MaxAlias = 256
+
+// SetAlias gives the device a text for humans; "" takes it away. It fails with
+// EINVAL for one that is too long.
+func (dev *Device) SetAlias(text string) error {
+	if len(text) >= MaxAlias {
+		return fmt.Errorf("alias of %s: %w: want less than %d bytes", dev.Name(), syscall.EINVAL, MaxAlias)
+	}
+	dev.alias.Store(&text)
+	dev.layer.notify(Event{Changed, dev})
+	return nil
+}
+
+// Alias returns what SetAlias was given last.
+func (dev *Device) Alias() string {
+	if p := dev.alias.Load(); p != nil {
+		return *p
+	}
+	return ""
+}

@@ -141,6 +141,9 @@ type Device struct {
 	taps     atomic.Pointer[[]*Tap]
 	name     atomic.Pointer[string]
 	hw       atomic.Uint64 // the address's six bytes, big endian
+	alias    atomic.Pointer[string]
+	// options are those that Layer.Create made it with.
+	options atomic.Pointer[map[string]string]
 
 	rx, tx Traffic
 
@@ -151,6 +154,7 @@ type Device struct {
 	// packets that are inside, and those may be adding a listener.
 	listen                      sync.Mutex
 	promiscCount, allMultiCount int
+	asked                       Flags // Promisc and AllMulti of the user, who counts as one
 }
 
 // Traffic counts one direction of a device.

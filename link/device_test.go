@@ -201,3 +201,61 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("refused changes changed something: %d %v %#x", dev.MTU(), dev.MAC(), dev.Features())
 	}
 }
+
+// TestUserAndOthersListen: what the user asked for is counted once among those who
+// listen in, and told apart from them.
+func TestUserAndOthersListen(t *testing.T) {
+	l := link.New(link.Config{})
+	dev, err := l.Attach(link.Info{Name: "d"}, new(sink))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(counted, asked link.Flags) {
+		t.Helper()
+		if f, a := dev.Flags()&(link.Promisc|link.AllMulti), dev.Asked(); f != counted || a != asked {
+			t.Errorf("flags %#x, asked for %#x; want %#x and %#x", f, a, counted, asked)
+		}
+	}
+	dev.AddPromisc(1) // tcpdump begins
+	dev.SetPromisc(false)
+	want(link.Promisc, 0)
+	dev.SetPromisc(true)
+	dev.SetPromisc(true)
+	dev.SetAllMulti(true)
+	want(link.Promisc|link.AllMulti, link.Promisc|link.AllMulti)
+	dev.AddPromisc(-1)
+	want(link.Promisc|link.AllMulti, link.Promisc|link.AllMulti)
+	dev.SetPromisc(false)
+	want(link.AllMulti, link.AllMulti)
+	dev.SetAllMulti(false)
+	want(0, 0)
+}
+
+// TestCreated: devices of Create can be told from those that others attached.
+func TestCreated(t *testing.T) {
+	l := link.New(link.Config{})
+	undo, err := l.RegisterKind("sink", link.Kind{New: func(name string, _ map[string]string) (*link.Device, error) {
+		return l.Attach(link.Info{Name: name, Kind: "sink"}, new(sink))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer undo()
+	made, err := l.Create("sink", "a", map[string]string{"depth": "3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := made.Created(); !ok || len(o) != 1 || o["depth"] != "3" {
+		t.Errorf("made by Create: %v, %t", o, ok)
+	}
+	attached, err := l.Attach(link.Info{Name: "b", Kind: "sink"}, new(sink))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := attached.Created(); ok {
+		t.Errorf("attached: %v", o)
+	}
+	if err := made.SetAlias(strings.Repeat("x", link.MaxAlias)); !errors.Is(err, syscall.EINVAL) || made.Alias() != "" {
+		t.Errorf("an alias that is too long: %v, %q", err, made.Alias())
+	}
+}

@@ -54,7 +54,24 @@ func (l *Layer) Create(kind, name string, options map[string]string) (*Device, e
 	if name == "" {
 		name = kind + "%d"
 	}
-	return k.New(name, options)
+	dev, err := k.New(name, options)
+	if err != nil {
+		return nil, err
+	}
+	options = maps.Clone(options)
+	dev.options.Store(&options)
+	return dev, nil
+}
+
+// Created returns the options with which Layer.Create has made the device, and
+// whether it has: making it again needs no more. The other end of a pair comes with
+// the first one and counts as not made. The options must not be changed.
+func (dev *Device) Created() (options map[string]string, ok bool) {
+	p := dev.options.Load()
+	if p == nil {
+		return nil, false
+	}
+	return *p, true
 }
 
 // Delete removes a device that Create made, or whose driver is a Deleter; others are

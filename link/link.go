@@ -90,11 +90,14 @@ type Config struct {
 	// Request loads the module with an alias such as "rtnl-link-tun". Nil means
 	// that nothing can be loaded.
 	Request func(alias string) error
+	// Oops is told of hooks that panic; see hook.Point.
+	Oops func(owner string, reason any)
 }
 
 // New returns an empty table.
 func New(cfg Config) *Layer {
 	l := &Layer{Pool: cfg.Pool, Clock: cfg.Clock, Walks: cfg.Walks, request: cfg.Request, kinds: map[string]Kind{}}
+	l.Ingress.Oops, l.Egress.Oops = cfg.Oops, cfg.Oops
 	if l.request == nil {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
 	}

@@ -110,20 +110,37 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	if a.ValidUntil == 0 {
 		a.Flags |= Permanent
 	}
-	if c, ok := l.Family(VersionOf(a.IP())).(AddrChecker); ok {
-		if err := c.CheckAddr(dev, &a); err != nil {
-			return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
-		}
+	if err := l.askCheckers(dev, &a); err != nil {
+		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
 	}
-	if err := l.addrs.add(dev.Index(), &a); err != nil {
+	if err := l.addrs.add(dev, &a); err != nil {
 		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), err)
 	}
 	l.addLocalRoutes(dev, &a)
 	if dev.Up() {
 		l.addPrefixRoute(dev, &a)
 	}
+	if l.Link.Device(dev.Index()) != dev { // it went meanwhile, perhaps before the routes came
+		l.dropAddrRoutes(dev, &a)
+		l.restoreRoutes(dev, &a)
+		return fmt.Errorf("address %v on %s: %w", a.Prefix, dev.Name(), syscall.ENODEV)
+	}
 	l.changed()
+	l.watchEnd(a.nextEnd())
 	l.notify(Event{Kind: AddrAdded, Device: dev, Addr: &a})
+	return nil
+}
+
+func (l *Layer) askCheckers(dev *link.Device, a *Addr) error {
+	v := VersionOf(a.IP())
+	if c, ok := l.Family(v).(AddrChecker); ok {
+		if err := c.CheckAddr(dev, a); err != nil {
+			return err
+		}
+	}
+	if c := l.checkers[v].Load(); c != nil {
+		return c.CheckAddr(dev, a)
+	}
 	return nil
 }
 
@@ -160,13 +177,17 @@ func (l *Layer) requestFamily(v Version) error {
 	return nil
 }
 
-func (t *addrTable) add(index int32, a *Addr) error {
-	return t.change(index, func(as []*Addr) ([]*Addr, error) {
+func (t *addrTable) add(dev *link.Device, a *Addr) error {
+	return t.change(dev.Index(), func(as []*Addr) ([]*Addr, error) {
+		if dev.Layer().Device(dev.Index()) != dev {
+			return nil, syscall.ENODEV
+		}
 		for _, x := range as {
 			if x.IP() == a.IP() && (a.IP().Is6() || x.Prefix == a.Prefix) {
 				return nil, syscall.EEXIST
 			}
-			if a.IP().Is4() && x.Prefix.Masked() == a.Prefix.Masked() {
+			// The subnet must not depend on an address that may turn out to be taken.
+			if a.IP().Is4() && x.Prefix.Masked() == a.Prefix.Masked() && x.Usable() {
 				a.Flags |= Secondary
 			}
 		}
@@ -195,17 +216,33 @@ func (t *addrTable) change(index int32, f func([]*Addr) ([]*Addr, error)) error 
 	return nil
 }
 
-// DelAddr takes an address and its routes away; ErrAddrNotFound if there is none
-// like it. A prefix length of the whole address matches any.
-func (l *Layer) DelAddr(dev *link.Device, p netip.Prefix) error {
-	var gone *Addr
-	err := l.addrs.change(dev.Index(), func(as []*Addr) ([]*Addr, error) {
+// like finds the address p. A prefix length of the whole address matches any.
+func like(p netip.Prefix) func([]*Addr) int {
+	return func(as []*Addr) int {
 		at := slices.IndexFunc(as, func(x *Addr) bool { return x.Prefix == p })
 		if at < 0 && p.IsSingleIP() {
 			at = slices.IndexFunc(as, func(x *Addr) bool { return x.IP() == p.Addr() })
 		}
+		return at
+	}
+}
+
+// DelAddr takes an address and its routes away; ErrAddrNotFound if there is none
+// like it. A prefix length of the whole address matches any.
+func (l *Layer) DelAddr(dev *link.Device, p netip.Prefix) error {
+	if err := l.delAddr(dev, like(p)); err != nil {
+		return fmt.Errorf("address %v on %s: %w", p, dev.Name(), err)
+	}
+	return nil
+}
+
+// delAddr is DelAddr of the address at the place that find returns.
+func (l *Layer) delAddr(dev *link.Device, find func([]*Addr) int) error {
+	var gone *Addr
+	err := l.addrs.change(dev.Index(), func(as []*Addr) ([]*Addr, error) {
+		at := find(as)
 		if at < 0 {
-			return nil, fmt.Errorf("address %v on %s: %w", p, dev.Name(), ErrAddrNotFound)
+			return nil, ErrAddrNotFound
 		}
 		gone = as[at]
 		return promote(slices.Delete(as, at, at+1), gone), nil
@@ -214,13 +251,11 @@ func (l *Layer) DelAddr(dev *link.Device, p netip.Prefix) error {
 		return err
 	}
 	l.dropAddrRoutes(dev, gone)
-	for _, a := range l.Addrs(dev.Index()) { // what the rest still needs
-		l.addLocalRoutes(dev, a)
-		if dev.Up() {
-			l.addPrefixRoute(dev, a)
-		}
-	}
+	l.restoreRoutes(dev, gone)
 	l.changed()
+	if gone.nextEnd() != clock.Never {
+		l.rearm()
+	}
 	l.notify(Event{Kind: AddrRemoved, Device: dev, Addr: gone})
 	return nil
 }
@@ -242,25 +277,49 @@ func promote(as []*Addr, gone *Addr) []*Addr {
 }
 
 // UpdateAddr replaces the entry of an address by what f makes of it: flags
-// and lifetimes, for duplicate address detection and router advertisements.
-// It reports whether the address is still there.
-func (l *Layer) UpdateAddr(dev *link.Device, ip netip.Addr, f func(*Addr)) bool {
-	var now *Addr
+// and lifetimes, for duplicate address detection and router advertisements. A
+// prefix length of the whole address matches any. It reports whether the address
+// is still there.
+func (l *Layer) UpdateAddr(dev *link.Device, p netip.Prefix, f func(*Addr)) bool {
+	return l.updateAddr(dev, like(p), f)
+}
+
+// updateAddr is UpdateAddr of the address at the place that find returns.
+func (l *Layer) updateAddr(dev *link.Device, find func([]*Addr) int, f func(*Addr)) bool {
+	var old, now *Addr
 	l.addrs.change(dev.Index(), func(as []*Addr) ([]*Addr, error) {
-		at := slices.IndexFunc(as, func(x *Addr) bool { return x.IP() == ip })
+		at := find(as)
 		if at < 0 {
 			return nil, ErrAddrNotFound
 		}
 		next := *as[at]
 		f(&next)
 		next.Updated = l.Clock.Now()
-		as[at], now = &next, &next
+		old, now, as[at] = as[at], &next, &next
 		return as, nil
 	})
 	if now == nil {
 		return false
 	}
+	switch {
+	case old.routed() && !now.routed():
+		l.dropAddrRoutes(dev, old)
+		l.restoreRoutes(dev, old)
+	case !old.routed() && now.routed():
+		l.addLocalRoutes(dev, now)
+		if dev.Up() {
+			l.addPrefixRoute(dev, now)
+		}
+	case now.routed() && (now.Metric != old.Metric || (now.Flags^old.Flags)&NoPrefixRoute != 0):
+		l.dropAddrRoutes(dev, old)
+		l.restoreRoutes(dev, old)
+	}
 	l.changed()
+	if end := now.nextEnd(); end < old.nextEnd() {
+		l.watchEnd(end)
+	} else if end > old.nextEnd() {
+		l.rearm()
+	}
 	l.notify(Event{Kind: AddrAdded, Device: dev, Addr: now})
 	return true
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network/route"
@@ -18,8 +19,16 @@ func kernelMetric(a *Addr) uint32 {
 	return 0
 }
 
+// routed reports whether routes follow from a. Those of IPv6 do at once: a tentative
+// address takes part in finding out whether it is one. An IPv4 address that may not
+// be used is none of this host's (RFC 5227 §2.1).
+func (a *Addr) routed() bool { return a.IP().Is6() || a.Usable() }
+
 // addLocalRoutes makes the address, and its broadcast addresses, ours.
 func (l *Layer) addLocalRoutes(dev *link.Device, a *Addr) {
+	if !a.routed() {
+		return
+	}
 	ip := a.IP()
 	add := func(p netip.Prefix, t route.Type, s route.Scope) {
 		r := route.Route{
@@ -63,7 +72,7 @@ func lastAddr(p netip.Prefix) netip.Addr {
 
 // addPrefixRoute makes the subnet of an address reachable by its device.
 func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
-	if a.Flags&(NoPrefixRoute|Secondary) != 0 && a.IP().Is4() || a.Flags&NoPrefixRoute != 0 || a.IP().IsLoopback() && a.IP().Is4() {
+	if !a.routed() || a.Flags&(NoPrefixRoute|Secondary) != 0 && a.IP().Is4() || a.Flags&NoPrefixRoute != 0 || a.IP().IsLoopback() && a.IP().Is4() {
 		return
 	}
 	dst := a.Prefix.Masked()
@@ -86,7 +95,7 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 		mode = route.Append // fe80::/64 is on every link
 	}
 	if l.Main.Add(r, mode) == nil {
-		l.notify(Event{Kind: RouteAdded, Route: l.Main.Lookup(dst.Addr())})
+		l.notify(Event{Kind: RouteAdded, Route: &r})
 	}
 }
 
@@ -100,8 +109,8 @@ func (l *Layer) hasPrefixRoute(r *route.Route) bool {
 	return false
 }
 
-// dropAddrRoutes removes what follows from an address, and routes that prefer
-// it as source.
+// dropAddrRoutes removes what follows from an address that dev has no more, and
+// routes that prefer it as source if no other device has it either.
 func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 	ip := a.IP()
 	l.Local.DeleteFunc(func(r *route.Route) bool { return r.Src == ip })
@@ -109,9 +118,28 @@ func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 	if a.Peer.IsValid() {
 		dst = netip.PrefixFrom(a.Peer, a.Prefix.Bits()).Masked()
 	}
+	other, _ := l.FindAddr(ip)
 	l.dropRoutes(func(r *route.Route) bool {
-		return r.Src == ip || ip.Is6() && r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
+		follows := r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
+		return r.Src == ip && (other == nil || follows) || ip.Is6() && follows
 	})
+}
+
+// restoreRoutes adds what the addresses that are left need of what dropAddrRoutes
+// has removed for gone: those of dev, the same on other devices, and those of the same
+// IPv4 subnet, of which the first one has the routes.
+func (l *Layer) restoreRoutes(dev *link.Device, gone *Addr) {
+	for _, d := range l.Link.Devices() {
+		for _, a := range l.Addrs(d.Index()) {
+			if d != dev && a.IP() != gone.IP() && (a.IP().Is6() || a.Prefix.Masked() != gone.Prefix.Masked()) {
+				continue
+			}
+			l.addLocalRoutes(d, a)
+			if d.Up() {
+				l.addPrefixRoute(d, a)
+			}
+		}
+	}
 }
 
 // usesOnly reports whether all next hops leave by a device.
@@ -125,27 +153,34 @@ func usesOnly(r *route.Route, index int32) bool {
 }
 
 func (l *Layer) dropRoutes(del func(*route.Route) bool) {
-	for _, r := range l.Main.DeleteFunc(del) {
-		l.notify(Event{Kind: RouteRemoved, Route: r})
+	gone := l.Main.DeleteFunc(del)
+	if len(gone) == 0 {
+		return
 	}
 	l.changed()
+	expiring := false
+	for _, r := range gone {
+		expiring = expiring || r.Expires != 0
+		l.notify(Event{Kind: RouteRemoved, Route: r})
+	}
+	if expiring {
+		l.rearm()
+	}
 }
 
 func (l *Layer) deviceUp(dev *link.Device) {
+	l.Main.SetDead(dev.Index(), false)
 	for _, a := range l.Addrs(dev.Index()) {
 		l.addPrefixRoute(dev, a)
 	}
 }
 
-// deviceDown removes the routes through the device; its addresses stay.
+// deviceDown removes the routes through the device; its addresses stay. Routes with
+// other ways out, too, go on with these, until the device is up again.
 func (l *Layer) deviceDown(dev *link.Device) {
+	l.Main.SetDead(dev.Index(), true)
 	l.dropRoutes(func(r *route.Route) bool {
-		for i := range r.NextHops {
-			if r.NextHops[i].Index == dev.Index() {
-				return true
-			}
-		}
-		return false
+		return r.Uses(dev.Index()) && !slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return h.Index != dev.Index() && !h.Dead })
 	})
 }
 
@@ -153,6 +188,6 @@ func (l *Layer) deviceRemoved(dev *link.Device) {
 	for _, a := range l.Addrs(dev.Index()) {
 		l.DelAddr(dev, a.Prefix)
 	}
-	l.deviceDown(dev)
+	l.dropRoutes(func(r *route.Route) bool { return r.Uses(dev.Index()) })
 	l.groups.deviceGone(dev)
 }

@@ -10,6 +10,7 @@ package network
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,8 @@ type Family interface {
 	MinMTU() int
 }
 
-// An AddrChecker is a Family that has a say in new addresses.
+// An AddrChecker has a say in new addresses: a Family may be one, and see
+// SetAddrChecker.
 type AddrChecker interface {
 	// CheckAddr is called before a, which is complete, is added to dev. It may
 	// change a's flags, or refuse it.
@@ -119,16 +121,19 @@ type Layer struct {
 	handlers   [2][256]atomic.Pointer[handler]
 	errors     [2]atomic.Pointer[errorSender]
 	neighbours [2]atomic.Pointer[neigh.Table]
+	checkers   [2]atomic.Pointer[addrChecker]
 	icmp       [2][256]atomic.Pointer[ICMPFunc]
 	loopback   atomic.Pointer[link.Device]
 	request    func(alias string) error
 
 	pmtu      pmtuTable
+	sizes     sizeTable
 	redirects redirectTable
 	raw       rawTable
 
-	addrs  addrTable
-	groups groupTable
+	addrs     addrTable
+	groups    groupTable
+	lifetimes lifetimes
 
 	watch struct {
 		sync.Mutex
@@ -140,6 +145,7 @@ type (
 	family      struct{ Family }
 	handler     struct{ Handler }
 	errorSender struct{ ErrorSender }
+	addrChecker struct{ AddrChecker }
 )
 
 // Config is what a kernel gives its network layer.
@@ -149,6 +155,8 @@ type Config struct {
 	// Request loads the module with an alias such as "net-pf-2". Nil means that
 	// nothing can be loaded.
 	Request func(alias string) error
+	// Oops is told of hooks that panic; see hook.Point.
+	Oops func(owner string, reason any)
 }
 
 // New returns a layer without families, addresses and routes.
@@ -157,10 +165,18 @@ func New(cfg Config) *Layer {
 		Link: cfg.Link, Pool: cfg.Link.Pool, Clock: cfg.Link.Clock, Walks: cfg.Link.Walks,
 		Stats: cfg.Stats, request: cfg.Request,
 	}
+	for i := range l.Hooks {
+		h := &l.Hooks[i]
+		for _, p := range []*hook.Point{&h.Prerouting, &h.Input, &h.Forward, &h.Output, &h.Postrouting} {
+			p.Oops = cfg.Oops
+		}
+	}
 	if l.request == nil {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
 	}
+	l.sizes.seed = maphash.MakeSeed()
 	l.addrs.init()
+	l.lifetimes.timer.Init(l.Clock, l.expire)
 	l.Link.Watch(l.deviceChanged)
 	return l
 }
@@ -171,7 +187,15 @@ func (l *Layer) AddFamily(v Version, f Family) (undo func(), err error) {
 		return nil, fmt.Errorf("%v: taken", v)
 	}
 	l.changed()
-	return func() { l.families[v].Store(nil); l.changed() }, nil
+	return func() { l.families[v].Store(nil); l.forget(v) }, nil
+}
+
+// forget drops what was learnt about paths of version v.
+func (l *Layer) forget(v Version) {
+	l.pmtu.forgetIf(func(dst netip.Addr, _ pmtu) bool { return VersionOf(dst) == v })
+	l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return VersionOf(k.dst) == v })
+	l.rearm()
+	l.changed()
 }
 
 // Family returns the IP version v, or nil when its module is not loaded.
@@ -211,6 +235,15 @@ func (l *Layer) SetNeighbours(v Version, t *neigh.Table) (undo func(), err error
 // Neighbours returns the neighbour table of version v, or nil.
 func (l *Layer) Neighbours(v Version) *neigh.Table { return l.neighbours[v].Load() }
 
+// SetAddrChecker lets c have a say in new addresses of version v beside the Family,
+// until undo is called: who finds the neighbours knows whether one has an address.
+func (l *Layer) SetAddrChecker(v Version, c AddrChecker) (undo func(), err error) {
+	if !l.checkers[v].CompareAndSwap(nil, &addrChecker{c}) {
+		return nil, fmt.Errorf("%v address checker: taken", v)
+	}
+	return func() { l.checkers[v].Store(nil) }, nil
+}
+
 // Loopback returns the loopback device when there is one and it is up.
 func (l *Layer) Loopback() *link.Device { return l.loopback.Load() }
 
@@ -241,9 +274,11 @@ func (l *Layer) deviceChanged(e link.Event) {
 		l.deviceUp(dev)
 	case link.WentDown:
 		l.deviceDown(dev)
-		l.redirects.forgetIf(func(k redirectKey) bool { return k.index == dev.Index() })
+		l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return k.index == dev.Index() })
 	case link.Removed:
 		l.deviceRemoved(dev)
+	case link.Renamed:
+		l.relabel(dev)
 	}
 	l.changed()
 }

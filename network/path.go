@@ -27,6 +27,9 @@ type Path struct {
 	Dst, Src netip.Addr
 	// Device is the one the packet leaves by.
 	Device *link.Device
+	// Bound is the interface that the packet must leave by whatever becomes of its
+	// destination: Flow.Index.
+	Bound int32
 	// NextHop is the address on Device's link the packet goes to.
 	NextHop netip.Addr
 	// Type is Unicast, Local, Broadcast or Multicast.
@@ -37,8 +40,11 @@ type Path struct {
 	neigh *neigh.Entry // nil: none needed, or mac says it
 	mac   wire.MAC     // of groups and broadcasts
 	mtu   int
-	layer *Layer
-	gen   uint64
+	// locked: the path MTU is larger than what really fits.
+	locked bool
+	hash   uint64 // of Dst, in the layer's sizes
+	layer  *Layer
+	gen    uint64
 }
 
 // Valid reports whether routes, addresses and MTUs are still those the path was
@@ -47,6 +53,10 @@ func (p *Path) Valid() bool { return p.gen == p.layer.generation.Load() }
 
 // MTU returns the path MTU in bytes (RFC 1191, RFC 8201).
 func (p *Path) MTU() int { return p.mtu }
+
+// MTULocked reports whether less than MTU fits, but no packet is made as small: so
+// IPv4 packets must not have DF set, where there is a choice.
+func (p *Path) MTULocked() bool { return p.locked }
 
 // Confirm tells that the next hop is alive, for upper layers that made progress
 // (RFC 4861 §7.3.1).
@@ -66,7 +76,7 @@ func (l *Layer) Resolve(f Flow) (*Path, error) {
 	if fam == nil {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	p := &Path{Dst: f.Dst, Src: f.Src, layer: l, gen: gen}
+	p := &Path{Dst: f.Dst, Src: f.Src, Bound: f.Index, layer: l, gen: gen, hash: l.sizes.hash(f.Dst)}
 	if err := l.lookup(p, f); err != nil {
 		return nil, err
 	}
@@ -185,17 +195,21 @@ func (l *Layer) choose(p *Path, fam Family) error {
 		switch {
 		case p.Type == route.Local && l.IsLocal(p.Dst):
 			p.Src = p.Dst
-		case p.Route != nil && p.Route.Src.IsValid():
+		case p.Route != nil && p.Route.Src.IsValid() && !l.outdated(p.Route):
 			p.Src = p.Route.Src
 		default:
 			src, ok := fam.SelectSource(p.NextHop, p.Device)
 			if p.NextHop != p.Dst && p.Dst.Is6() {
 				src, ok = fam.SelectSource(p.Dst, p.Device)
 			}
-			if !ok {
+			switch {
+			case ok:
+				p.Src = src
+			case p.Type == route.Local: // as Linux: it comes from where it goes
+				p.Src = p.Dst
+			default:
 				return syscall.EADDRNOTAVAIL
 			}
-			p.Src = src
 		}
 	}
 	p.mtu = p.Device.MTU()
@@ -206,9 +220,19 @@ func (l *Layer) choose(p *Path, fam Family) error {
 		p.mtu = min(p.mtu, p.Route.MTU)
 	}
 	if m, ok := l.pmtu.lookup(p.Dst, l.Clock.Now()); ok {
-		p.mtu = min(p.mtu, m)
+		p.mtu, p.locked = min(p.mtu, m.mtu), m.locked
 	}
 	return nil
+}
+
+// outdated reports whether the source that r prefers is only that of the address
+// which it came with, and deprecated since: then there may be a better one.
+func (l *Layer) outdated(r *route.Route) bool {
+	if r.Proto != route.ProtoKernel {
+		return false
+	}
+	_, a := l.FindAddr(r.Src)
+	return a != nil && a.Flags&Deprecated != 0
 }
 
 // neighbour finds the hardware address, or who will find it.

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,7 +13,7 @@ const (
 	// pmtuLife is how long a learnt path MTU is believed: 10 minutes (RFC 8201
 	// §4: at least 5; Linux: net.ipv4.route.mtu_expires).
 	pmtuLife = 10 * time.Minute
-	// maxPMTU bounds the table: strangers can fill it with forged errors.
+	// maxPMTU bounds the table: there are as many as hosts that are talked to.
 	maxPMTU = 4096
 )
 
@@ -23,34 +24,37 @@ type pmtuTable struct {
 }
 
 type pmtu struct {
-	mtu   int
-	until clock.Time
+	mtu int
+	// locked: packets of this size are still too big, so they must be fragmented
+	// on their way (Linux locks the metric).
+	locked bool
+	until  clock.Time
 }
 
-func (t *pmtuTable) lookup(dst netip.Addr, now clock.Time) (int, bool) {
+func (t *pmtuTable) lookup(dst netip.Addr, now clock.Time) (pmtu, bool) {
 	t.RLock()
 	defer t.RUnlock()
 	e, ok := t.m[dst]
-	if !ok || e.until <= now {
-		return 0, false
-	}
-	return e.mtu, true
+	return e, ok && e.until > now
 }
 
 // LearnMTU notes the path MTU to dst in bytes, unless it is no smaller than what
-// is known. Values below the family's minimum count as that.
+// is known, or no packet as large was sent there: anybody can forge the message
+// that tells of it (RFC 5927 §7.2). Values below the family's minimum count as
+// that.
 func (l *Layer) LearnMTU(dst netip.Addr, mtu int) {
 	f := l.Family(VersionOf(dst))
-	if f == nil {
+	if f == nil || mtu >= l.sizes.largest(dst) {
 		return
 	}
-	mtu = max(mtu, f.MinMTU())
 	now := l.Clock.Now()
-	if old, ok := l.pmtu.lookup(dst, now); ok && old <= mtu {
+	e := pmtu{max(mtu, f.MinMTU()), mtu < f.MinMTU() && dst.Is4(), now.Add(pmtuLife)}
+	if old, ok := l.pmtu.lookup(dst, now); ok && (old.mtu < e.mtu || old.mtu == e.mtu && (old.locked || !e.locked)) {
 		return
 	}
-	l.pmtu.store(dst, pmtu{mtu, now.Add(pmtuLife)}, now)
+	l.pmtu.store(dst, e, now)
 	l.changed()
+	l.watchEnd(e.until)
 }
 
 func (t *pmtuTable) store(dst netip.Addr, e pmtu, now clock.Time) {
@@ -60,24 +64,42 @@ func (t *pmtuTable) store(dst netip.Addr, e pmtu, now clock.Time) {
 		t.m = map[netip.Addr]pmtu{}
 	}
 	if _, known := t.m[dst]; !known && len(t.m) >= maxPMTU {
-		t.evict(now)
+		evict(t.m, maxPMTU, func(_ netip.Addr, e pmtu) bool { return e.until <= now })
 	}
 	t.m[dst] = e
 }
 
-// evict makes room: the expired ones, or else an arbitrary one.
-func (t *pmtuTable) evict(now clock.Time) {
-	for a, e := range t.m {
-		if e.until <= now {
-			delete(t.m, a)
-		}
-	}
-	for a := range t.m {
-		if len(t.m) < maxPMTU {
+// evict makes room for one more entry among at most most: it removes the expired
+// ones, or else an arbitrary one.
+func evict[K comparable, V any](m map[K]V, most int, expired func(K, V) bool) {
+	maps.DeleteFunc(m, expired)
+	for k := range m {
+		if len(m) < most {
 			return
 		}
-		delete(t.m, a)
+		delete(m, k)
 	}
+}
+
+// forgetIf drops the path MTUs for which gone holds, and reports whether there were
+// any.
+func (t *pmtuTable) forgetIf(gone func(netip.Addr, pmtu) bool) bool {
+	t.Lock()
+	defer t.Unlock()
+	before := len(t.m)
+	maps.DeleteFunc(t.m, gone)
+	return len(t.m) < before
+}
+
+// next returns when the next one ends.
+func (t *pmtuTable) next() clock.Time {
+	t.RLock()
+	defer t.RUnlock()
+	at := clock.Never
+	for _, e := range t.m {
+		at = min(at, e.until)
+	}
+	return at
 }
 
 // PathMTUs calls f for every learnt path MTU that still counts.

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -65,27 +66,13 @@ func (l *Layer) LearnRedirect(dst, gateway netip.Addr, index int32) {
 	}
 	k := redirectKey{dst, index}
 	if _, known := t.m[k]; !known && len(t.m) >= maxRedirects {
-		t.evict(now)
+		evict(t.m, maxRedirects, func(_ redirectKey, r redirect) bool { return r.until <= now })
 	}
 	t.m[k] = redirect{gateway, now.Add(redirectLife)}
 	t.n.Store(int32(len(t.m)))
 	t.Unlock()
 	l.changed()
-}
-
-// evict makes room: the expired ones, or else an arbitrary one. t is locked.
-func (t *redirectTable) evict(now clock.Time) {
-	for k, r := range t.m {
-		if r.until <= now {
-			delete(t.m, k)
-		}
-	}
-	for k := range t.m {
-		if len(t.m) < maxRedirects {
-			return
-		}
-		delete(t.m, k)
-	}
+	l.watchEnd(now.Add(redirectLife))
 }
 
 func (t *redirectTable) lookup(dst netip.Addr, index int32, now clock.Time) (netip.Addr, bool) {
@@ -98,14 +85,24 @@ func (t *redirectTable) lookup(dst netip.Addr, index int32, now clock.Time) (net
 	return r.gateway, ok && r.until > now
 }
 
-// forgetIf drops the redirects for which gone holds.
-func (t *redirectTable) forgetIf(gone func(redirectKey) bool) {
+// forgetIf drops the redirects for which gone holds, and reports whether there were
+// any.
+func (t *redirectTable) forgetIf(gone func(redirectKey, redirect) bool) bool {
 	t.Lock()
 	defer t.Unlock()
-	for k := range t.m {
-		if gone(k) {
-			delete(t.m, k)
-		}
-	}
+	before := len(t.m)
+	maps.DeleteFunc(t.m, gone)
 	t.n.Store(int32(len(t.m)))
+	return len(t.m) < before
+}
+
+// next returns when the next one ends.
+func (t *redirectTable) next() clock.Time {
+	t.Lock()
+	defer t.Unlock()
+	at := clock.Never
+	for _, r := range t.m {
+		at = min(at, r.until)
+	}
+	return at
 }

@@ -2,15 +2,19 @@ package network
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/knitnet/knit/network/route"
 )
 
 // AddRoute adds r to the main table, checked as `ip route` checks: the devices
-// must be there and up (ENETDOWN), gateways must be neighbours (ENETUNREACH),
-// the preferred source must be ours (EINVAL).
+// must be there and up (ENETDOWN), gateways must be neighbours on them, or be
+// called so by Onlink (ENETUNREACH, EINVAL), the preferred source must be ours
+// (EINVAL). A route whose Expires has passed is EINVAL.
 func (l *Layer) AddRoute(r route.Route, mode route.Mode) error {
+	r.Dst = r.Dst.Masked()
+	r.NextHops = slices.Clone(r.NextHops) // those of the caller stay as they are
 	if err := l.checkRoute(&r); err != nil {
 		return fmt.Errorf("route %v: %w", r.Dst, err)
 	}
@@ -18,6 +22,9 @@ func (l *Layer) AddRoute(r route.Route, mode route.Mode) error {
 		return err
 	}
 	l.changed()
+	if r.Expires != 0 {
+		l.watchEnd(r.Expires)
+	}
 	l.notify(Event{Kind: RouteAdded, Route: &r})
 	return nil
 }
@@ -34,30 +41,23 @@ func (l *Layer) checkRoute(r *route.Route) error {
 	if len(r.NextHops) == 0 && r.Type <= route.Multicast {
 		return fmt.Errorf("%w: want a gateway or a device", syscall.EINVAL)
 	}
+	if r.Expires != 0 && r.Expires <= l.Clock.Now() {
+		return fmt.Errorf("%w: it has expired already", syscall.EINVAL)
+	}
 	for i := range r.NextHops {
-		if err := l.checkHop(&r.NextHops[i]); err != nil {
+		if err := l.checkHop(r, &r.NextHops[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkHop finds the device of a next hop that names only a gateway.
-func (l *Layer) checkHop(h *route.NextHop) error {
+// checkHop checks a next hop of r, and finds the device of one that names only a
+// gateway.
+func (l *Layer) checkHop(r *route.Route, h *route.NextHop) error {
 	if h.Gateway.IsValid() {
-		if l.IsLocal(h.Gateway) {
-			return fmt.Errorf("%w: gateway %v is an address of this host", syscall.EINVAL, h.Gateway)
-		}
-		g := l.Main.Lookup(h.Gateway)
-		if h.Index != 0 && g == nil {
-			g = l.Main.LookupIndex(h.Gateway, h.Index)
-		}
-		linkLocal := h.Gateway.Is6() && h.Gateway.IsLinkLocalUnicast() && h.Index != 0
-		if !linkLocal && (g == nil || len(g.NextHops) == 0 || g.NextHops[0].Gateway.IsValid()) {
-			return fmt.Errorf("%w: gateway %v is on no link", syscall.ENETUNREACH, h.Gateway)
-		}
-		if h.Index == 0 {
-			h.Index = g.NextHops[0].Index
+		if err := l.checkGateway(h); err != nil {
+			return err
 		}
 	}
 	dev := l.Link.Device(h.Index)
@@ -66,8 +66,59 @@ func (l *Layer) checkHop(h *route.NextHop) error {
 		return syscall.ENODEV
 	case !dev.Up():
 		return fmt.Errorf("%w: %s is down", syscall.ENETDOWN, dev.Name())
+	case h.Onlink && r.Scope >= route.LinkScope:
+		return fmt.Errorf("%w: a route of scope %v has no gateway", syscall.EINVAL, r.Scope)
 	}
 	return nil
+}
+
+// checkGateway refuses gateways that are not, and are not said to be, neighbours on
+// the next hop's link.
+func (l *Layer) checkGateway(h *route.NextHop) error {
+	g := h.Gateway
+	r := l.Local.Lookup(g)
+	switch {
+	case r != nil && r.Type == route.Local:
+		return fmt.Errorf("%w: gateway %v is an address of this host", syscall.EINVAL, g)
+	case r != nil, g.IsUnspecified(), groupType(g) != route.Unicast:
+		return fmt.Errorf("%w: gateway %v is not the address of one host", syscall.ENETUNREACH, g)
+	case h.Onlink:
+		return l.checkOnlink(h)
+	case g.Is6() && g.IsLinkLocalUnicast():
+		if h.Index == 0 {
+			return fmt.Errorf("%w: gateway %v needs a device", syscall.EINVAL, g)
+		}
+		return nil
+	}
+	if r = l.Main.LookupLink(g, h.Index); r == nil {
+		return fmt.Errorf("%w: gateway %v is not on the link", syscall.ENETUNREACH, g)
+	}
+	if h.Index == 0 {
+		h.Index = onLinkHop(r).Index
+	}
+	return nil
+}
+
+// onLinkHop returns the first next hop of r without a gateway.
+func onLinkHop(r *route.Route) *route.NextHop {
+	at := slices.IndexFunc(r.NextHops, func(h route.NextHop) bool { return !h.Gateway.IsValid() })
+	return &r.NextHops[at]
+}
+
+// checkOnlink refuses onlink without a device, and of IPv6 for a gateway that a
+// route other than the default sends elsewhere, as Linux does.
+func (l *Layer) checkOnlink(h *route.NextHop) error {
+	if h.Index == 0 {
+		return fmt.Errorf("%w: onlink needs a device", syscall.ENODEV)
+	}
+	if h.Gateway.Is4() || h.Gateway.IsLinkLocalUnicast() {
+		return nil
+	}
+	r := l.Main.Lookup(h.Gateway)
+	if r == nil || r.Dst.Bits() == 0 || len(r.NextHops) == 0 || usesOnly(r, h.Index) {
+		return nil
+	}
+	return fmt.Errorf("%w: gateway %v is on another link", syscall.EINVAL, h.Gateway)
 }
 
 // DelRoute removes the first route to r.Dst of the main table that agrees with
@@ -85,6 +136,9 @@ func (l *Layer) DelRoute(r route.Route) error {
 		return err
 	}
 	l.changed()
+	if gone.Expires != 0 {
+		l.rearm()
+	}
 	l.notify(Event{Kind: RouteRemoved, Route: gone})
 	return nil
 }

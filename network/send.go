@@ -31,6 +31,9 @@ type Send struct {
 	Proto uint8 // IP protocol number
 	// TTL is the hop limit; 0 means the default, 64 (1 for multicast).
 	TTL uint8
+	// NoHops: the hop limit is really 0, so what is sent to a group stays in this
+	// host (IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS of 0).
+	NoHops bool
 	// TOS is the type of service or traffic class.
 	TOS       uint8
 	Fragment  Fragment
@@ -54,6 +57,7 @@ func (l *Layer) Send(s *Send, q *packet.Queue) {
 		q.Drop(stat.InvalidProto)
 		return
 	}
+	s.note(q)
 	f.Output(s, q)
 }
 

@@ -70,6 +70,14 @@ func (n netKind) addr(a netip.AddrPort) net.Addr {
 	return &net.IPAddr{IP: a.Addr().AsSlice(), Zone: a.Addr().Zone()}
 }
 
+// shown is a listener's address as errors show it: one without a host has none.
+func (n netKind) shown(a netip.AddrPort, address string) net.Addr {
+	if !n.hostOnly() && (address == "" || address[0] == ':') {
+		a = netip.AddrPortFrom(netip.Addr{}, a.Port())
+	}
+	return n.addr(a)
+}
+
 // resolve turns "host:port" (without ports: "host") into addresses of the right
 // version.
 func (s *Sockets) resolve(ctx context.Context, n netKind, address string) ([]netip.AddrPort, error) {

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
@@ -66,7 +65,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	c.readTurn.Lock()
 	defer c.readTurn.Unlock()
 	for {
-		if err := c.rd.check(); err != nil {
+		if err := c.rd.check(); err != nil && (len(b) > 0 || err == net.ErrClosed) {
 			return 0, c.opError("read", err)
 		}
 		n, err := c.s.Recv(b)
@@ -83,78 +82,31 @@ func (c *Conn) Read(b []byte) (int, error) {
 func (c *Conn) Write(b []byte) (n int, err error) {
 	c.writeTurn.Lock()
 	defer c.writeTurn.Unlock()
-	n, err = c.write(b)
-	return n, c.opError("write", err)
-}
-
-func (c *Conn) write(b []byte) (n int, err error) {
 	for {
 		if err := c.wr.check(); err != nil {
-			return n, err
+			return n, c.opError("write", err)
 		}
 		m, err := c.s.Send(b[n:])
 		n += m
 		if n == len(b) && err == nil {
 			return n, nil
 		}
-		if err == nil {
-			continue
-		}
-		if err != transport.ErrWouldBlock {
-			return n, c.wr.failed(err)
-		}
-		if err := c.wr.wait(); err != nil {
-			return n, err
+		if err := c.sent(err); err != nil {
+			return n, c.opError("write", err)
 		}
 	}
 }
 
-// WriteTo implements io.WriterTo: it passes what arrives to w without copying it,
-// until the peer's FIN.
-func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
-	c.readTurn.Lock()
-	defer c.readTurn.Unlock()
-	for {
-		if err := c.rd.check(); err != nil {
-			return total, c.opError("read", err)
-		}
-		n, err := c.s.RecvTo(w.Write, 0)
-		total += n
-		switch {
-		case err == io.EOF:
-			return total, nil
-		case err == transport.ErrWouldBlock:
-			if err := c.rd.wait(); err != nil {
-				return total, c.opError("read", err)
-			}
-		case err != nil:
-			if _, ok := err.(syscall.Errno); ok { // the connection's, not w's
-				err = c.opError("read", err)
-			}
-			return total, err
-		}
+// sent waits for room if a send that failed with err wants it; any other error it
+// returns.
+func (c *Conn) sent(err error) error {
+	switch err {
+	case nil:
+		return nil
+	case transport.ErrWouldBlock:
+		return c.wr.wait()
 	}
-}
-
-// readFromSize is how much ReadFrom takes at once: a full super-segment.
-const readFromSize = 64 << 10
-
-// ReadFrom implements io.ReaderFrom.
-func (c *Conn) ReadFrom(r io.Reader) (total int64, err error) {
-	buf := make([]byte, readFromSize)
-	for {
-		n, rerr := r.Read(buf)
-		m, werr := c.Write(buf[:n])
-		total += int64(m)
-		switch {
-		case werr != nil:
-			return total, werr
-		case rerr == io.EOF:
-			return total, nil
-		case rerr != nil:
-			return total, rerr
-		}
-	}
+	return c.wr.failed(err)
 }
 
 // Close implements net.Conn: blocked calls return, what was written is still
@@ -193,6 +145,15 @@ func (c *Conn) alive(op string) error {
 	return nil
 }
 
+// settable is alive for what belongs to this end alone: such errors do not name the
+// peer.
+func (c *Conn) settable() error {
+	if c.closed.Load() {
+		return opError("set", "tcp", nil, c.LocalAddr(), net.ErrClosed)
+	}
+	return nil
+}
+
 // LocalAddr implements net.Conn; it is a *net.TCPAddr.
 func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
 
@@ -201,7 +162,7 @@ func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) 
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
-	if err := c.alive("set"); err != nil {
+	if err := c.settable(); err != nil {
 		return err
 	}
 	c.rd.setDeadline(t)
@@ -211,7 +172,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	if err := c.alive("set"); err != nil {
+	if err := c.settable(); err != nil {
 		return err
 	}
 	c.rd.setDeadline(t)
@@ -220,7 +181,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	if err := c.alive("set"); err != nil {
+	if err := c.settable(); err != nil {
 		return err
 	}
 	c.wr.setDeadline(t)

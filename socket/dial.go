@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -24,10 +25,18 @@ type Sockets struct {
 	// LookupHost finds the addresses of a name. Nil knows literal addresses and
 	// localhost only.
 	LookupHost func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Owner is who the sockets belong to that do not say so (transport.SocketInfo);
+	// see For.
+	Owner string
 
 	// messages are *transport.Message for calls through an interface, which would
 	// make a variable escape.
 	messages sync.Pool
+}
+
+// For implements module.Personal: a module's sockets are marked with its name.
+func (s *Sockets) For(importer string) any {
+	return &Sockets{Layer: s.Layer, Clock: s.Clock, LookupHost: s.LookupHost, Owner: importer}
 }
 
 // message returns an empty message.
@@ -66,7 +75,10 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	addrs, err := d.Sockets.resolve(ctx, n, address)
+	var addrs []netip.AddrPort
+	if err = errMissingAddress; address != "" {
+		addrs, err = d.Sockets.resolve(ctx, n, address)
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
@@ -78,7 +90,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 			return c, nil
 		}
 		if first == nil {
-			first = &net.OpError{Op: "dial", Net: network, Addr: n.addr(a), Err: err}
+			first = &net.OpError{Op: "dial", Net: network, Source: d.source(n), Addr: n.addr(a), Err: err}
 		}
 		if ctx.Err() != nil {
 			break
@@ -87,13 +99,26 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return nil, first
 }
 
+var errMissingAddress = errors.New("missing address")
+
+// source is the local address as errors show it.
+func (d *Dialer) source(n netKind) net.Addr {
+	if !d.Local.IsValid() {
+		return nil
+	}
+	return n.addr(d.Local)
+}
+
 func (d *Dialer) dialOne(ctx context.Context, n netKind, to netip.AddrPort) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, mapContext(err)
+	}
 	if n.kind == transport.TCP {
 		return d.dialStream(ctx, to)
 	}
 	p, err := d.Sockets.open(n, d.Local, transport.DatagramOptions{
 		Index: d.Options.Index, Version: network.VersionOf(to.Addr()), Proto: n.proto,
-		RecvBuffer: d.Options.RecvBuffer, SendBuffer: d.Options.SendBuffer,
+		RecvBuffer: d.Options.RecvBuffer, SendBuffer: d.Options.SendBuffer, Owner: d.Options.Owner,
 	})
 	if err != nil {
 		return nil, err
@@ -111,7 +136,9 @@ func (d *Dialer) dialStream(ctx context.Context, to netip.AddrPort) (*Conn, erro
 		return nil, sysErr("socket", err)
 	}
 	c := newConn(d.Sockets.Clock, nil)
-	s, err := proto.Connect(d.Options, d.Local, to, c)
+	o := d.Options
+	o.Owner = cmp.Or(o.Owner, d.Sockets.Owner)
+	s, err := proto.Connect(o, d.Local, to, c)
 	if err != nil {
 		return nil, sysErr("connect", err)
 	}
@@ -154,27 +181,24 @@ func (s *Sockets) Listen(network, address string) (net.Listener, error) {
 
 // ListenStream is Listen with options.
 func (s *Sockets) ListenStream(network, address string, o transport.StreamOptions) (*Listener, error) {
-	n, err := parseNetwork(network)
-	if err == nil && n.kind != transport.TCP {
-		err = net.UnknownNetworkError(network)
-	}
+	n, local, err := s.local(network, address)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, err
 	}
-	local, err := s.local(n, address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	if n.kind != transport.TCP {
+		return nil, wrongKind(n, network, address, local)
 	}
 	proto, err := s.Layer.Stream(transport.TCP)
 	if err != nil {
 		return nil, opError("listen", network, nil, n.addr(local), err)
 	}
 	o.V6Only = o.V6Only || n.version == 6
+	o.Owner = cmp.Or(o.Owner, s.Owner)
 	l := &Listener{clock: s.Clock}
 	l.rd.init(s.Clock)
 	l.l, err = proto.Listen(o, local, l)
 	if err != nil {
-		return nil, opError("listen", network, nil, n.addr(local), err)
+		return nil, opError("listen", network, nil, n.shown(local, address), err)
 	}
 	l.local = l.l.LocalAddr()
 	return l, nil
@@ -188,22 +212,18 @@ func (s *Sockets) ListenPacket(network, address string) (net.PacketConn, error) 
 
 // ListenDatagram is ListenPacket with options.
 func (s *Sockets) ListenDatagram(network, address string, o transport.DatagramOptions) (*PacketConn, error) {
-	n, err := parseNetwork(network)
-	if err == nil && n.kind == transport.TCP {
-		err = net.UnknownNetworkError(network)
-	}
+	n, local, err := s.local(network, address)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		return nil, err
 	}
-	local, err := s.local(n, address)
-	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	if n.kind == transport.TCP {
+		return nil, wrongKind(n, network, address, local)
 	}
 	o.V6Only = o.V6Only || n.version == 6
 	o.Proto = n.proto
 	p, err := s.open(n, local, o)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: n.addr(local), Err: err}
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: n.shown(local, address), Err: err}
 	}
 	return p, nil
 }
@@ -213,6 +233,7 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 	if err != nil {
 		return nil, sysErr("socket", err)
 	}
+	o.Owner = cmp.Or(o.Owner, s.Owner)
 	p := newPacketConn(s, n.name)
 	if p.d, err = proto.Open(o, local, p); err != nil {
 		return nil, sysErr("bind", err)
@@ -223,8 +244,12 @@ func (s *Sockets) open(n netKind, local netip.AddrPort, o transport.DatagramOpti
 	return p, nil
 }
 
-// local reads the local address of a listener.
-func (s *Sockets) local(n netKind, address string) (netip.AddrPort, error) {
+// local reads the network and the local address of a listener.
+func (s *Sockets) local(network, address string) (netKind, netip.AddrPort, error) {
+	n, err := parseNetwork(network)
+	if err != nil {
+		return n, netip.AddrPort{}, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
 	host := "[::]"
 	if n.version == 4 {
 		host = "0.0.0.0"
@@ -239,9 +264,14 @@ func (s *Sockets) local(n netKind, address string) (netip.AddrPort, error) {
 	}
 	as, err := s.resolve(context.Background(), n, address)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return n, netip.AddrPort{}, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	return as[0], nil
+	return n, as[0], nil
+}
+
+// wrongKind is the error of Listen for datagrams, and of ListenPacket for streams.
+func wrongKind(n netKind, network, address string, local netip.AddrPort) error {
+	return &net.OpError{Op: "listen", Net: network, Addr: n.addr(local), Err: &net.AddrError{Err: "unexpected address type", Addr: address}}
 }
 
 func mapContext(err error) error {

@@ -74,7 +74,7 @@ func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.local) }
 // SetDeadline sets when Accept fails with a timeout.
 func (l *Listener) SetDeadline(t time.Time) error {
 	if l.closed.Load() {
-		return opError("set", "tcp", nil, l.Addr(), net.ErrClosed)
+		return net.ErrClosed // bare, as in package net
 	}
 	l.rd.setDeadline(t)
 	return nil

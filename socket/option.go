@@ -66,10 +66,17 @@ func (c *Conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
 func (c *Conn) SetLinger(sec int) error { return c.set(transport.Linger, int64(sec)) }
 
 // SetReadBuffer fixes the receive buffer in bytes and ends its autotuning.
-func (c *Conn) SetReadBuffer(n int) error { return c.set(transport.RecvBuffer, int64(n)) }
+func (c *Conn) SetReadBuffer(n int) error { return c.setBuffer(transport.RecvBuffer, n) }
 
 // SetWriteBuffer fixes the send buffer in bytes and ends its autotuning.
-func (c *Conn) SetWriteBuffer(n int) error { return c.set(transport.SendBuffer, int64(n)) }
+func (c *Conn) SetWriteBuffer(n int) error { return c.setBuffer(transport.SendBuffer, n) }
+
+func (c *Conn) setBuffer(o transport.Option, n int) error {
+	if err := c.settable(); err != nil {
+		return err
+	}
+	return opError("set", "tcp", nil, c.LocalAddr(), c.s.SetOption(o, int64(n)))
+}
 
 // SetUserTimeout sets how long sent data may stay unacknowledged before the
 // connection is given up (RFC 5482); 0 means the retransmission limit.
@@ -89,8 +96,20 @@ func (c *Conn) SetOption(o transport.Option, v int64) error { return c.set(o, v)
 
 // Option returns a setting.
 func (c *Conn) Option(o transport.Option) (int64, error) {
+	if err := c.alive("get"); err != nil {
+		return 0, err
+	}
 	v, err := c.s.Option(o)
 	return v, c.opError("get", err)
+}
+
+// AtMark reports whether the next octet to be read is the last one of urgent data, as
+// SIOCATMARK does where the data is in line (SO_OOBINLINE): RFC 6093 leaves no other
+// way. A Read ends in front of it. Urgent data cannot be sent: RFC 6093 §5 advises
+// against it.
+func (c *Conn) AtMark() (bool, error) {
+	v, err := c.Option(transport.AtMark)
+	return v != 0, err
 }
 
 // SyscallConn fails with errors.ErrUnsupported: there is no file descriptor.

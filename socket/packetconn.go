@@ -80,8 +80,12 @@ func (p *PacketConn) ReadMessage(b []byte, m *transport.Message) (int, error) {
 	}
 }
 
-// WriteMessage sends b as m says.
+// WriteMessage sends b as m says; net.ErrWriteToConnected when it names a
+// destination though the socket is connected.
 func (p *PacketConn) WriteMessage(b []byte, m *transport.Message) (int, error) {
+	if m.Dst.IsValid() && p.d.RemoteAddr().IsValid() {
+		return 0, p.opError("write", m.Dst, net.ErrWriteToConnected)
+	}
 	for {
 		if err := p.wr.check(); err != nil {
 			return 0, p.opError("write", m.Dst, err)
@@ -129,7 +133,7 @@ func (p *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 // WriteTo implements net.PacketConn. to may be a *net.UDPAddr, a *net.IPAddr, or
-// anything whose String is an address.
+// anything whose String is an address. A connected socket has Write instead.
 func (p *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	a, err := addrPort(to)
 	if err == nil && !a.Addr().IsValid() {
@@ -203,17 +207,24 @@ func (p *PacketConn) SetReadBuffer(n int) error { return p.SetOption(transport.R
 // SetWriteBuffer sets the send buffer in bytes.
 func (p *PacketConn) SetWriteBuffer(n int) error { return p.SetOption(transport.SendBuffer, int64(n)) }
 
+func (p *PacketConn) setError(err error) error {
+	if p.closed.Load() {
+		err = net.ErrClosed
+	}
+	return p.opError("set", netip.AddrPort{}, err)
+}
+
 // SetOption changes a setting.
 func (p *PacketConn) SetOption(o transport.Option, v int64) error {
-	return p.opError("set", netip.AddrPort{}, p.d.SetOption(o, v))
+	return p.setError(p.d.SetOption(o, v))
 }
 
 // Join joins a multicast group on an interface (0: by route).
 func (p *PacketConn) Join(group netip.Addr, index int32) error {
-	return p.opError("set", netip.AddrPort{}, p.d.Join(group, index, netip.Addr{}))
+	return p.setError(p.d.Join(group, index, netip.Addr{}))
 }
 
 // Leave leaves a multicast group.
 func (p *PacketConn) Leave(group netip.Addr, index int32) error {
-	return p.opError("set", netip.AddrPort{}, p.d.Leave(group, index, netip.Addr{}))
+	return p.setError(p.d.Leave(group, index, netip.Addr{}))
 }

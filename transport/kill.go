@@ -3,8 +3,8 @@ package transport
 // A Killer is a protocol whose sockets can be ended from outside, as `ss -K` and
 // SOCK_DESTROY do. Protocols need not implement it.
 type Killer interface {
-	// Kill ends the socket with SocketInfo.ID id: the peer gets a reset, the owner
-	// the error ECONNABORTED. It reports whether there was one.
+	// Kill ends the socket with SocketInfo.ID id: the peer of a connection gets a
+	// reset, the owner the error ECONNABORTED. It reports whether there was one.
 	Kill(id uint64) bool
 }
 

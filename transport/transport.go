@@ -6,11 +6,14 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/network"
 )
 
@@ -61,6 +64,8 @@ type StreamOptions struct {
 	Congestion string
 	// TTL and TOS of sent packets; 0 means the default.
 	TTL, TOS uint8
+	// Owner is SocketInfo.Owner, of accepted connections too.
+	Owner string
 }
 
 // A Stream is one connection's transport half. Recv and Send may be called
@@ -78,6 +83,8 @@ type Stream interface {
 	RecvTo(f func(b []byte) (int, error), max int64) (int64, error)
 	// Send queues bytes and returns how many there was room for.
 	Send(b []byte) (int, error)
+	// SendBuffers is Send for the bytes of several buffers as if they were one.
+	SendBuffers(v [][]byte) (int, error)
 	// CloseRead ends waiting for more to read, CloseWrite sends a FIN after the
 	// queued bytes (shutdown SHUT_RD and SHUT_WR).
 	CloseRead() error
@@ -114,7 +121,9 @@ const (
 	TTL                        // IP_TTL, IPV6_UNICAST_HOPS
 	TOS                        // IP_TOS, IPV6_TCLASS
 	MaxSegment                 // TCP_MAXSEG, read only
-	MulticastTTL               // IP_MULTICAST_TTL
+	AtMark                     // SIOCATMARK, read only: the next octet is the last of urgent data
+	SendQueue                  // SIOCOUTQ: bytes of a stream that are not acknowledged, read only
+	MulticastTTL               // IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS; 0 stays in this host, -1 is the default
 	MulticastLoop
 	BroadcastOK // SO_BROADCAST
 	MTUDiscover // IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: a network.Fragment
@@ -149,6 +158,8 @@ type DatagramOptions struct {
 	Proto uint8
 	// HeaderIncluded: raw packets are written with their IP header (IP_HDRINCL).
 	HeaderIncluded bool
+	// Owner is SocketInfo.Owner.
+	Owner string
 }
 
 // A Message describes a datagram beside its bytes.
@@ -198,8 +209,10 @@ type SocketInfo struct {
 	TimerExpires  int64  // nanoseconds from now
 	Retransmits   int
 	Drops         uint64
-	ID            uint64 // stands for the inode number
-	// TCP holds what ss -i shows.
+	ID            uint64 // stands for the inode number; Layer.NewID
+	V6Only        bool   // IPV6_V6ONLY, of a socket of IPv6
+	Owner         string // module that opened it; "": the program around the kernel
+	// TCP holds what ss -i shows; nil for listeners and in TIME-WAIT.
 	TCP *TCPInfo
 }
 
@@ -231,6 +244,7 @@ type Layer struct {
 
 	network   *network.Layer
 	protocols [protocolKinds]atomic.Pointer[any]
+	nextID    atomic.Uint64
 }
 
 // A Kind names a protocol that sockets can be made of.
@@ -257,6 +271,9 @@ func New(n *network.Layer) *Layer { return &Layer{network: n} }
 // Network returns the layer below.
 func (l *Layer) Network() *network.Layer { return l.network }
 
+// NewID returns a SocketInfo.ID that no other socket of the kernel has or had.
+func (l *Layer) NewID() uint64 { return l.nextID.Add(1) }
+
 // Add makes p, a StreamProtocol or a DatagramProtocol, reachable as k until undo
 // is called.
 func (l *Layer) Add(k Kind, p any) (undo func(), err error) {
@@ -271,7 +288,10 @@ func (l *Layer) lookup(k Kind) (any, error) {
 	if p := l.protocols[k].Load(); p != nil {
 		return *p, nil
 	}
-	if err := l.network.Request(aliases[k]); err == nil {
+	switch err := l.network.Request(aliases[k]); {
+	case errors.Is(err, module.ErrShutdown):
+		return nil, net.ErrClosed
+	case err == nil:
 		if p := l.protocols[k].Load(); p != nil {
 			return *p, nil
 		}
@@ -279,7 +299,8 @@ func (l *Layer) lookup(k Kind) (any, error) {
 	return nil, syscall.EPROTONOSUPPORT
 }
 
-// Stream returns the protocol k; EPROTONOSUPPORT if it is not loaded and cannot be.
+// Stream returns the protocol k; EPROTONOSUPPORT if it is not loaded and cannot be,
+// net.ErrClosed once the kernel is closed.
 func (l *Layer) Stream(k Kind) (StreamProtocol, error) {
 	p, err := l.lookup(k)
 	if err != nil {
@@ -288,7 +309,7 @@ func (l *Layer) Stream(k Kind) (StreamProtocol, error) {
 	return p.(StreamProtocol), nil
 }
 
-// Datagram returns the protocol k; EPROTONOSUPPORT if it is not loaded and cannot be.
+// Datagram returns the protocol k; errors are those of Stream.
 func (l *Layer) Datagram(k Kind) (DatagramProtocol, error) {
 	p, err := l.lookup(k)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +12,10 @@ import (
 
 // background starts this program again as a daemon and waits until it is ready.
 // Until then it has our standard streams, so that it can read a boot script and
-// say what is wrong.
-func (u *up) background() error {
+// say what is wrong. A signal in the meantime ends it.
+func (u *up) background(ctx context.Context) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -33,10 +36,17 @@ func (u *up) background() error {
 	if err != nil {
 		return err
 	}
-	if n, _ := r.Read(make([]byte, 1)); n == 1 {
+	// It has a session of its own, so that Ctrl-C does not reach it.
+	pass := context.AfterFunc(ctx, func() { cmd.Process.Signal(unix.SIGTERM) })
+	n, _ := r.Read(make([]byte, 1))
+	pass()
+	if n == 1 && ctx.Err() == nil {
 		return cmd.Process.Release()
 	}
 	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() > 0:

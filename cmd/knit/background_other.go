@@ -2,9 +2,12 @@
 
 package main
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
-func (u *up) background() error {
+func (u *up) background(context.Context) error {
 	return errors.New("this system knows no daemons of knit: use --foreground under a service manager")
 }
 

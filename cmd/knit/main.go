@@ -50,12 +50,12 @@ func run(c *control.Console, args []string) int {
 }
 
 // prefixed gives complaints of the command tree the program's name; errors of
-// commands have a name already.
+// commands have a name already, and who was interrupted says nothing.
 func prefixed(err error) error {
 	var e *control.Error
 	var s *control.ScriptError
 	var n *control.NoDaemonError
-	if errors.As(err, &e) || errors.As(err, &s) || errors.As(err, &n) {
+	if errors.As(err, &e) || errors.As(err, &s) || errors.As(err, &n) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")

@@ -46,9 +46,9 @@ func runCommand(c *control.Console, socket *string) *cobra.Command {
 			"is a kernel of its own. The exit status is the program's. It needs no root.\n\n" +
 			"Inside, the kernel is the gateway (.2 of the network, ::2) and answers names (.3, ::3);\n" +
 			"the program is .100 and ::100. What goes elsewhere leaves by the host's own sockets, unless\n" +
-			"--no-uplink makes the network an island. The host's own loopback is at the kernel's address,\n" +
-			"on ports where nothing listens inside. The knit commands work inside: KNIT_SOCKET is set;\n" +
-			"with --socket they work outside too.",
+			"--no-uplink makes the network an island, where what is elsewhere is unreachable. The host's\n" +
+			"own loopback is at the kernel's address, on ports where nothing listens inside. The knit\n" +
+			"commands work inside: KNIT_SOCKET is set; with --socket they work outside too.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("socket") {
 				r.socket = *socket
@@ -56,6 +56,7 @@ func runCommand(c *control.Console, socket *string) *cobra.Command {
 			return r.run(cmd.Context(), args)
 		},
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(sandbox.StatusFailed, err) })
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	f.StringArrayVar(&r.modules, "module", nil, "load `'NAME[ PARAM=VALUE...]'` first; may be repeated")
@@ -144,14 +145,14 @@ func (p *plan) addrs(of []netip.Prefix) (out []netip.Addr) {
 func (r *runner) run(ctx context.Context, command []string) error {
 	p, err := r.plan()
 	if err != nil {
-		return control.Errorf(sandbox.StatusFailed, "knit: %v", err)
+		return failure(sandbox.StatusFailed, err)
 	}
 	if len(command) == 0 {
 		command = []string{shell()}
 	}
 	dir, err := os.MkdirTemp("", "knit-run-")
 	if err != nil {
-		return fmt.Errorf("run: %w", err)
+		return failure(sandbox.StatusFailed, fmt.Errorf("run: %w", err))
 	}
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "ctl.sock")
@@ -164,7 +165,7 @@ func (r *runner) run(ctx context.Context, command []string) error {
 	}
 	script, err := (&up{console: r.console, boot: r.boot}).script()
 	if err != nil {
-		return err
+		return failure(sandbox.StatusFailed, err)
 	}
 	w := &world{r: r, plan: p, script: script, sockets: []string{socket}}
 	if r.socket != "" {
@@ -172,24 +173,35 @@ func (r *runner) run(ctx context.Context, command []string) error {
 	}
 	defer w.close()
 	code, err := sandbox.Run(ctx, cfg, func(s *sandbox.Sandbox) error {
-		for _, note := range s.Notes() {
-			if r.verbose {
-				r.console.Warn("knit: %s", note)
-			}
+		said := s.Warnings()
+		if r.verbose {
+			said = append(said, s.Notes()...)
+		}
+		for _, line := range said {
+			r.console.Warn("knit: %s", line)
 		}
 		return w.open(ctx, s.Device())
 	})
 	if err := errors.Join(err, w.close()); err != nil {
-		text := strings.TrimPrefix(err.Error(), "knit: ")
 		if code == 0 {
-			code = 1
+			code = sandbox.StatusFailed
 		}
-		return control.Errorf(code, "knit: %s", text)
+		return failure(code, err)
 	}
 	if code != 0 {
 		return status(code)
 	}
 	return nil
+}
+
+// failure is an error of knit itself, with the exit status for it. One in a boot
+// script names the script.
+func failure(status int, err error) error {
+	text := err.Error()
+	if script := (*control.ScriptError)(nil); !errors.As(err, &script) {
+		text = "knit: " + strings.TrimPrefix(text, "knit: ")
+	}
+	return control.Errorf(status, "%s", text)
 }
 
 func shell() string {

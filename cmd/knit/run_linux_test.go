@@ -179,6 +179,21 @@ func TestRunRefused(t *testing.T) {
 	}
 }
 
+// TestRunIsland: on an island what is elsewhere is unreachable at once, in both IP
+// versions.
+func TestRunIsland(t *testing.T) {
+	needNamespaces(t)
+	curl := program(t, "curl")
+	const failed, timeout = 7, 28 // curl's exit status
+	for _, host := range []string{"192.0.2.1", "[2001:db8::1]"} {
+		cmd := knitRun(t, user{}, "--no-uplink", "--", curl, "-sS", "--max-time", "20", "http://"+host)
+		out, _ := cmd.CombinedOutput()
+		if s := cmd.ProcessState.ExitCode(); s != failed {
+			t.Errorf("%s: exit status %d, want %d (%d is a timeout): %s", host, s, failed, timeout, out)
+		}
+	}
+}
+
 // TestRunNames: names are answered by the host's nameserver, to what resolves with
 // libc; datagrams pass to any port.
 func TestRunNames(t *testing.T) {
@@ -246,9 +261,14 @@ func TestRunStatus(t *testing.T) {
 			{[]string{"--net", "10.0.0.0/30", "--", "true"}, 125, "knit: run: network 10.0.0.0/30: want /25 or larger\n"},
 			{[]string{"--net", "ten", "--", "true"}, 125, "knit: run: network \"ten\": want an IPv4 prefix such as 10.0.2.0/24\n"},
 			{[]string{"--mtu", "10", "--", "true"}, 125, "knit: MTU 10: want 68 to 65535\n"},
-			{[]string{"--boot", "nosuch", "--", "true"}, 1, "knit: open nosuch: no such file or directory\n"},
+			{[]string{"--boot", "nosuch", "--", "true"}, 125, "knit: open nosuch: no such file or directory\n"},
+			{[]string{"--boot", "bad", "--", "true"}, 125, "bad:2:1: knit: unknown command \"nosuch\": want one of those that \"knit help\" lists\nnosuch\n^\n"},
+			{[]string{"--nosuch", "--", "true"}, 125, "knit: unknown flag: --nosuch\n"},
 		} {
 			cmd := knitRun(t, u, c.args...)
+			if err := os.WriteFile(filepath.Join(cmd.Dir, "bad"), []byte("modprobe udp\nnosuch\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			cmd.Run()

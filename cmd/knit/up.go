@@ -35,7 +35,7 @@ func upCommand(c *control.Console, socket *string) *cobra.Command {
 			if u.foreground {
 				return u.serve(cmd.Context())
 			}
-			return u.background()
+			return u.background(cmd.Context())
 		},
 	}
 	f := cmd.Flags()

@@ -156,6 +156,8 @@ func (w *world) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	} else if err := w.island(); err != nil {
+		return err
 	}
 	for _, m := range w.r.modules {
 		words := strings.Fields(m)
@@ -163,6 +165,18 @@ func (w *world) load(ctx context.Context) error {
 			return errors.New("--module: want a name")
 		}
 		if err := w.kernel.Modprobe(ctx, words[0], words[1:]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// island makes the kernel a router that has no way out: it answers what goes
+// elsewhere with "network unreachable", so that nobody waits for it.
+func (w *world) island() error {
+	names := []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"}
+	for _, name := range names[:len(w.plan.kernel)] {
+		if err := w.kernel.Sysctl.Set(name, "1"); err != nil {
 			return err
 		}
 	}

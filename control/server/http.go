@@ -9,12 +9,17 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/knitnet/knit/control"
 )
 
-// maxRequest bounds a request in bytes.
-const maxRequest = 32 << 20
+const (
+	// maxRequest bounds a request in bytes.
+	maxRequest = 32 << 20
+	// maxCalls bounds the commands under way, most of which are streams.
+	maxCalls = 1024
+)
 
 // ServeHTTP answers the API that package control describes. It checks nobody's
 // identity: see Listen.
@@ -32,11 +37,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.fail(http.StatusMethodNotAllowed, control.Errorf(1, "knit: %s: want method POST", r.URL.Path))
 		return
 	}
+	if s.calls.Add(1) > maxCalls {
+		out.fail(http.StatusServiceUnavailable, control.Errorf(1, "knit: %s: more than %d commands at once", name, maxCalls))
+		s.calls.Add(-1)
+		return
+	}
+	defer s.calls.Add(-1)
+	out.flush.SetReadDeadline(time.Now().Add(headerTimeout))
 	request, rest, err := readRequest(r.Body)
 	if err != nil {
 		out.fail(http.StatusBadRequest, control.Errorf(1, "knit: %s: malformed request: %v", name, err))
 		return
 	}
+	out.flush.SetReadDeadline(time.Time{})
 	s.serve(out, r, h, request, rest)
 }
 
@@ -52,16 +65,24 @@ func (s *Server) serve(out *lines, r *http.Request, h Handler, request []byte, r
 			return
 		}
 		out.begin()
-		if !info.Stdin && r.ContentLength < 0 {
+		switch {
+		case info.Stdin:
+			sp := newSpool(rest, cancel)
+			defer sp.close()
+			rest = sp
+		case r.ContentLength < 0:
 			go func() {
 				defer cancel()
 				io.Copy(io.Discard, rest)
 			}()
 		}
 	}
-	err := h.call(ctx, s.env(rest), request, func(reply any) error { return out.reply(reply) })
-	if err != nil && !(ctx.Err() != nil && isEnd(err)) {
+	switch err := s.invoke(ctx, h, rest, request, func(reply any) error { return out.reply(reply) }); {
+	case err == nil:
+	case ctx.Err() == nil || !isEnd(err):
 		out.fail(http.StatusOK, err)
+	case !info.Stream && !info.Stdin: // cut off, which its caller must hear if it is still there
+		out.fail(http.StatusOK, control.Errorf(1, "knit: %s: interrupted: the daemon is ending", h.name))
 	}
 }
 

@@ -14,9 +14,8 @@ import (
 )
 
 func ip() Handler {
-	joined := new(memberships)
 	return Handle(control.IP(), func(ctx context.Context, e *Env, q control.IPRequest, emit func(control.IPReply) error) error {
-		x := &ipCall{Env: e, ctx: ctx, q: q, emit: emit, joined: joined}
+		x := &ipCall{Env: e, ctx: ctx, q: q, emit: emit}
 		if q.Filter == nil {
 			x.q.Filter = &control.IPFilter{}
 		}
@@ -43,10 +42,9 @@ func ip() Handler {
 // An ipCall is one ip command at work.
 type ipCall struct {
 	*Env
-	ctx    context.Context
-	q      control.IPRequest
-	emit   func(control.IPReply) error
-	joined *memberships
+	ctx  context.Context
+	q    control.IPRequest
+	emit func(control.IPReply) error
 }
 
 // unknown is the error for requests that no ip command makes.

@@ -179,15 +179,26 @@ func (x *ipCall) addrSet(dev *link.Device, c *control.IPAddrChange) error {
 	if x.q.Command == "add" || !errors.Is(err, syscall.EEXIST) {
 		return answer(err)
 	}
-	const kept = network.NoPrefixRoute | settable | network.Deprecated | network.Permanent
-	x.Kernel.Network.UpdateAddr(dev, a.IP(), func(old *network.Addr) {
-		old.ValidUntil, old.PreferredUntil, old.Metric = a.ValidUntil, a.PreferredUntil, a.Metric
-		old.Flags = old.Flags&^kept | a.Flags&kept
-		if a.ValidUntil == 0 {
-			old.Flags |= network.Permanent
-		}
-	})
+	x.Kernel.Network.UpdateAddr(dev, a.Prefix, func(old *network.Addr) { changeAddr(old, &a) })
 	return nil
+}
+
+// changeAddr gives an address that is there what a command says. As on Linux an IPv4
+// address keeps its flags, and an IPv6 address its metric if the command has none.
+func changeAddr(old, a *network.Addr) {
+	kept := network.Deprecated | network.Permanent
+	if a.IP().Is6() {
+		kept |= settable
+	}
+	old.ValidUntil, old.PreferredUntil = a.ValidUntil, a.PreferredUntil
+	old.Flags = old.Flags&^kept | a.Flags&kept
+	if a.ValidUntil == 0 {
+		old.Flags |= network.Permanent
+	}
+	if a.Metric != 0 || a.IP().Is4() {
+		old.Metric = a.Metric
+	}
+	old.Proto = a.Proto // it is the user's now
 }
 
 // addrs lists a device's addresses in the order of Linux: IPv4 first, primary ones

@@ -49,7 +49,6 @@ func (x *ipCall) linkAdd(c *control.IPLinkChange) error {
 	case err != nil:
 		return answer(err)
 	}
-	x.NoteLink(dev, c.Options)
 	if err := setLink(dev, c); err != nil {
 		x.Kernel.Link.Delete(dev) // as if it had never been
 		return err
@@ -97,8 +96,8 @@ func checkLink(dev *link.Device, c *control.IPLinkChange) error {
 		return unsupported("Devices have no transmit queue: its length cannot be set")
 	case c.Multicast != nil, c.ARP != nil:
 		return unsupported("The flags MULTICAST and NOARP follow from the kind of device")
-	case c.Alias != nil:
-		return unsupported("Devices have no alias")
+	case c.Alias != nil && len(*c.Alias) >= link.MaxAlias:
+		return control.Errorf(2, "RTNETLINK answers: Numerical result out of range")
 	}
 	return nil
 }
@@ -123,21 +122,16 @@ func configure(dev *link.Device, c *control.IPLinkChange) error {
 			return answer(err)
 		}
 	}
-	toggle(dev, c.Promisc, link.Promisc, dev.AddPromisc)
-	toggle(dev, c.AllMulti, link.AllMulti, dev.AddAllMulti)
-	return nil
-}
-
-// toggle counts the user in or out who wants to see more frames. A device whose
-// flag others have set keeps it.
-func toggle(dev *link.Device, on *bool, flag link.Flags, count func(int)) {
-	switch {
-	case on == nil, *on == (dev.Flags()&flag != 0):
-	case *on:
-		count(1)
-	default:
-		count(-1)
+	if c.Promisc != nil {
+		dev.SetPromisc(*c.Promisc)
 	}
+	if c.AllMulti != nil {
+		dev.SetAllMulti(*c.AllMulti)
+	}
+	if c.Alias != nil {
+		return answer(dev.SetAlias(*c.Alias))
+	}
+	return nil
 }
 
 // links lists the devices, with their addresses if asked for.
@@ -171,7 +165,10 @@ func ipLink(dev *link.Device) control.IPLink {
 			}
 		}
 	}
-	l.Flags = flagNames(dev.Flags(), !peerUp)
+	counted := dev.Flags()
+	l.Promiscuous, l.AllMulti = counted&link.Promisc != 0, counted&link.AllMulti != 0
+	l.Flags = flagNames(counted&^(link.Promisc|link.AllMulti)|dev.Asked(), !peerUp)
+	l.Alias = dev.Alias()
 	l.Operstate = operstate(dev, l.Peer != "")
 	switch dev.Type() {
 	case link.Ether:

@@ -65,6 +65,18 @@ func (j *memberships) remove(dev *link.Device, c *control.IPGroupChange) error {
 	return nil
 }
 
+// all returns those of devices that are still there.
+func (j *memberships) all(n *network.Layer) (list []*network.Membership) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, m := range j.list {
+		if n.Link.Device(m.Device().Index()) == m.Device() {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 func (j *memberships) find(dev *link.Device, c *control.IPGroupChange) int {
 	return slices.IndexFunc(j.list, func(m *network.Membership) bool { return m.Device() == dev && m.Group() == c.Group })
 }

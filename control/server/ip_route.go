@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/network/route"
@@ -30,7 +31,7 @@ func (x *ipCall) route() error {
 
 // newRoute translates a command. defaults says whether what was left out gets its
 // usual value, as for new routes, or stays open.
-func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Route, onlink bool, err error) {
+func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Route, err error) {
 	v6 := c.Dst.Addr().Is6()
 	r = route.Route{Dst: c.Dst, Src: c.Src, MTU: c.MTU}
 	for t := route.Unicast; t <= route.Prohibit; t++ {
@@ -59,6 +60,9 @@ func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Rout
 			r.Metric = metric6
 		}
 	}
+	if c.Expires != 0 && v6 && r.Type <= route.Multicast {
+		r.Expires = x.Kernel.Clock.Now().Add(time.Duration(c.Expires) * time.Second)
+	}
 	hops := c.NextHops
 	if c.Hop != (control.IPNextHop{}) {
 		hops = append([]control.IPNextHop{c.Hop}, hops...)
@@ -66,16 +70,15 @@ func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Rout
 	for _, h := range hops {
 		hop, err := x.nextHop(h)
 		if err != nil {
-			return r, false, err
+			return r, err
 		}
-		onlink = onlink || h.Onlink
 		r.NextHops = append(r.NextHops, hop)
 	}
-	return r, onlink, nil
+	return r, nil
 }
 
 func (x *ipCall) nextHop(h control.IPNextHop) (hop route.NextHop, err error) {
-	hop = route.NextHop{Gateway: h.Gateway, Weight: h.Weight}
+	hop = route.NextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: h.Onlink}
 	if h.Dev != "" {
 		dev, err := x.device(h.Dev)
 		if err != nil {
@@ -87,11 +90,11 @@ func (x *ipCall) nextHop(h control.IPNextHop) (hop route.NextHop, err error) {
 }
 
 func (x *ipCall) routeAdd(c *control.IPRouteChange) error {
-	r, onlink, err := x.newRoute(c, true)
+	r, err := x.newRoute(c, true)
 	if err != nil {
 		return err
 	}
-	if err := x.checkRoute(c, &r, onlink); err != nil {
+	if err := x.checkRoute(c, &r); err != nil {
 		return err
 	}
 	mode := map[string]route.Mode{"add": route.Create, "append": route.Append}
@@ -102,14 +105,14 @@ func (x *ipCall) routeAdd(c *control.IPRouteChange) error {
 	if x.q.Command == "change" && !x.hasRoute(&r) {
 		return answer(syscall.ENOENT)
 	}
-	if onlink || c.Table == "local" || r.Type == route.Local || r.Type == route.Broadcast {
+	if c.Table == "local" || r.Type == route.Local || r.Type == route.Broadcast {
 		return x.addUnchecked(c, r, m)
 	}
 	return routeAnswer(&r, x.Kernel.Network.AddRoute(r, m))
 }
 
 // checkRoute refuses what Linux refuses before it looks at its tables.
-func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route, onlink bool) error {
+func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route) error {
 	v6 := r.Dst.Addr().Is6()
 	switch {
 	case c.Table != "" && c.Table != "main" && c.Table != "local":
@@ -126,21 +129,24 @@ func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route, onlink boo
 		r.NextHops = nil // a device or a gateway of a route to nowhere has no meaning
 	}
 	for i := range r.NextHops {
-		if err := x.checkHop(r, &r.NextHops[i]); err != nil && !onlink {
+		if err := checkHop(r, &r.NextHops[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkHop refuses a gateway that is no neighbour on the device of the command.
-func (x *ipCall) checkHop(r *route.Route, h *route.NextHop) error {
-	dev := x.Kernel.Link.Device(h.Index)
+// checkHop has Linux's words for next hops that make no sense without a device.
+func checkHop(r *route.Route, h *route.NextHop) error {
 	switch g := h.Gateway; {
-	case g.Is6() && g.IsLinkLocalUnicast() && dev == nil:
+	case g.IsValid() && g.Is4() != r.Dst.Addr().Is4():
+		return unsupported("Want: a gateway of the same family")
+	case h.Onlink && h.Index == 0:
+		return refuse("Nexthop device required for onlink")
+	case h.Onlink && g.Is4() && r.Scope >= route.LinkScope:
+		return refuse("Nexthop has invalid scope")
+	case g.Is6() && g.IsLinkLocalUnicast() && h.Index == 0:
 		return refuse("Egress device not specified")
-	case dev != nil && dev.Up() && x.onlink(h):
-		return routeAnswer(r, syscall.ENETUNREACH)
 	}
 	return nil
 }
@@ -151,8 +157,7 @@ func (x *ipCall) hasRoute(r *route.Route) bool {
 	})
 }
 
-// addUnchecked adds routes whose gateway is taken on the user's word, and those of
-// the local table. Their devices must be up.
+// addUnchecked adds routes of the local table. Their devices must be up.
 func (x *ipCall) addUnchecked(c *control.IPRouteChange, r route.Route, m route.Mode) error {
 	n := x.Kernel.Network
 	for i := range r.NextHops {
@@ -182,10 +187,12 @@ func routeAnswer(r *route.Route, err error) error {
 	switch errno := errnoOf(err); {
 	case err == nil:
 		return nil
-	case errno == syscall.ENETDOWN && v6:
+	case errno == syscall.ENETDOWN && (v6 || anyOnlink(r)):
 		return refuse("Nexthop device is not up")
 	case errno == syscall.ENETDOWN:
 		return refuse("Device for nexthop is not up")
+	case errno == syscall.EINVAL && v6 && anyOnlink(r):
+		return refuse("Nexthop has invalid gateway or device mismatch")
 	case errno == syscall.ENETUNREACH && v6:
 		return answer(syscall.EHOSTUNREACH)
 	case errno == syscall.ENETUNREACH:
@@ -198,8 +205,12 @@ func routeAnswer(r *route.Route, err error) error {
 	return answer(err)
 }
 
+func anyOnlink(r *route.Route) bool {
+	return slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return h.Onlink })
+}
+
 func (x *ipCall) routeDelete(c *control.IPRouteChange) error {
-	r, _, err := x.newRoute(c, false)
+	r, err := x.newRoute(c, false)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/link"
@@ -63,6 +62,9 @@ func (x *ipCall) ipRoute(r *route.Route, table string) control.IPRoute {
 		Family: "inet", Dst: r.Dst, Type: r.Type.String(), Table: table, Proto: control.ProtoName(r.Proto),
 		Scope: r.Scope.String(), Src: r.Src, Metric: r.Metric, MTU: r.MTU,
 	}
+	if r.Expires != 0 {
+		out.Expires = left(x.Kernel.Clock.Now(), r.Expires)
+	}
 	if r.Proto == 0 {
 		out.Proto = "boot"
 	}
@@ -74,26 +76,14 @@ func (x *ipCall) ipRoute(r *route.Route, table string) control.IPRoute {
 	}
 	for i := range r.NextHops {
 		h := &r.NextHops[i]
-		hop := control.IPNextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: table == "main" && x.onlink(h)}
+		hop := control.IPNextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: h.Onlink, Dead: h.Dead}
 		if dev := x.Kernel.Link.Device(h.Index); dev != nil {
 			hop.Dev = dev.Name()
-			hop.Linkdown = r.Type != route.Local && dev.Flags()&(link.Up|link.Running) == link.Up
+			hop.Linkdown = r.Type != route.Local && dev.Flags()&(link.Up|link.Running) == link.Up || h.Dead
 		}
 		out.NextHops = append(out.NextHops, hop)
 	}
 	return out
-}
-
-// onlink reports whether no route says that the gateway is on the device's link:
-// only the word onlink makes such a route.
-func (x *ipCall) onlink(h *route.NextHop) bool {
-	if !h.Gateway.IsValid() || h.Gateway.Is6() && h.Gateway.IsLinkLocalUnicast() {
-		return false
-	}
-	g := x.Kernel.Network.Main.LookupIndex(h.Gateway, h.Index)
-	return g == nil || !slices.ContainsFunc(g.NextHops, func(n route.NextHop) bool {
-		return n.Index == h.Index && !n.Gateway.IsValid()
-	})
 }
 
 func (x *ipCall) routeFlush() error {

@@ -72,6 +72,8 @@ func (s *Server) Listen(path string) (*Listener, error) {
 	k.http = http.Server{
 		Handler:           refuseOthers(s),
 		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       headerTimeout,
+		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
 	}
@@ -79,8 +81,11 @@ func (s *Server) Listen(path string) (*Listener, error) {
 }
 
 const (
-	// headerTimeout bounds how long a caller may take to say what it wants.
+	// headerTimeout bounds how long a caller may take to say what it wants, the
+	// head of its request and the request itself.
 	headerTimeout = 10 * time.Second
+	// maxHeader bounds the head of a request in bytes.
+	maxHeader = 16 << 10
 	// closeTimeout bounds how long Close waits for commands under way.
 	closeTimeout = 5 * time.Second
 )

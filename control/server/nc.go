@@ -19,7 +19,11 @@ import (
 
 func nc() Handler {
 	return Handle(control.Nc(), func(ctx context.Context, e *Env, q control.NcRequest, emit func(control.NcReply) error) error {
-		n := &netcat{kernel: e.Kernel, q: q, in: e.Stdin, emit: emit}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		in := make(chan []byte)
+		go pieces(ctx, e.Stdin, in)
+		n := &netcat{kernel: e.Kernel, q: q, in: in, emit: emit}
 		if q.Listen {
 			return n.listen(ctx)
 		}
@@ -27,11 +31,31 @@ func nc() Handler {
 	})
 }
 
+// pieces sends what it reads to ch until ctx ends. It is the only reader, so that
+// what is typed goes to the connection of the moment.
+func pieces(ctx context.Context, r io.Reader, ch chan<- []byte) {
+	defer close(ch)
+	for {
+		buf := make([]byte, 16<<10) // one datagram of -u, as large as the original's
+		n, err := r.Read(buf)
+		if n > 0 {
+			select {
+			case ch <- buf[:n]:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
 // A netcat is one run of nc.
 type netcat struct {
 	kernel *knit.Kernel
 	q      control.NcRequest
-	in     io.Reader
+	in     <-chan []byte // the input in pieces; closed at its end
 
 	mu   sync.Mutex // replies come from two goroutines
 	emit func(control.NcReply) error
@@ -159,7 +183,9 @@ func (n *netcat) listenUDP(ctx context.Context) error {
 func (n *netcat) copy(ctx context.Context, c net.Conn) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	go n.send(c)
+	over := make(chan struct{})
+	defer close(over)
+	go n.send(c, over)
 	buf := make([]byte, chunk)
 	for {
 		if n.q.Timeout > 0 {
@@ -181,11 +207,26 @@ func (n *netcat) copy(ctx context.Context, c net.Conn) error {
 	}
 }
 
-// send carries the input, and does at its end what the options say.
-func (n *netcat) send(c net.Conn) {
-	if _, err := io.Copy(c, n.in); err != nil {
-		return
+// send carries the input until the connection is over, and does at its end what the
+// options say.
+func (n *netcat) send(c net.Conn, over <-chan struct{}) {
+	for {
+		select {
+		case b, more := <-n.in:
+			if !more {
+				n.endInput(c)
+				return
+			}
+			if _, err := c.Write(b); err != nil {
+				return
+			}
+		case <-over:
+			return
+		}
 	}
+}
+
+func (n *netcat) endInput(c net.Conn) {
 	switch half, ok := c.(interface{ CloseWrite() error }); {
 	case n.q.Half && ok:
 		half.CloseWrite()

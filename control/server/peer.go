@@ -10,12 +10,15 @@ import (
 	"github.com/knitnet/knit/control"
 )
 
-// peerKey is the context key of what is wrong with a caller.
+// peerKey is the context key of a checkedPeer.
 type peerKey struct{}
+
+// A checkedPeer says what is wrong with a caller. Who was not checked is refused.
+type checkedPeer struct{ err error }
 
 // withPeer notes whether the caller may command this kernel.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, peerKey{}, checkPeer(c))
+	return context.WithValue(ctx, peerKey{}, checkedPeer{checkPeer(c)})
 }
 
 // checkPeer returns why the process at the other end may not command us, or nil:
@@ -43,7 +46,12 @@ func mayCommand(uid, own int) error {
 // refuseOthers lets only callers that withPeer found good reach h.
 func refuseOthers(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err, bad := r.Context().Value(peerKey{}).(error); bad {
+		peer, checked := r.Context().Value(peerKey{}).(checkedPeer)
+		err := peer.err
+		if !checked {
+			err = control.Errorf(1, "knit: permission denied: nobody has checked who calls")
+		}
+		if err != nil {
 			w.Header().Set("Content-Type", control.ContentType)
 			(&lines{w: w, flush: http.NewResponseController(w)}).fail(http.StatusForbidden, err)
 			return

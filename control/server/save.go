@@ -13,73 +13,75 @@ import (
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter"
-	"github.com/knitnet/knit/network"
-	"github.com/knitnet/knit/network/route"
 )
 
 func save() Handler {
 	return Handle(control.Save(), func(_ context.Context, e *Env, _ control.SaveRequest, emit func(control.SaveReply) error) error {
-		s := saver{Env: e}
+		s := newSaver(e)
 		s.modules()
 		s.links()
+		s.sysctls() // before addresses, whose making some of them guide
+		s.up()
 		s.addresses()
 		s.routes()
-		s.sysctls()
+		s.neighbours()
+		s.groups()
+		s.others()
 		s.rules()
-		return emit(control.SaveReply{Script: s.b.String()})
+		return emit(control.SaveReply{Script: s.b.String(), Missing: s.missing})
 	})
 }
 
 // A saver writes the commands of a boot script.
 type saver struct {
 	*Env
-	b strings.Builder
+	b       strings.Builder
+	devices []*link.Device
+	// foreign are the devices that no command makes, with the commands about them.
+	foreign map[string]*foreignDevice
+	missing []string // what the script does not make, for humans
+	afterUp []func() // write what must wait until devices are up
 }
 
-// line writes one command.
-func (s *saver) line(words ...string) { s.b.WriteString(control.Quote(words...) + "\n") }
+// A foreignDevice is one that the program around the kernel has made.
+type foreignDevice struct {
+	why   string
+	lines []string
+}
 
-// modules loads in the order of loading, with the parameters that are not the
-// default. A module that loaded others in its Init comes before them, and they
-// are there already when their line comes.
-func (s *saver) modules() {
-	for _, m := range slices.Backward(s.Kernel.Modules.Modules()) {
-		words := []string{"modprobe", m.Name}
-		for _, p := range m.Params {
-			if p.Value != p.Default {
-				words = append(words, p.Name+"="+p.Value)
+func newSaver(e *Env) *saver {
+	s := &saver{Env: e, devices: e.Kernel.Link.Devices(), foreign: make(map[string]*foreignDevice)}
+	// Those that come with their modules are there before those of commands.
+	slices.SortStableFunc(s.devices, func(a, b *link.Device) int { return cmp.Compare(byModule(b), byModule(a)) })
+	peers := make(map[*link.Device]bool)
+	for _, d := range s.devices {
+		if p, ok := d.Driver().(link.Paired); ok {
+			if _, created := d.Created(); created {
+				peers[p.Peer(d)] = true
 			}
 		}
-		s.line(words...)
 	}
+	for _, d := range s.devices {
+		_, created := d.Created()
+		switch {
+		case joinsOther(d):
+			s.foreign[d.Name()] = &foreignDevice{why: "leads into another kernel"}
+		case !created && !peers[d] && byModule(d) == 0:
+			s.foreign[d.Name()] = &foreignDevice{why: "was made by the program around this kernel"}
+		}
+	}
+	return s
 }
 
-// links makes the devices that commands can make, and sets up all of them.
-func (s *saver) links() {
-	made := make(map[*link.Device]bool)
-	kinds := s.Kernel.Link.Kinds()
-	for _, d := range s.Kernel.Link.Devices() {
-		switch {
-		case !slices.Contains(kinds, d.Kind()) || made[d]:
-		case joinsOther(d):
-			s.b.WriteString("# " + d.Name() + " leads into another kernel: whoever made it must make it again\n")
-		default:
-			s.add(d, made)
-		}
+// loopbackName is what the module loopback calls its device.
+const loopbackName = "lo"
+
+// byModule returns 1 for devices that their module makes at load, and sets up.
+func byModule(d *link.Device) int {
+	if d.Type() == link.Loopback {
+		return 1
 	}
-	for _, d := range s.Kernel.Link.Devices() {
-		if joinsOther(d) {
-			continue
-		}
-		words := []string{"ip", "link", "set", "dev", d.Name(), "mtu", strconv.Itoa(d.MTU())}
-		if made[d] && d.Type() == link.Ether {
-			words = append(words, "address", d.MAC().String())
-		}
-		if d.Up() {
-			words = append(words, "up")
-		}
-		s.line(words...)
-	}
+	return 0
 }
 
 // joinsOther reports whether d is one end of a pair whose other end is not here.
@@ -92,11 +94,99 @@ func joinsOther(d *link.Device) bool {
 	return peer == nil || peer.Layer() != d.Layer()
 }
 
+// line writes one command.
+func (s *saver) line(words ...string) { s.b.WriteString(control.Quote(words...) + "\n") }
+
+// about writes one command about devices. Where one of them is foreign it goes to
+// the comment about that one.
+func (s *saver) about(devs []string, words ...string) {
+	for _, name := range devs {
+		if f := s.foreign[name]; f != nil {
+			f.lines = append(f.lines, control.Quote(words...))
+			return
+		}
+	}
+	s.line(words...)
+}
+
+// others tells of the devices that the script does not make, and keeps what it would
+// have said about them.
+func (s *saver) others() {
+	for _, d := range s.devices {
+		f := s.foreign[d.Name()]
+		if f == nil {
+			continue
+		}
+		s.missing = append(s.missing, fmt.Sprintf("%s is not saved: it %s", d.Name(), f.why))
+		fmt.Fprintf(&s.b, "# %s %s; once it is there again:\n", d.Name(), f.why)
+		for _, l := range f.lines {
+			s.b.WriteString("# " + strings.ReplaceAll(l, "\n", "\n# ") + "\n")
+		}
+	}
+}
+
+// modules loads in the order of loading, with the parameters that are not the
+// default.
+func (s *saver) modules() {
+	for _, m := range slices.Backward(s.Kernel.Modules.Modules()) {
+		words := []string{"modprobe", m.Name}
+		for _, p := range m.Params {
+			if p.Value != p.Default && !p.AtLoad {
+				words = append(words, p.Name+"="+p.Value)
+			}
+		}
+		s.line(words...)
+		if m.Name == "loopback" {
+			s.loopbackDown()
+		}
+	}
+}
+
+// loopbackDown sets down what the module sets up: at once, before the addresses that
+// come when it is up, unless they are there.
+func (s *saver) loopbackDown() {
+	for _, d := range s.devices {
+		if byModule(d) > 0 && !d.Up() && !s.hasOwn(d) {
+			s.line("ip", "link", "set", "dev", loopbackName, "down")
+		}
+	}
+}
+
+// links makes the devices that commands can make, and describes all of them.
+func (s *saver) links() {
+	made := make(map[*link.Device]bool)
+	for _, d := range s.devices {
+		if byModule(d) > 0 && d.Name() != loopbackName {
+			s.line("ip", "link", "set", "dev", loopbackName, "name", d.Name())
+		}
+	}
+	for _, d := range s.devices {
+		if options, ok := d.Created(); ok && s.foreign[d.Name()] == nil {
+			made[d] = true
+			s.add(d, options, made)
+		}
+	}
+	for _, d := range s.devices {
+		words := []string{"ip", "link", "set", "dev", d.Name(), "mtu", strconv.Itoa(d.MTU())}
+		if made[d] && d.Type() == link.Ether {
+			words = append(words, "address", d.MAC().String())
+		}
+		if d.Asked()&link.Promisc != 0 {
+			words = append(words, "promisc", "on")
+		}
+		if d.Asked()&link.AllMulti != 0 {
+			words = append(words, "allmulticast", "on")
+		}
+		if a := d.Alias(); a != "" {
+			words = append(words, "alias", a)
+		}
+		s.about([]string{d.Name()}, words...)
+	}
+}
+
 // add makes one device, or a pair of them.
-func (s *saver) add(d *link.Device, made map[*link.Device]bool) {
-	made[d] = true
+func (s *saver) add(d *link.Device, options map[string]string, made map[*link.Device]bool) {
 	words := []string{"ip", "link", "add", d.Name(), "type", d.Kind()}
-	options := s.journal.options(d)
 	if p, ok := d.Driver().(link.Paired); ok {
 		peer := p.Peer(d)
 		made[peer] = true
@@ -110,116 +200,22 @@ func (s *saver) add(d *link.Device, made map[*link.Device]bool) {
 	s.line(words...)
 }
 
-// byHand reports whether a's origin is a user: the kernel's own addresses come by
-// themselves, those of routers too.
-func byHand(a *network.Addr) bool {
-	return a.Proto != route.ProtoKernel && a.Proto != route.ProtoRA && a.ValidUntil == 0
-}
-
-func (s *saver) addresses() {
-	for _, d := range s.Kernel.Link.Devices() {
-		for _, a := range s.Kernel.Network.Addrs(d.Index()) {
-			if !byHand(a) || joinsOther(d) || d.Type() == link.Loopback && a.IP().IsLoopback() {
-				continue
-			}
-			s.address(d, a)
+// up sets devices up, or down where their module sets them up.
+func (s *saver) up() {
+	for _, d := range s.devices {
+		switch {
+		case d.Up():
+			s.about([]string{d.Name()}, "ip", "link", "set", "dev", d.Name(), "up")
+		case byModule(d) > 0 && s.hasOwn(d):
+			s.line("ip", "link", "set", "dev", d.Name(), "down")
 		}
 	}
-}
-
-func (s *saver) address(d *link.Device, a *network.Addr) {
-	words := []string{"ip", "addr", "add", a.Prefix.String()}
-	if a.Peer.IsValid() && a.Peer != a.IP() {
-		words = []string{"ip", "addr", "add", a.IP().String(), "peer", fmt.Sprintf("%v/%d", a.Peer, a.Prefix.Bits())}
-	}
-	words = append(words, "dev", d.Name())
-	if a.Broadcast.IsValid() {
-		words = append(words, "broadcast", a.Broadcast.String())
-	}
-	if a.Label != "" && a.Label != d.Name() {
-		words = append(words, "label", a.Label)
-	}
-	if a.Metric != 0 {
-		words = append(words, "metric", strconv.FormatUint(uint64(a.Metric), 10))
-	}
-	if a.Flags&network.NoDAD != 0 {
-		words = append(words, "nodad")
-	}
-	if a.Flags&network.NoPrefixRoute != 0 {
-		words = append(words, "noprefixroute")
-	}
-	s.line(words...)
-}
-
-// routes adds those that do not come by themselves; the ones with a gateway last,
-// which must be on a link by then.
-func (s *saver) routes() {
-	all := slices.Clone(s.Kernel.Network.Main.All())
-	slices.SortStableFunc(all, func(a, b *route.Route) int { return cmp.Compare(gateways(a), gateways(b)) })
-	for _, r := range all {
-		if r.Proto != route.ProtoKernel && r.Proto != route.ProtoRA {
-			s.route(r)
-		}
+	for _, f := range s.afterUp {
+		f()
 	}
 }
 
-// gateways counts the next hops behind a gateway.
-func gateways(r *route.Route) (n int) {
-	for _, h := range r.NextHops {
-		if h.Gateway.IsValid() {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *saver) route(r *route.Route) {
-	words := []string{"ip", "route", "append"}
-	if r.Type != route.Unicast {
-		words = append(words, r.Type.String())
-	}
-	words = append(words, r.Dst.String())
-	if len(r.NextHops) == 1 {
-		words = append(words, s.hop(&r.NextHops[0])...)
-	}
-	if r.Proto != route.ProtoBoot && r.Proto != 0 {
-		words = append(words, "proto", strconv.Itoa(int(r.Proto)))
-	}
-	if len(r.NextHops) == 1 && r.Scope != route.Universe && gateways(r) > 0 {
-		words = append(words, "scope", r.Scope.String())
-	}
-	if r.Src.IsValid() {
-		words = append(words, "src", r.Src.String())
-	}
-	if r.Metric != 0 {
-		words = append(words, "metric", strconv.FormatUint(uint64(r.Metric), 10))
-	}
-	if r.MTU != 0 {
-		words = append(words, "mtu", strconv.Itoa(r.MTU))
-	}
-	if len(r.NextHops) > 1 {
-		for i := range r.NextHops {
-			words = append(append(words, "nexthop"), s.hop(&r.NextHops[i])...)
-			if w := r.NextHops[i].Weight; w > 1 {
-				words = append(words, "weight", strconv.Itoa(w))
-			}
-		}
-	}
-	s.line(words...)
-}
-
-// hop names one way out.
-func (s *saver) hop(h *route.NextHop) (words []string) {
-	if h.Gateway.IsValid() {
-		words = append(words, "via", h.Gateway.WithZone("").String())
-	}
-	if d := s.Kernel.Link.Device(h.Index); d != nil {
-		words = append(words, "dev", d.Name())
-	}
-	return words
-}
-
-// rules writes the ruleset, as a here-document of commands that nft takes.
+// rules writes the ruleset as one transaction.
 func (s *saver) rules() {
 	r, ok := module.Find[netfilter.Ruleset](s.Kernel.Modules, netfilter.RulesetSymbol)
 	if !ok {
@@ -230,13 +226,4 @@ func (s *saver) rules() {
 		return
 	}
 	s.line("nft", out.String())
-}
-
-// sysctls sets those that commands have changed from what they were.
-func (s *saver) sysctls() {
-	for _, before := range s.journal.changed() {
-		if now, err := s.Kernel.Sysctl.Get(before.name); err == nil && now != before.value {
-			s.line("sysctl", "-q", "-w", before.name+"="+now)
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/control"
@@ -25,7 +26,8 @@ type Server struct {
 	kernel   *knit.Kernel
 	config   Config
 	handlers map[string]Handler
-	journal  journal
+	joined   memberships
+	calls    atomic.Int64 // under way over HTTP
 }
 
 // New returns a server for k.
@@ -43,8 +45,8 @@ type Env struct {
 	// Stdin is the user's standard input, for verbs that read it; else empty.
 	Stdin io.Reader
 
-	config  Config
-	journal *journal
+	config Config
+	joined *memberships // by the verb ip
 }
 
 // A Handler does the work of one verb.
@@ -77,24 +79,35 @@ func (s *Server) Call(ctx context.Context, c control.Call) error {
 	if !ok {
 		return unknown(c.Name)
 	}
-	err = h.call(ctx, s.env(c.Stdin), request, func(r any) error {
+	err = s.invoke(ctx, h, c.Stdin, request, func(r any) error {
 		raw, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
 		return c.Reply(raw)
 	})
-	if c.Stream && ctx.Err() != nil && isEnd(err) {
+	if (c.Stream || c.Info.Stdin) && ctx.Err() != nil && isEnd(err) {
 		return nil
 	}
 	return err
+}
+
+// invoke runs a handler. One that panics fails, and leaves an entry in dmesg.
+func (s *Server) invoke(ctx context.Context, h Handler, stdin io.Reader, request []byte, emit func(any) error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			s.kernel.Log.Module("").Oops("the command "+h.name, reason)
+			err = control.Errorf(1, "knit: %s: a bug in the daemon: %v: dmesg says where", h.name, reason)
+		}
+	}()
+	return h.call(ctx, s.env(stdin), request, emit)
 }
 
 func (s *Server) env(stdin io.Reader) *Env {
 	if stdin == nil {
 		stdin = eof{}
 	}
-	return &Env{Kernel: s.kernel, Stdin: stdin, config: s.config, journal: &s.journal}
+	return &Env{Kernel: s.kernel, Stdin: stdin, config: s.config, joined: &s.joined}
 }
 
 type eof struct{}

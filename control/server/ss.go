@@ -3,6 +3,8 @@ package server
 import (
 	"cmp"
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/knitnet/knit/control"
@@ -59,6 +61,10 @@ func (e *Env) socket(s *transport.SocketInfo) control.Socket {
 	out := control.Socket{
 		Netid: s.Proto, State: s.State, RecvQ: s.RecvQ, SendQ: s.SendQ, Local: s.Local, Remote: s.Remote,
 		Timer: s.Timer, Expires: s.TimerExpires / 1e6, Retransmits: s.Retransmits, Drops: s.Drops, ID: s.ID,
+		V6Only: s.V6Only, Module: s.Owner,
+	}
+	if s.Owner == "" {
+		out.Process, out.PID = filepath.Base(os.Args[0]), os.Getpid()
 	}
 	if dev := e.Kernel.Link.Device(s.Index); dev != nil {
 		out.Dev = dev.Name()

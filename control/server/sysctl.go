@@ -38,15 +38,12 @@ func sysctlOp(e *Env, op control.SysctlOp, emit func(control.SysctlReply) error)
 	table := e.Kernel.Sysctl
 	if op.Set != nil {
 		name := sysctl.Canonical(op.Name)
-		old, err := table.Get(name)
-		if err != nil {
-			return err
-		}
-		if !op.DryRun {
-			if err := table.Set(name, *op.Set); err != nil {
+		if op.DryRun {
+			if _, err := table.Get(name); err != nil {
 				return err
 			}
-			e.journal.sysctl(name, old)
+		} else if err := table.Set(name, *op.Set); err != nil {
+			return err
 		}
 		return emit(control.SysctlReply{Name: name, Value: strings.Join(strings.Fields(*op.Set), "\t"), Wrote: true})
 	}

@@ -57,6 +57,11 @@ func (t Time) After(u Time) bool { return t > u }
 // that exists while there are timers due, those of a virtual clock on the
 // goroutine that advances it. A function that blocks delays all the others.
 type Clock struct {
+	// Oops, unless it is nil, is told of timer functions that panic, and the clock
+	// goes on. With nil the panic ends the program, or the call of Advance. It is
+	// set before the first timer is armed.
+	Oops func(reason any)
+
 	virtual bool
 	start   time.Time     // real: when the kernel booted
 	closed  chan struct{} // closed by Close

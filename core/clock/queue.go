@@ -119,11 +119,16 @@ func (c *Clock) take(limit Time) (t *Timer, at Time) {
 }
 
 // call runs the function of t. The lock is released meanwhile, and held again
-// also if the function panics or ends its goroutine.
+// also if the function panics or ends its goroutine. See Clock.Oops.
 func (c *Clock) call(t *Timer, now Time) {
 	c.running = t
 	c.mu.Unlock()
 	defer func() {
+		if c.Oops != nil {
+			if reason := recover(); reason != nil {
+				c.Oops(reason)
+			}
+		}
 		c.mu.Lock()
 		c.running = nil
 		c.idle.Broadcast()

@@ -302,3 +302,33 @@ func TestTicker(t *testing.T) {
 		t.Error("a stopped ticker is armed")
 	}
 }
+
+// TestOops: with Oops a panicking timer function is reported and the next ones run;
+// without, the panic comes out of Advance.
+func TestOops(t *testing.T) {
+	for _, contained := range []bool{true, false} {
+		c := clock.NewVirtual()
+		var reported any
+		if contained {
+			c.Oops = func(reason any) { reported = reason }
+		}
+		ran := false
+		c.AfterFunc(ms, func(clock.Time) { panic("oops") })
+		c.AfterFunc(2*ms, func(clock.Time) { ran = true })
+		func() {
+			defer func() {
+				if r := recover(); (r == nil) != contained {
+					t.Errorf("contained=%v: Advance panicked with %v", contained, r)
+				}
+			}()
+			c.Advance(2 * ms)
+		}()
+		if contained && (reported != "oops" || !ran) {
+			t.Errorf("reported %v, the next timer ran: %v", reported, ran)
+		}
+		c.Advance(2 * ms) // the clock is not stuck
+		if !ran {
+			t.Error("the timer behind the one that panicked never ran")
+		}
+	}
+}

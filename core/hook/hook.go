@@ -21,7 +21,8 @@ const (
 	Stolen                // the function took ownership: it dropped, queued or sent it
 )
 
-// A Func looks at one packet. It does not own it unless it returns Stolen.
+// A Func looks at one packet. It does not own it unless it returns Stolen: if it
+// panics, the point still has the packet.
 type Func func(pkt *packet.Packet) Verdict
 
 // A BatchFunc looks at a batch. What it leaves in q goes on, in that order; what
@@ -62,12 +63,27 @@ type Entry struct {
 // and with Add; a removed function may still be running until the grace period
 // after its removal has passed.
 type Point struct {
+	// Oops, unless it is nil, is told of functions that panic: of each one's
+	// first, second, fourth, eighth ... panic. The point goes on, see contain.go.
+	// With nil a panic ends the program. It is set before the first packet.
+	Oops func(owner string, reason any)
+
 	mu    sync.Mutex // serialises Add and remove
-	chain atomic.Pointer[[]*Entry]
+	chain atomic.Pointer[[]*entry]
+}
+
+// An entry is an Entry in a chain.
+type entry struct {
+	Entry
+	panics atomic.Uint64
 }
 
 // Add puts e into the chain and returns the function that takes it out again.
+// It panics if e has no function, or two.
 func (p *Point) Add(e Entry) (remove func()) {
+	if (e.Func == nil) == (e.Batch == nil) {
+		panic("hook: want either Func or Batch")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.load()
@@ -75,15 +91,16 @@ func (p *Point) Add(e Entry) (remove func()) {
 	for at > 0 && old[at-1].Priority > e.Priority {
 		at--
 	}
-	next := slices.Insert(slices.Clone(old), at, &e)
+	mine := &entry{Entry: e}
+	next := slices.Insert(slices.Clone(old), at, mine)
 	p.chain.Store(&next)
-	return func() { p.remove(&e) }
+	return func() { p.remove(mine) }
 }
 
-func (p *Point) remove(e *Entry) {
+func (p *Point) remove(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := slices.DeleteFunc(slices.Clone(p.load()), func(x *Entry) bool { return x == e })
+	next := slices.DeleteFunc(slices.Clone(p.load()), func(x *entry) bool { return x == e })
 	if len(next) == 0 {
 		p.chain.Store(nil)
 		return
@@ -91,7 +108,7 @@ func (p *Point) remove(e *Entry) {
 	p.chain.Store(&next)
 }
 
-func (p *Point) load() []*Entry {
+func (p *Point) load() []*entry {
 	if c := p.chain.Load(); c != nil {
 		return *c
 	}
@@ -105,7 +122,7 @@ func (p *Point) Empty() bool { return p.chain.Load() == nil }
 func (p *Point) Entries() []Entry {
 	var out []Entry
 	for _, e := range p.load() {
-		out = append(out, *e)
+		out = append(out, e.Entry)
 	}
 	return out
 }
@@ -119,17 +136,17 @@ func (p *Point) RunBatch(q *packet.Queue) {
 	}
 	for _, e := range *c {
 		if e.Batch != nil {
-			e.Batch(q)
+			p.batch(e, q)
 			continue
 		}
-		each(e.Func, q)
+		p.each(e, q)
 	}
 }
 
-func each(f Func, q *packet.Queue) {
+func (p *Point) each(e *entry, q *packet.Queue) {
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		switch f(pkt) {
+		switch p.one(e, pkt) {
 		case Accept:
 			out.Push(pkt)
 		case Drop:

@@ -130,3 +130,76 @@ func BenchmarkRun(b *testing.B) {
 		})
 	}
 }
+
+// TestPanicIsContained: what a function panics at is dropped, the rest goes on, and
+// the report comes at the first, second, fourth ... panic.
+func TestPanicIsContained(t *testing.T) {
+	var pool packet.Pool
+	var reports []string
+	p := Point{Oops: func(owner string, reason any) { reports = append(reports, fmt.Sprint(owner, ": ", reason)) }}
+	p.Add(Entry{Owner: "picky", Func: func(pkt *packet.Packet) Verdict {
+		switch pkt.Mark % 3 {
+		case 1:
+			panic("no")
+		case 2:
+			pkt.Consume()
+			panic("consumed")
+		}
+		return Accept
+	}})
+	var q packet.Queue
+	for i := range 9 {
+		pkt := pool.Get()
+		pkt.Mark = uint32(i)
+		q.Push(pkt)
+	}
+	p.RunBatch(&q)
+	if q.Len() != 3 || pool.Live() != 3 || pool.Drops.Load(stat.NetfilterDrop) != 3 {
+		t.Errorf("%d go on, %d live, %d dropped, want 3 each", q.Len(), pool.Live(), pool.Drops.Load(stat.NetfilterDrop))
+	}
+	if want := []string{"picky: no", "picky: consumed", "picky: consumed"}; !slices.Equal(reports, want) {
+		t.Errorf("reports %q, want %q", reports, want)
+	}
+	p.Add(Entry{Owner: "batch", Batch: func(q *packet.Queue) { q.Pop().Consume(); panic("half way") }})
+	p.RunBatch(&q)
+	if !q.Empty() || pool.Live() != 0 {
+		t.Errorf("after a batch function's panic %d packets go on and %d live", q.Len(), pool.Live())
+	}
+}
+
+// TestPanicWithoutOops: a point that has nobody to tell does not swallow panics.
+func TestPanicWithoutOops(t *testing.T) {
+	var pool packet.Pool
+	var p Point
+	p.Add(Entry{Func: func(*packet.Packet) Verdict { panic("seen") }})
+	defer func() {
+		if recover() != "seen" {
+			t.Error("the panic was swallowed")
+		}
+	}()
+	p.RunBatch(one(&pool))
+}
+
+func TestAddWantsOneFunction(t *testing.T) {
+	for _, e := range []Entry{{}, {Func: func(*packet.Packet) Verdict { return Accept }, Batch: func(*packet.Queue) {}}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("Add took an entry with no function, or two")
+				}
+			}()
+			new(Point).Add(e)
+		}()
+	}
+}
+
+func TestRunDoesNotAllocate(t *testing.T) {
+	var pool packet.Pool
+	p := Point{Oops: func(string, any) {}}
+	p.Add(Entry{Func: func(*packet.Packet) Verdict { return Accept }})
+	p.Add(Entry{Batch: func(*packet.Queue) {}})
+	q := one(&pool)
+	if n := testing.AllocsPerRun(1000, func() { p.RunBatch(q) }); n != 0 {
+		t.Errorf("%v allocations per batch, want 0", n)
+	}
+}

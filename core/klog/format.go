@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // String returns the entry as dmesg prints it: "[    0.000000] text", with the
@@ -25,24 +26,27 @@ func (e Entry) format(stamp string) string {
 	if e.Module != "" {
 		prefix += e.Module + ": "
 	}
-	return prefix + strings.ReplaceAll(printable(e.Text), "\n", "\n"+prefix)
+	return prefix + strings.ReplaceAll(Printable(e.Text), "\n", "\n"+prefix)
 }
 
-// printable writes control characters as \xNN, as dmesg does, so that a text
-// that came from the network cannot steer the reader's terminal.
-func printable(s string) string {
-	if strings.IndexFunc(s, isControl) < 0 {
+// Printable writes control characters, and bytes that are not UTF-8, as \xNN, as
+// dmesg does, so that a text that came from the network cannot steer the reader's
+// terminal. Newlines and tabs stay.
+func Printable(s string) string {
+	if strings.IndexFunc(s, isControl) < 0 && utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
-	for _, r := range s {
-		if !isControl(r) {
-			b.WriteRune(r)
-			continue
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if isControl(r) || r == utf8.RuneError && n == 1 {
+			for _, c := range []byte(s[:n]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		} else {
+			b.WriteString(s[:n])
 		}
-		for _, c := range []byte(string(r)) {
-			fmt.Fprintf(&b, `\x%02x`, c)
-		}
+		s = s[n:]
 	}
 	return b.String()
 }

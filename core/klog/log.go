@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +44,7 @@ type Log struct {
 	clock    func() time.Duration
 	boot     time.Time
 	capacity int
+	oopses   atomic.Int64
 
 	mu      sync.Mutex
 	entries []Entry // oldest first; entries[0].Seq == next - len(entries)

@@ -36,6 +36,7 @@ func TestFormat(t *testing.T) {
 		{Entry{Time: 1234567890 * time.Nanosecond, Module: "hello", Text: "listening"}, "[    1.234567] hello: listening"},
 		{Entry{Time: 123456 * time.Second, Text: "a\nb"}, "[123456.000000] a\n[123456.000000] b"},
 		{Entry{Text: "tab\tbell\x07esc\x1b[31m del\x7f csi\u009b é"}, "[    0.000000] tab\tbell\\x07esc\\x1b[31m del\\x7f csi\\xc2\\x9b é"},
+		{Entry{Text: "csi\x9b31m é"}, "[    0.000000] csi\\x9b31m é"},
 	} {
 		if got := c.e.String(); got != c.want {
 			t.Errorf("String() = %q, want %q", got, c.want)

@@ -10,7 +10,7 @@ import (
 // ParseArgs splits a line of module parameters, such as
 // `port=80 greeting="hello world"`, at white space. As in Linux's parse_args,
 // double quotes protect white space, around the value or around the whole
-// word, and disappear; there is no escape. A quote that does not end is an
+// word, and disappear, here also inside one; there is no escape. A quote that does not end is an
 // error that wraps EINVAL.
 func ParseArgs(line string) ([]string, error) {
 	var args []string

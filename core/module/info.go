@@ -25,6 +25,7 @@ type ParamInfo struct {
 	Default     string
 	Description string
 	Writable    bool
+	AtLoad      bool // see Param.AtLoad
 }
 
 // Modules returns the loaded modules, newest first as in /proc/modules.
@@ -67,7 +68,7 @@ func (vs *values) info() []ParamInfo {
 	for _, v := range vs.order {
 		list = append(list, ParamInfo{
 			Name: v.name, Type: v.kind.String(), Value: v.format(*v.v.Load()),
-			Default: v.Default(), Description: v.desc, Writable: v.writable,
+			Default: v.Default(), Description: v.desc, Writable: v.writable, AtLoad: v.atLoad,
 		})
 	}
 	return list

@@ -43,6 +43,7 @@ func (r *Registry) begin(spec *Spec, vs *values, from *frame, fl *flow) (*loaded
 		r: r, spec: spec, values: vs, state: Loading, deps: deps, holders: map[*loaded]struct{}{},
 		flow: fl, ready: make(chan struct{}), done: make(chan struct{}),
 	}
+	vs.contain = m.contain
 	m.uses.init()
 	m.scope.init(m)
 	m.ctx, m.cancel = context.WithCancel(context.WithValue(context.Background(), frameKey{}, &frame{m: m, parent: from}))

@@ -38,13 +38,14 @@ func (k Kind) String() string {
 }
 
 // A Param declares a parameter. Make it with Bool, Int, ... and refine it with
-// Range and Writable, which return a changed copy.
+// Range, Writable and AtLoad, which return a changed copy.
 type Param struct {
 	name     string
 	desc     string
 	kind     Kind
 	def      any
 	writable bool
+	atLoad   bool
 	lo, hi   any // both nil, or of def's type
 }
 
@@ -114,6 +115,14 @@ func (p Param) bound(v any) any {
 // 0644 instead of 0444).
 func (p Param) Writable() Param {
 	p.writable = true
+	return p
+}
+
+// AtLoad says that the parameter is an order for the load alone, such as how many
+// devices to make, which have a life of their own afterwards: who writes down what
+// there is, as knit save does, writes these and not the parameter.
+func (p Param) AtLoad() Param {
+	p.atLoad = true
 	return p
 }
 

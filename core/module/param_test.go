@@ -70,6 +70,8 @@ func TestParamErrors(t *testing.T) {
 		{"port", "'' invalid for parameter 'port'", "port=VALUE"},
 		{"port=1_0", "'1_0' invalid for parameter 'port'", "an unsigned integer from 1 to 65535"},
 		{"port=0b11", "'0b11' invalid for parameter 'port'", "an unsigned integer from 1 to 65535"},
+		{"delta=+-5", "'+-5' invalid for parameter 'delta'", "an integer from -5 to 5"},
+		{"delta=--5", "'--5' invalid for parameter 'delta'", "an integer from -5 to 5"},
 		{"debug=maybe", "'maybe' invalid for parameter 'debug'", "y or n"},
 		{"idle=0", "'0' invalid for parameter 'idle'", "a duration such as 1m30s from 1s to 1h0m0s"},
 		{"idle=9223372036854775807", "'9223372036854775807' invalid for parameter 'idle'", "a duration such as 1m30s from 1s to 1h0m0s"},

@@ -74,11 +74,16 @@ func parseBool(text string) (bool, error) {
 // parseInteger parses decimal, 0x hexadecimal and 0 octal numbers as Linux's
 // kstrtoll does; Go's underscores, 0b and 0o are not among them.
 func parseInteger[T int64 | uint64](text string, parse func(string, int, int) (T, error)) (T, error) {
-	digits := strings.ToLower(strings.TrimLeft(text, "+-"))
-	if strings.Contains(digits, "_") || strings.HasPrefix(digits, "0b") || strings.HasPrefix(digits, "0o") {
+	digits, plus := strings.CutPrefix(text, "+")
+	unsigned := digits
+	if !plus {
+		unsigned = strings.TrimPrefix(digits, "-")
+	}
+	lower := strings.ToLower(unsigned)
+	if strings.ContainsAny(lower, "+-_") || strings.HasPrefix(lower, "0b") || strings.HasPrefix(lower, "0o") {
 		return 0, errSyntax
 	}
-	return parse(strings.TrimPrefix(text, "+"), 0, 64)
+	return parse(digits, 0, 64)
 }
 
 // parseDuration takes Go's form or plain seconds.

@@ -3,9 +3,6 @@ package module
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
-	"slices"
-	"strings"
 
 	"github.com/knitnet/knit/core/klog"
 )
@@ -42,7 +39,7 @@ func (m *loaded) runInit(ctx context.Context) error {
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("%w: %v", ErrPanic, p)
-				m.log().Err("BUG: panic in Init: %v\n%s", p, stack())
+				m.log().Oops("Init", p)
 			}
 			result <- err
 		}()
@@ -79,21 +76,8 @@ func (m *loaded) log() *klog.Logger { return m.r.cfg.Log.Module(m.spec.Name) }
 func (m *loaded) contain(what string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.log().Err("BUG: panic in %s: %v\n%s", what, p, stack())
+			m.log().Oops(what, p)
 		}
 	}()
 	f()
-}
-
-// stack returns where a recovered panic came from, without the frames of the
-// recovery, in few enough lines for the log.
-func stack() string {
-	const skip, keep = 7, 12
-	lines := strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")
-	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "panic(") }); i >= 0 {
-		lines = lines[min(i+2, len(lines)):]
-	} else {
-		lines = lines[min(skip, len(lines)):]
-	}
-	return strings.Join(lines[:min(keep, len(lines))], "\n")
 }

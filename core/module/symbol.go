@@ -56,6 +56,10 @@ func Export[T any](c *Context, name string, v T) error {
 	return nil
 }
 
+// A Personal symbol is another one for each module: Import returns For's result
+// instead. For is called concurrently; the result has the symbol's type.
+type Personal interface{ For(importer string) any }
+
 // Import returns the symbol name. Its owner must be the kernel or a declared
 // dependency of the module, by Depends or Imports, so that no symbol outlives
 // its owner. It fails with ErrUnknownSymbol if nobody exports it, and with an
@@ -65,6 +69,9 @@ func Import[T any](c *Context, name string) (T, error) {
 	s, err := c.m.r.lookupSymbol(c.m, name)
 	if err != nil {
 		return zero, err
+	}
+	if p, ok := s.value.(Personal); ok {
+		s.value = p.For(c.Name())
 	}
 	v, ok := s.value.(T)
 	if !ok {

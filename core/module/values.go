@@ -19,6 +19,7 @@ type values struct {
 	byName map[string]*value // by canonical name
 
 	setting sync.Mutex // serialises changes and their callbacks
+	contain func(what string, f func())
 }
 
 type value struct {
@@ -119,7 +120,7 @@ func (vs *values) change(name, text string) error {
 	callbacks := slices.Clone(v.onChange)
 	v.mu.Unlock()
 	for _, f := range callbacks {
-		f()
+		vs.contain("a parameter callback", f)
 	}
 	return nil
 }

@@ -134,6 +134,7 @@ type Packet struct {
 	fragLen  uint32 // bytes in fragments
 
 	ext   [maxSlots]any
+	keys  [maxSlots]uint32 // whose ext[i] is; see Slot
 	frags [MaxFrags]frag
 	head  [HeadSize]byte
 }
@@ -162,6 +163,10 @@ func (p *Packet) Consume() {
 	p.next = nil
 	p.pool.put(p)
 }
+
+// Ended reports whether p was consumed or dropped. Only who owned p until then may
+// ask, and only before p can have begun another life.
+func (p *Packet) Ended() bool { return !p.alive }
 
 func (p *Packet) releaseFrags() {
 	for i := range p.nfrags {

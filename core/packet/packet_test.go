@@ -228,3 +228,42 @@ func BenchmarkGetConsume(b *testing.B) {
 		pool.Get().Consume()
 	}
 }
+
+// TestSlotOfThePredecessor: what a module kept in a packet that outlived it (in a
+// queue, in reassembly) is not there for the one that gets its slot next.
+func TestSlotOfThePredecessor(t *testing.T) {
+	var pool Pool
+	var slots Slots
+	take := func(owner string) (Slot[*int], func()) {
+		t.Helper()
+		s, undo, err := NewSlot[*int](&slots, owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, undo
+	}
+	pkt := pool.Get()
+	defer pkt.Consume()
+	first, undo := take("first")
+	first.Set(pkt, new(int))
+	if _, ok := first.Get(pkt); !ok {
+		t.Fatal("the owner does not find what it kept")
+	}
+	undo()
+	second, undo := take("second")
+	if _, ok := second.Get(pkt); ok {
+		t.Error("the second owner got what the first one kept")
+	}
+	mine := new(int)
+	second.Set(pkt, mine)
+	if got, ok := second.Get(pkt); !ok || got != mine {
+		t.Error("the second owner does not find what it kept")
+	}
+	undo()
+	undo() // a second time is harmless
+	third, undo := take("third")
+	defer undo()
+	if _, ok := third.Get(pkt); ok {
+		t.Error("the third owner got what the second one kept")
+	}
+}

@@ -17,6 +17,10 @@ import (
 // use; all methods may be called concurrently. Files are written without the
 // table's lock, so a file may read another one.
 type Table struct {
+	// Oops, unless it is nil, is told of files whose write function panics, which
+	// are then read as EIO. It is set before the first use.
+	Oops func(path string, reason any)
+
 	mu    sync.RWMutex
 	files map[string]*file
 }
@@ -67,10 +71,23 @@ func (t *Table) Read(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "open", Path: "/proc/" + path, Err: syscall.ENOENT}
 	}
 	var b bytes.Buffer
-	if err := f.write(&b); err != nil {
+	if err := t.write(path, f, &b); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: "/proc/" + path, Err: err}
 	}
 	return b.Bytes(), nil
+}
+
+// write makes the content of f.
+func (t *Table) write(path string, f *file, w io.Writer) (err error) {
+	if t.Oops != nil {
+		defer func() {
+			if reason := recover(); reason != nil {
+				t.Oops(path, reason)
+				err = syscall.EIO
+			}
+		}()
+	}
+	return f.write(w)
 }
 
 // List returns the paths of the file called prefix, or of those below it,

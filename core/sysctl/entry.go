@@ -36,7 +36,7 @@ func Int(name string, v *atomic.Int64, minimum, maximum int64) Entry {
 		Name: name,
 		Get:  func() string { return strconv.FormatInt(v.Load(), 10) },
 		Set: func(text string) error {
-			n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			n, err := ParseInt(strings.TrimSpace(text))
 			if err != nil || n < minimum || n > maximum {
 				return invalid(text, intRange(minimum, maximum))
 			}
@@ -69,14 +69,11 @@ func Bool(name string, v *atomic.Bool) Entry {
 			return "0"
 		},
 		Set: func(text string) error {
-			switch strings.TrimSpace(text) {
-			case "0":
-				v.Store(false)
-			case "1":
-				v.Store(true)
-			default:
+			n, err := ParseInt(strings.TrimSpace(text))
+			if err != nil || n < 0 || n > 1 {
 				return invalid(text, "0 or 1")
 			}
+			v.Store(n == 1)
 			return nil
 		},
 	}
@@ -118,7 +115,7 @@ func Uints(name string, v []*atomic.Uint64, minimum, maximum uint64, check func(
 		},
 		Set: func(text string) error {
 			list := load()
-			if err := parseUints(list, text, minimum, maximum); err != nil {
+			if err := ParseUints(list, text, minimum, maximum); err != nil {
 				return err
 			}
 			if check != nil {
@@ -132,21 +129,4 @@ func Uints(name string, v []*atomic.Uint64, minimum, maximum uint64, check func(
 			return nil
 		},
 	}
-}
-
-// parseUints overwrites the first elements of list with the numbers in text.
-func parseUints(list []uint64, text string, minimum, maximum uint64) error {
-	want := fmt.Sprintf("up to %d integers from %d to %d", len(list), minimum, maximum)
-	words := strings.Fields(text)
-	if len(words) == 0 || len(words) > len(list) {
-		return invalid(text, want)
-	}
-	for i, w := range words {
-		n, err := strconv.ParseUint(w, 10, 64)
-		if err != nil || n < minimum || n > maximum {
-			return invalid(text, want)
-		}
-		list[i] = n
-	}
-	return nil
 }

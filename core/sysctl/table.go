@@ -3,6 +3,7 @@
 package sysctl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,8 +50,26 @@ func (e *SetError) Unwrap() error { return e.Err }
 // without the table's lock, so they may use the table; one that is running
 // when its entry is removed runs to its end.
 type Table struct {
+	// Oops, unless it is nil, is told of Get and Set functions that panic, which
+	// then counts as an empty value and as EIO. It is set before the first use.
+	Oops func(name string, reason any)
+
 	mu      sync.RWMutex
-	entries map[string]*Entry // by canonical name
+	entries map[string]*entry // by canonical name
+	sets    uint64            // how often a setting was changed
+}
+
+// An entry is an Entry in the table.
+type entry struct {
+	Entry
+
+	// change is held while Set runs, so that two changes of one setting do not mix.
+	change sync.Mutex
+
+	// The last change by number, 0 if there was none, and what the value was before
+	// the first; guarded by Table.mu.
+	changed uint64
+	before  string
 }
 
 // Register adds an entry. undo removes it, and is harmless when called again.
@@ -66,16 +85,16 @@ func (t *Table) Register(e Entry) (undo func(), err error) {
 		return nil, fmt.Errorf("sysctl: register %q: %w", e.Name, syscall.EEXIST)
 	}
 	if t.entries == nil {
-		t.entries = map[string]*Entry{}
+		t.entries = map[string]*entry{}
 	}
 	e.Name = name
-	mine := &e
+	mine := &entry{Entry: e}
 	t.entries[name] = mine
 	return func() { t.remove(name, mine) }, nil
 }
 
 // remove takes the entry out, unless another has taken its place.
-func (t *Table) remove(name string, e *Entry) {
+func (t *Table) remove(name string, e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.entries[name] == e {
@@ -83,7 +102,7 @@ func (t *Table) remove(name string, e *Entry) {
 	}
 }
 
-func (t *Table) find(name string) (*Entry, error) {
+func (t *Table) find(name string) (*entry, error) {
 	canonical := Canonical(name)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -99,7 +118,32 @@ func (t *Table) Get(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return e.Get(), nil
+	return t.get(e), nil
+}
+
+// get reads an entry.
+func (t *Table) get(e *entry) (value string) {
+	if t.Oops != nil {
+		defer func() {
+			if reason := recover(); reason != nil {
+				t.Oops(e.Name, reason)
+			}
+		}()
+	}
+	return e.Get()
+}
+
+// set writes an entry.
+func (t *Table) set(e *entry, text string) (err error) {
+	if t.Oops != nil {
+		defer func() {
+			if reason := recover(); reason != nil {
+				t.Oops(e.Name, reason)
+				err = syscall.EIO
+			}
+		}()
+	}
+	return e.Set(text)
 }
 
 // Set changes a setting. It returns a *NotFoundError, or a *SetError that
@@ -113,10 +157,25 @@ func (t *Table) Set(name, text string) error {
 	if e.Set == nil {
 		return &SetError{e.Name, syscall.EACCES}
 	}
-	if err := e.Set(text); err != nil {
+	e.change.Lock()
+	defer e.change.Unlock()
+	before := t.get(e)
+	if err := t.set(e, text); err != nil {
 		return &SetError{e.Name, err}
 	}
+	t.note(e, before)
 	return nil
+}
+
+// note remembers that e was changed.
+func (t *Table) note(e *entry, before string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.changed == 0 {
+		e.before = before
+	}
+	t.sets++
+	e.changed = t.sets
 }
 
 // A Setting is one line of `sysctl -a`.
@@ -124,6 +183,7 @@ type Setting struct {
 	Name     string // canonical
 	Value    string
 	Writable bool
+	Before   string // from Changed: what it was at first
 }
 
 // List returns the setting called prefix, or those below it, sorted by name;
@@ -132,17 +192,45 @@ type Setting struct {
 func (t *Table) List(prefix string) []Setting {
 	prefix = strings.TrimSuffix(Canonical(prefix), ".")
 	t.mu.RLock()
-	var found []*Entry
+	var found []*entry
 	for name, e := range t.entries {
 		if prefix == "" || name == prefix || strings.HasPrefix(name, prefix+".") {
 			found = append(found, e)
 		}
 	}
 	t.mu.RUnlock()
-	slices.SortFunc(found, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(found, func(a, b *entry) int { return strings.Compare(a.Name, b.Name) })
 	list := make([]Setting, len(found))
 	for i, e := range found {
-		list[i] = Setting{e.Name, e.Get(), e.Set != nil}
+		list[i] = Setting{Name: e.Name, Value: t.get(e), Writable: e.Set != nil}
+	}
+	return list
+}
+
+// Changed returns the settings that Set has given another value than they had
+// before, in the order in which they were last set: setting them again in this
+// order brings a new kernel there, also where one setting changes others, as
+// conf.all.forwarding does. A setting that is registered anew begins unchanged.
+func (t *Table) Changed() []Setting {
+	type change struct {
+		*entry
+		number uint64
+		before string
+	}
+	var changes []change
+	t.mu.RLock()
+	for _, e := range t.entries {
+		if e.changed != 0 {
+			changes = append(changes, change{e, e.changed, e.before})
+		}
+	}
+	t.mu.RUnlock()
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.number, b.number) })
+	var list []Setting
+	for _, c := range changes {
+		if now := t.get(c.entry); now != c.before {
+			list = append(list, Setting{c.Name, now, true, c.before})
+		}
 	}
 	return list
 }

@@ -3,22 +3,18 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// childArg is the only argument of a child.
-	childArg = "__sandbox-child"
+// childArg is the first argument of a child. The second is the descriptor that
+// is its end of the control socket.
+const childArg = "__sandbox-child"
 
-	// controlFD is where a child finds its end of the control socket.
-	controlFD = 3
-)
-
-func isChild() bool { return len(os.Args) == 2 && os.Args[1] == childArg }
+func isChild() bool { return len(os.Args) == 3 && os.Args[1] == childArg }
 
 // MaybeChild does not return if the process is the child that Start made. A
 // program that uses this package calls it first thing in main, a test in
@@ -33,8 +29,9 @@ func MaybeChild() {
 }
 
 func childMain() int {
-	unix.CloseOnExec(controlFD)
-	control, err := newControl(os.NewFile(controlFD, "sandbox-control"))
+	fd, _ := strconv.Atoi(os.Args[2]) // 0 is no socket, or fails likewise
+	unix.CloseOnExec(fd)
+	control, err := newControl(os.NewFile(uintptr(fd), "sandbox-control"))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: internal command of knit run: %v\n", childArg, err)
 		return StatusFailed
@@ -52,12 +49,7 @@ func childMain() int {
 // same process group, gets the keyboard's signals. They are caught, not
 // ignored: a command would inherit that.
 func ignoreSignals() {
-	drain := make(chan os.Signal, 1)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE} {
-		if !signal.Ignored(sig) {
-			signal.Notify(drain, sig)
-		}
-	}
+	catch(make(chan os.Signal, 1), append(passedOn(), syscall.SIGPIPE)...)
 }
 
 func serveParent(control *control) error {
@@ -114,12 +106,8 @@ func (c Config) announce(control *control) error {
 	if err != nil {
 		return err
 	}
-	files, err := c.replaceFiles()
-	if err != nil {
-		return err
-	}
-	notes = append(append(notes, more...), files...)
-	err = control.write(message{Ready: &readiness{Device: device, Notes: notes}}, device.Files...)
+	ready := readiness{Device: device, Notes: append(notes, more...), Warnings: c.replaceFiles()}
+	err = control.write(message{Ready: &ready}, device.Files...)
 	// The device must vanish when the parent closes it.
 	for _, f := range device.Files {
 		f.Close()

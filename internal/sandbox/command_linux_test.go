@@ -103,6 +103,28 @@ func TestCommandSeesNoDescriptors(t *testing.T) {
 	}
 }
 
+// TestInheritedDescriptors: what the caller was given to hand on, such as make's job
+// server, has its number inside too.
+func TestInheritedDescriptors(t *testing.T) {
+	needNamespaces(t)
+	p := newProgram(t, users()[0], task{Config: Config{Command: []string{"sh", "-ec", "cat <&4; cat <&7; ! cat <&5"}}})
+	text := func(s string) *os.File {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		io.WriteString(w, s)
+		w.Close()
+		return r
+	}
+	p.ExtraFiles = append(p.ExtraFiles, text("four,"), nil, nil, text("seven"))
+	p.start(t)
+	if status, r := p.end(t); status != 0 || p.stdout.String() != "four,seven" {
+		t.Errorf("status %d, error %q, got %q\n%s", status, r.Err, &p.stdout, &p.stderr)
+	}
+}
+
 // TestLeftoversDie: a daemon that the command leaves behind would hold the
 // namespaces, with a network that nobody serves.
 func TestLeftoversDie(t *testing.T) {
@@ -149,6 +171,8 @@ func TestSignalsArePassedOn(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{
 		"TERM": syscall.SIGTERM,
 		"HUP":  syscall.SIGHUP,
+		"USR1": syscall.SIGUSR1,
+		"USR2": syscall.SIGUSR2,
 		// Without a terminal, an interrupt can only be meant for the command.
 		"INT": syscall.SIGINT,
 	} {

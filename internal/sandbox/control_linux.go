@@ -34,8 +34,9 @@ type message struct {
 
 // A readiness comes with the device's descriptors.
 type readiness struct {
-	Device Device
-	Notes  []string
+	Device   Device
+	Notes    []string
+	Warnings []string
 }
 
 // A failure is an error on its way through the socket.

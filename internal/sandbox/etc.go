@@ -7,9 +7,18 @@ import (
 	"strings"
 )
 
-// resolvConf returns the text of resolv.conf(5).
-func resolvConf(dns []netip.Addr, search []string) []byte {
+// resolvConf returns the text of resolv.conf(5): old, the caller's, with other
+// nameservers, and with another search list if there is one. A short name is
+// then completed as it is outside.
+func resolvConf(old []byte, dns []netip.Addr, search []string) []byte {
 	var b bytes.Buffer
+	for line := range strings.Lines(string(old)) {
+		switch words := strings.Fields(line); {
+		case len(words) < 2:
+		case words[0] == "options", len(search) == 0 && (words[0] == "search" || words[0] == "domain"):
+			fmt.Fprintln(&b, strings.Join(words, " "))
+		}
+	}
 	if len(search) > 0 {
 		fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
 	}

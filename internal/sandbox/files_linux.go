@@ -35,28 +35,33 @@ type replacement struct {
 }
 
 // replaceFiles makes the mount namespace's own /etc/resolv.conf, /etc/hosts
-// and /sys. What does not go becomes a note: the command can still run.
-func (c Config) replaceFiles() (notes []string, err error) {
+// and /sys. What does not go becomes a warning: the command can still run.
+func (c Config) replaceFiles() (warnings []string) {
+	// The files are for every user, whatever the caller's files are.
+	defer unix.Umask(unix.Umask(0o022))
 	// Slave, so that nothing leaks out but a disk that is unmounted outside
 	// is not held here.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return nil, fmt.Errorf("make mounts private: %w", err)
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")
+	if err != nil {
+		err = fmt.Errorf("make mounts private: %w", err)
+	} else {
+		mountSys()
 	}
-	mountSys()
 	files := c.replacements()
-	if len(files) == 0 {
-		return nil, nil
+	if len(files) > 0 && err == nil {
+		err = cover(files)
 	}
-	if err := cover(files); err != nil {
-		notes = append(notes, fmt.Sprintf("the resolver's files stay the host's: %v", err))
+	if len(files) > 0 && err != nil {
+		warnings = append(warnings, fmt.Sprintf("the resolver's files stay the host's: %v", err))
 	}
-	return notes, nil
+	return warnings
 }
 
 func (c Config) replacements() []replacement {
 	var files []replacement
 	if len(c.DNS) > 0 {
-		files = append(files, replacement{path: resolvPath, text: resolvConf(c.DNS, c.Search)})
+		old, _ := os.ReadFile(resolvPath) // without it there is nothing to keep
+		files = append(files, replacement{path: resolvPath, text: resolvConf(old, c.DNS, c.Search)})
 		for _, socket := range resolvers() {
 			if _, err := os.Stat(socket); err == nil {
 				// Connecting to a file that is no socket is refused at once.
@@ -86,7 +91,7 @@ func cover(files []replacement) error {
 		f.target = fd
 	}
 	defer closeTargets(files)
-	stage, err := mountStage()
+	stage, err := mountStage(files)
 	if err != nil {
 		return err
 	}
@@ -106,12 +111,17 @@ func closeTargets(files []replacement) {
 	}
 }
 
-// mountStage mounts a tmpfs on some directory, where nobody but this process
-// is yet to miss what was there.
-func mountStage() (string, error) {
+// mountStage mounts a tmpfs for the files on some directory, where nobody but
+// this process is yet to miss what was there.
+func mountStage(files []replacement) (string, error) {
+	size := 1 << 20
+	for _, f := range files {
+		size += len(f.text)
+	}
+	options := fmt.Sprintf("size=%d,mode=0755", size)
 	var errs []error
 	for _, dir := range []string{"/tmp", "/run", "/mnt", "/dev"} {
-		err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=1m,mode=0755")
+		err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options)
 		if err == nil {
 			return dir, nil
 		}

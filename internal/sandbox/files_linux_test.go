@@ -16,17 +16,25 @@ func resolving() Config {
 	return c
 }
 
+// bareResolv is what is left of the host's file, whatever that is, without its
+// nameservers and search list.
+func bareResolv() string {
+	old, _ := os.ReadFile(resolvPath)
+	return string(resolvConf(old, nil, []string{"knit.test", "test"}))
+}
+
 const resolvText = "search knit.test test\nnameserver 10.0.2.3\nnameserver fd00:2::3\n"
 
 func TestResolvConf(t *testing.T) {
 	needNamespaces(t)
 	before, _ := os.ReadFile(resolvPath)
+	want := bareResolv() + "nameserver 10.0.2.3\nnameserver fd00:2::3\n"
 	for _, u := range users() {
 		for _, keep := range []bool{false, true} {
 			c := resolving()
 			c.KeepUID = keep
-			if out, r := script(t, u, c, "cat /etc/resolv.conf"); out != resolvText || !onlyAboutTUN(r.Notes) {
-				t.Errorf("%s: resolv.conf %q, notes %q", u.name, out, r.Notes)
+			if out, r := script(t, u, c, "cat /etc/resolv.conf"); out != want || !onlyAboutTUN(r.Notes) || len(r.Warnings) > 0 {
+				t.Errorf("%s: resolv.conf %q, notes %q, warnings %q", u.name, out, r.Notes, r.Warnings)
 			}
 		}
 	}
@@ -50,8 +58,8 @@ func TestResolvConfIsALink(t *testing.T) {
 		c := resolving()
 		c.Command = []string{"sh", "-ec", "cat /etc/resolv.conf /etc/marker"}
 		p, status, r := run(t, user{"root", 0}, task{Config: c, Etc: etc})
-		if out := p.stdout.String(); status != 0 || out != resolvText+"marker\n" || !onlyAboutTUN(r.Notes) {
-			t.Errorf("%s: status %d, output %q, notes %q\n%s", etc, status, out, r.Notes, &p.stderr)
+		if out := p.stdout.String(); status != 0 || out != resolvText+"marker\n" || len(r.Warnings) > 0 {
+			t.Errorf("%s: status %d, output %q, warnings %q\n%s", etc, status, out, r.Warnings, &p.stderr)
 		}
 	}
 }
@@ -97,4 +105,34 @@ short line
 	if want := []string{"/sys/kernel/security", "/sys/fs/cgroup"}; !slices.Equal(got, want) {
 		t.Errorf("mountsBelow = %q, want %q", got, want)
 	}
+}
+
+// TestFilesAreForEveryUser: whoever starts the sandbox with a umask of 077 has
+// programs inside that become other users, and they look names up too.
+func TestFilesAreForEveryUser(t *testing.T) {
+	needNamespaces(t)
+	const look = "umask; stat -L -c %a /etc /etc/resolv.conf"
+	p := newProgram(t, users()[0], task{Config: Config{DNS: resolving().DNS, Command: []string{"sh", "-ec", look}}})
+	p.Path, p.Args = "/bin/sh", []string{"sh", "-c", "umask 077; exec " + executable(t)}
+	p.start(t)
+	status, r := p.end(t)
+	if got := p.stdout.String(); status != 0 || got != "0077\n755\n644\n" {
+		t.Errorf("status %d, error %q, umask and modes %q, want 0077, 755, 644", status, r.Err, got)
+	}
+}
+
+// TestWithoutMounts: where a security module lets nobody mount anything the network
+// is there all the same, and what is missing is said.
+func TestWithoutMounts(t *testing.T) {
+	needNamespaces(t)
+	c := resolving()
+	c.Command = []string{"sh", "-ec", "ls /proc/sys/net/ipv4/conf"}
+	p, status, r := run(t, users()[0], task{Config: c, NoMounts: true})
+	if r.Err == errNoLandlock {
+		t.Skip(r.Err)
+	}
+	if status != 0 || len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "the resolver's files stay the host's: ") {
+		t.Errorf("status %d, error %q, warnings %q", status, r.Err, r.Warnings)
+	}
+	wantLines(t, p.stdout.String(), r.Name+"\n")
 }

@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -53,6 +55,8 @@ type task struct {
 	Inside string // mode of the command, if that is the test's binary
 	Etc    string // see arrangeEtc
 	Cancel bool   // the context once the responder has seen a packet
+
+	NoMounts bool // see forbidMounts
 }
 
 // A report is what it says afterwards.
@@ -63,6 +67,7 @@ type report struct {
 	VnetHdrLen int
 	Offload    tunfd.Offload
 	Notes      []string
+	Warnings   []string
 	Err        string
 	Oversized  int // frames larger than the MTU
 }
@@ -73,6 +78,11 @@ func runProgram() int {
 	var t task
 	if err := json.Unmarshal([]byte(os.Getenv(taskVar)), &t); err != nil {
 		panic(err)
+	}
+	if t.NoMounts && forbidMounts() != nil {
+		text, _ := json.Marshal(report{Err: errNoLandlock})
+		os.NewFile(reportFD, "report").Write(text)
+		return 0
 	}
 	os.Setenv(modeVar, t.Inside)
 	os.Unsetenv(taskVar)
@@ -88,7 +98,7 @@ func runProgram() int {
 	}
 	status, err := Run(ctx, t.Config, func(s *Sandbox) error {
 		d := s.Device()
-		r = report{Kind: d.Kind, Name: d.Name, Queues: len(d.Files), VnetHdrLen: d.VnetHdrLen, Offload: d.Offload, Notes: s.Notes()}
+		r = report{Kind: d.Kind, Name: d.Name, Queues: len(d.Files), VnetHdrLen: d.VnetHdrLen, Offload: d.Offload, Notes: s.Notes(), Warnings: s.Warnings()}
 		peer.serve(d)
 		return nil
 	})
@@ -119,6 +129,39 @@ func arrangeEtc(kind string) error {
 		os.WriteFile("/etc/marker", []byte("marker\n"), 0o644),
 		os.Symlink(link, "/etc/resolv.conf"),
 	)
+}
+
+const (
+	errNoLandlock = "this machine has no landlock"
+
+	// landlockedVar is set in a program that is under landlock.
+	landlockedVar = "SANDBOX_TEST_LANDLOCKED"
+)
+
+// forbidMounts puts the program under landlock(7), which takes the right to mount
+// anything from it and its children. The domain is a thread's, and passes to the
+// whole program by starting it anew.
+func forbidMounts() error {
+	if os.Getenv(landlockedVar) != "" {
+		return nil
+	}
+	os.Setenv(landlockedVar, "1")
+	runtime.LockOSThread()
+	rules := unix.LandlockRulesetAttr{Handled_access_fs: unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK}
+	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&rules)), unsafe.Sizeof(rules.Handled_access_fs), 0)
+	if errno != 0 {
+		return errno
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, 0, 0); errno != 0 {
+		return errno
+	}
+	if _, err := unix.FcntlInt(reportFD, unix.F_SETFD, 0); err != nil {
+		return err
+	}
+	return unix.Exec(self, os.Args, os.Environ())
 }
 
 // A user is who runs a program.

@@ -90,10 +90,43 @@ func (c Config) setUp(link netlink.Link) error {
 	if err := netlink.LinkSetMTU(link, c.MTU); err != nil {
 		return fmt.Errorf("MTU %d: %w", c.MTU, err)
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	if err := bringUp(link); err != nil {
 		return fmt.Errorf("up: %w", err)
 	}
 	return addAddresses(link, addrs)
+}
+
+// bringUp sets the link up and waits until Linux has noted its carrier, which for a
+// veth pair happens later, in a work queue. Programs that look at the device before
+// would take it for unplugged.
+func bringUp(link netlink.Link) error {
+	events, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	defer close(done)
+	if err := netlink.LinkSubscribe(events, done); err != nil {
+		return fmt.Errorf("watch links: %w", err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return err
+	}
+	now, err := netlink.LinkByIndex(link.Attrs().Index)
+	if err != nil {
+		return err
+	}
+	timeout := time.After(localPatience)
+	for state := now.Attrs().OperState; state != netlink.OperUp && state != netlink.OperUnknown; {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return errors.New("watch links: the subscription ended")
+			}
+			if a := e.Attrs(); a.Index == link.Attrs().Index {
+				state = a.OperState
+			}
+		case <-timeout:
+			return fmt.Errorf("no carrier after %v", localPatience)
+		}
+	}
+	return nil
 }
 
 // addAddresses adds the addresses and waits until packets for them are taken.

@@ -35,6 +35,19 @@ func TestAddressesAndRoutes(t *testing.T) {
 	})
 }
 
+// TestCarrier: when the command starts, the device is up for those who look at it,
+// too: Linux notes the carrier of a veth pair later, in a work queue.
+func TestCarrier(t *testing.T) {
+	need(t, "ip")
+	forEach(t, func(t *testing.T, u user, c Config) {
+		for range 5 {
+			if out, _ := script(t, u, c, "ip -o link show up"); strings.Contains(out, "NO-CARRIER") || strings.Contains(out, "state DOWN") {
+				t.Fatalf("no carrier:\n%s", out)
+			}
+		}
+	})
+}
+
 func TestPing(t *testing.T) {
 	need(t, "ping")
 	forEach(t, func(t *testing.T, u user, c Config) {

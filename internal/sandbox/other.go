@@ -45,6 +45,9 @@ func (s *Sandbox) Device() Device { return Device{} }
 // Notes returns nil.
 func (s *Sandbox) Notes() []string { return nil }
 
+// Warnings returns nil.
+func (s *Sandbox) Warnings() []string { return nil }
+
 // Exec returns ErrUnsupported.
 func (s *Sandbox) Exec() error { return ErrUnsupported }
 

@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Run starts a sandbox, calls ready, which sets the other side of the
-// network up, and runs the command to its end. While it runs, SIGTERM and
-// SIGHUP are passed on to it; SIGINT and SIGQUIT, which the terminal sends to
-// the command as well, are ignored, or passed on where there is no terminal.
+// network up, and runs the command to its end. While it runs, SIGTERM, SIGHUP,
+// SIGUSR1 and SIGUSR2 are passed on to it, and so are SIGINT and SIGQUIT unless
+// they come from the terminal, which sends them to the command as well.
 // When ctx is done the command is killed.
 //
 // Run returns the exit status that the program should end with: the
@@ -53,18 +55,26 @@ func (s *Sandbox) execAndWait(ctx context.Context) (int, error) {
 	return status, err
 }
 
-// forwardSignals takes the process's signals until the returned function is
-// called.
-func (s *Sandbox) forwardSignals() (stop func()) {
-	terminal := hasTerminal()
-	signals := make(chan os.Signal, 16)
-	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP} {
-		// What the caller ignores (nohup) stays ignored, here and in the
-		// command.
+// passedOn are the signals that mean the command.
+func passedOn() []os.Signal {
+	return []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}
+}
+
+// catch takes those signals that the caller does not ignore (nohup): these stay
+// ignored, here and in the command.
+func catch(signals chan<- os.Signal, which ...os.Signal) {
+	for _, sig := range which {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}
 	}
+}
+
+// forwardSignals takes the process's signals until the returned function is
+// called.
+func (s *Sandbox) forwardSignals() (stop func()) {
+	signals := make(chan os.Signal, 16)
+	catch(signals, passedOn()...)
 	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -72,7 +82,7 @@ func (s *Sandbox) forwardSignals() (stop func()) {
 			select {
 			case sig := <-signals:
 				keyboard := sig == syscall.SIGINT || sig == syscall.SIGQUIT
-				if !keyboard || !terminal {
+				if !keyboard || !inForeground() {
 					_ = s.Signal(sig) // a command that has ended needs none
 				}
 			case <-ended:
@@ -87,12 +97,15 @@ func (s *Sandbox) forwardSignals() (stop func()) {
 	}
 }
 
-// hasTerminal reports whether the process has a controlling terminal.
-func hasTerminal() bool {
+// inForeground reports whether the keyboard's signals go to the process's
+// group, in which the command is too unless it has made another one: a shell
+// inside that controls jobs takes the terminal for itself.
+func inForeground() bool {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		return false
+		return false // no terminal
 	}
-	f.Close()
-	return true
+	defer f.Close()
+	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }

@@ -87,8 +87,8 @@ type Config struct {
 	// zero value means no default route.
 	Gateway4, Gateway6 netip.Addr
 
-	// DNS and Search become /etc/resolv.conf. Without DNS the file stays the
-	// caller's.
+	// DNS are the nameservers of /etc/resolv.conf, and Search its search list,
+	// without which the caller's stays. Without DNS the whole file stays.
 	DNS    []netip.Addr
 	Search []string
 

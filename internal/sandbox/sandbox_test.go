@@ -53,3 +53,21 @@ func TestHostsFile(t *testing.T) {
 		t.Errorf("hosts %q, want localhost in it", got)
 	}
 }
+
+func TestResolvConfText(t *testing.T) {
+	const old = "# a comment\nnameserver 192.0.2.1\nsearch corp.example  example\noptions edns0 trust-ad\ndomain\n"
+	dns := []netip.Addr{netip.MustParseAddr("10.0.2.3")}
+	for _, x := range []struct {
+		old    string
+		search []string
+		want   string
+	}{
+		{"", nil, "nameserver 10.0.2.3\n"},
+		{old, nil, "search corp.example example\noptions edns0 trust-ad\nnameserver 10.0.2.3\n"},
+		{old, []string{"test"}, "options edns0 trust-ad\nsearch test\nnameserver 10.0.2.3\n"},
+	} {
+		if got := string(resolvConf([]byte(x.old), dns, x.search)); got != x.want {
+			t.Errorf("%q, %q: %q, want %q", x.old, x.search, got, x.want)
+		}
+	}
+}

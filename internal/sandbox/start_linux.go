@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 )
@@ -19,8 +20,7 @@ const self = "/proc/self/exe"
 type Sandbox struct {
 	control *control
 	process *os.Process
-	device  Device
-	notes   []string
+	ready   readiness
 
 	// reaped is closed when the child, and so all that ran inside, is gone.
 	reaped chan struct{}
@@ -60,9 +60,13 @@ func (c Config) launch(identity *syscall.SysProcAttr) (*Sandbox, error) {
 		return nil, err
 	}
 	s := &Sandbox{control: parent, reaped: make(chan struct{}), closed: make(chan struct{})}
-	err = s.startChild(c.childCommand(identity, child))
-	child.Close()
+	cmd, err := c.childCommand(identity, child)
+	if err == nil {
+		err = s.startChild(cmd)
+		closeAll(cmd.ExtraFiles) // child too
+	}
 	if err != nil {
+		child.Close()
 		parent.conn.Close()
 		return nil, fmt.Errorf("make namespaces: %w", err)
 	}
@@ -73,15 +77,19 @@ func (c Config) launch(identity *syscall.SysProcAttr) (*Sandbox, error) {
 	return s, nil
 }
 
-func (c Config) childCommand(identity *syscall.SysProcAttr, control *os.File) *exec.Cmd {
+func (c Config) childCommand(identity *syscall.SysProcAttr, control *os.File) (*exec.Cmd, error) {
+	files, fd, err := handOver(control)
+	if err != nil {
+		return nil, err
+	}
 	cmd := &exec.Cmd{
 		Path:        self,
-		Args:        []string{os.Args[0], childArg},
+		Args:        []string{os.Args[0], childArg, strconv.Itoa(fd)},
 		Env:         c.Env,
 		Stdin:       os.Stdin,
 		Stdout:      os.Stdout,
 		Stderr:      os.Stderr,
-		ExtraFiles:  []*os.File{control},
+		ExtraFiles:  files,
 		SysProcAttr: identity,
 	}
 	if c.Stdin != nil {
@@ -93,7 +101,7 @@ func (c Config) childCommand(identity *syscall.SysProcAttr, control *os.File) *e
 	if c.Stderr != nil {
 		cmd.Stderr = c.Stderr
 	}
-	return cmd
+	return cmd, nil
 }
 
 // startChild starts the child and a goroutine that reaps it.
@@ -127,8 +135,8 @@ func (s *Sandbox) awaitReady(c Config) error {
 	case err == nil && m.Failed != nil:
 		return m.Failed
 	case err == nil && m.Ready != nil:
-		s.device, s.notes = m.Ready.Device, m.Ready.Notes
-		s.device.Files = files
+		s.ready = *m.Ready
+		s.ready.Device.Files = files
 		return nil
 	case errors.Is(err, io.EOF):
 		return errors.New("the sandbox's child ended before the sandbox stood: main must call MaybeChild")
@@ -138,12 +146,15 @@ func (s *Sandbox) awaitReady(c Config) error {
 
 // Device returns the caller's end of the command's network device. It does
 // not change.
-func (s *Sandbox) Device() Device { return s.device }
+func (s *Sandbox) Device() Device { return s.ready.Device }
 
-// Notes returns what could not be had but need not stop the command, one
-// line each: why another kind of device was chosen, a file that could not be
-// replaced.
-func (s *Sandbox) Notes() []string { return s.notes }
+// Notes returns what is other than was asked for but need not concern the
+// command, one line each: why another kind of device was chosen.
+func (s *Sandbox) Notes() []string { return s.ready.Notes }
+
+// Warnings returns what the command will miss, one line each: a file of the
+// resolver that could not be replaced.
+func (s *Sandbox) Warnings() []string { return s.ready.Warnings }
 
 // Exec starts the command. The error is a *CommandError if there is no such
 // command.
@@ -216,7 +227,7 @@ func (s *Sandbox) Close() error {
 		_ = s.process.Signal(syscall.SIGCONT)
 	})
 	<-s.reaped
-	for _, f := range s.device.Files {
+	for _, f := range s.ready.Device.Files {
 		f.Close()
 	}
 	return nil

@@ -31,6 +31,23 @@ func onTerminal(t *testing.T, u user, command ...string) (*program, *terminal) {
 	return p, &terminal{File: outer, t: t}
 }
 
+// onShell starts an interactive shell on a terminal of its own, in which $PROGRAM
+// is the program.
+func onShell(t *testing.T, command ...string) (*program, *terminal) {
+	t.Helper()
+	outer, inner := pty(t)
+	p := newProgram(t, users()[0], task{Config: Config{Command: command}})
+	p.Path, p.Args = "/bin/sh", []string{"sh", "-i"}
+	p.Env = append(p.Env, "PS1=prompt> ", "ENV=", "TERM=dumb", "PROGRAM="+executable(t))
+	p.Stdin, p.Stdout, p.Stderr = inner, inner, inner
+	p.SysProcAttr.Setsid, p.SysProcAttr.Setctty = true, true
+	p.start(t)
+	inner.Close()
+	term := &terminal{File: outer, t: t}
+	term.expect("prompt> ")
+	return p, term
+}
+
 func pty(t *testing.T) (outer, inner *os.File) {
 	t.Helper()
 	outer, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
@@ -115,6 +132,21 @@ func TestInterruptKillsTheCommand(t *testing.T) {
 	}
 }
 
+// TestInterruptInBackground: an interrupt that reaches a program in the background is
+// not the keyboard's, and means the command.
+func TestInterruptInBackground(t *testing.T) {
+	needNamespaces(t)
+	p, term := onShell(t, untilSignal("INT")...)
+	term.press("$PROGRAM & P=$!\r")
+	term.expect("ready")
+	term.press("kill -INT $P\r")
+	term.expect("got INT")
+	term.press("wait $P; exit $?\r")
+	if status, r := p.end(t); status != 3 || r.Err != "" {
+		t.Errorf("status %d, error %q, want 3", status, r.Err)
+	}
+}
+
 // TestJobControlInside runs an interactive shell, stops a job, continues it
 // and interrupts it. A shell without job control would not say Stopped.
 func TestJobControlInside(t *testing.T) {
@@ -150,17 +182,7 @@ const sayContinued = "trap 'echo continued' CONT; echo ready; while :; do sleep 
 // it: the command stops and goes on with it.
 func TestJobControlOutside(t *testing.T) {
 	needNamespaces(t)
-	outer, inner := pty(t)
-	p := newProgram(t, users()[0], task{Config: Config{Command: []string{"sh", "-c", sayContinued}}})
-	// A shell between the terminal and the program.
-	p.Path, p.Args = "/bin/sh", []string{"sh", "-i"}
-	p.Env = append(p.Env, "PS1=prompt> ", "ENV=", "TERM=dumb", "PROGRAM="+executable(t))
-	p.Stdin, p.Stdout, p.Stderr = inner, inner, inner
-	p.SysProcAttr.Setsid, p.SysProcAttr.Setctty = true, true
-	p.start(t)
-	inner.Close()
-	term := &terminal{File: outer, t: t}
-	term.expect("prompt> ")
+	p, term := onShell(t, "sh", "-c", sayContinued)
 	term.press("$PROGRAM\r")
 	term.expect("ready")
 	term.press(ctrlZ)

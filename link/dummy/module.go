@@ -19,7 +19,7 @@ var Module = module.Spec{
 	License:     "Apache-2.0",
 	Alias:       []string{"rtnl-link-" + kind},
 	Params: []module.Param{
-		module.Uint("numdummies", 0, "number of devices to make at load").Range(0, 1024),
+		module.Uint("numdummies", 0, "number of devices to make at load").Range(0, 1024).AtLoad(),
 	},
 	Init: start,
 }
@@ -45,7 +45,7 @@ func start(c *module.Context) error {
 	c.Cleanup(func() { l.DetachKind(kind) })
 	c.Cleanup(undo)
 	for range c.Uint("numdummies") {
-		if _, err := add(l, "dummy%d", c.Users("device")); err != nil {
+		if _, err := l.Create(kind, "dummy%d", nil); err != nil {
 			return err
 		}
 	}

@@ -115,12 +115,20 @@ func (a *arp) announceAddr(dev *link.Device, x *network.Addr) {
 
 // owns reports whether dev has the address ip and is up.
 func (a *arp) owns(dev *link.Device, ip netip.Addr) bool {
-	return dev.Up() && slices.ContainsFunc(a.net.Addrs(dev.Index()), func(x *network.Addr) bool { return x.IP() == ip })
+	return dev.Up() && slices.ContainsFunc(a.net.Addrs(dev.Index()), func(x *network.Addr) bool { return x.IP() == ip && x.Usable() })
 }
 
 // addrChanged is the watcher of the network layer.
 func (a *arp) addrChanged(e network.Event) {
-	if e.Kind == network.AddrAdded {
+	if e.Addr == nil || !e.Addr.IP().Is4() {
+		return
+	}
+	switch k := (probeKey{e.Device, e.Addr.IP()}); {
+	case e.Kind == network.AddrRemoved:
+		a.prober.cancel(k)
+	case e.Addr.Flags&network.Tentative != 0:
+		a.prober.begin(k)
+	default:
 		a.announceAddr(e.Device, e.Addr)
 	}
 }

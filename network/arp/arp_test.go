@@ -15,6 +15,7 @@ import (
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/rcu"
 	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/neigh"
@@ -30,6 +31,7 @@ type host struct {
 	net   *network.Layer
 	log   *klog.Log
 	mods  *module.Registry
+	ctl   *sysctl.Table
 	dev   *link.Device
 	sent  []string
 	// unreachable counts ICMP errors.
@@ -58,6 +60,8 @@ func newHost(t *testing.T, args ...string) *host {
 	h.check(err)
 	h.check(h.mods.Provide(link.Symbol, h.link))
 	h.check(h.mods.Provide(network.Symbol, h.net))
+	h.ctl = new(sysctl.Table)
+	h.check(h.mods.Provide("sysctl", h.ctl))
 	h.check(h.mods.Load(context.Background(), "arp", args...))
 	h.dev, err = h.link.Attach(link.Info{Name: "eth0", Type: link.Ether, Hardware: ourMAC}, h)
 	h.check(err)

@@ -62,9 +62,11 @@ func sane(m wire.ARP) bool {
 // frame was sent to us only.
 func (a *arp) process(dev *link.Device, m wire.ARP, alone bool) {
 	src := m.SenderIP()
-	switch {
-	case m.SenderMAC() == dev.MAC():
+	if m.SenderMAC() == dev.MAC() {
 		return // our own, come back
+	}
+	a.prober.hear(dev, m)
+	switch {
 	case src.IsUnspecified():
 		a.answer(dev, m) // a probe: nobody has the address yet (RFC 5227 §1.1)
 		return

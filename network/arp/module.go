@@ -1,6 +1,7 @@
 // Package arp is the module for the Address Resolution Protocol (RFC 826) of IPv4
 // on Ethernet: it answers for the addresses of the host, keeps IPv4's neighbour
-// table, announces addresses and notices when somebody else uses one (RFC 5227).
+// table, announces addresses and notices when somebody else uses one, if it is told
+// to before they are used (RFC 5227).
 package arp
 
 import (
@@ -9,6 +10,7 @@ import (
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/neigh"
@@ -38,6 +40,8 @@ type arp struct {
 
 	announce  func() bool // the parameter
 	announcer announcer
+	prober    prober
+	conf      *network.DeviceConf[conf]
 	defences  defences
 	learning  learning
 }
@@ -51,8 +55,18 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
+	sysctls, err := module.Import[*sysctl.Table](c, "sysctl")
+	if err != nil {
+		return err
+	}
 	a := newARP(l, n, c.Log(), func() bool { return c.Bool("announce") })
 	c.Cleanup(a.close)
+	if err := a.publish(c, sysctls); err != nil {
+		return err
+	}
+	if err := c.Register(n.SetAddrChecker(network.V4, a)); err != nil {
+		return err
+	}
 	if err := c.Register(n.SetNeighbours(network.V4, a.table)); err != nil {
 		return err
 	}
@@ -70,6 +84,7 @@ func start(c *module.Context) error {
 func newARP(l *link.Layer, n *network.Layer, log *klog.Logger, announce func() bool) *arp {
 	a := &arp{net: n, link: l, clock: n.Clock, log: log.Limit(0, 0), announce: announce}
 	a.announcer.init(a)
+	a.prober.init(a)
 	a.table = neigh.New(neigh.Config{
 		Clock: n.Clock, Walks: n.Walks, Solicit: a.solicit, Unreachable: a.unreachable,
 	})
@@ -78,6 +93,7 @@ func newARP(l *link.Layer, n *network.Layer, log *klog.Logger, announce func() b
 
 func (a *arp) close() {
 	a.announcer.close()
+	a.prober.close()
 	a.table.Close()
 }
 
@@ -95,11 +111,13 @@ func (a *arp) deviceChanged(e link.Event) {
 	case link.WentDown, link.Removed:
 		a.table.FlushDevice(e.Device)
 		a.announcer.forget(e.Device)
+		a.prober.forget(e.Device)
 		a.learning.forget(e.Device)
 	case link.MACChanged:
 		a.table.FlushDevice(e.Device)
 		a.announceAll(e.Device)
 	case link.WentUp:
+		a.probeAll(e.Device)
 		a.announceAll(e.Device)
 	}
 }

@@ -58,7 +58,7 @@ func (a *arp) source(dev *link.Device, target, hint netip.Addr) [4]byte {
 func pick(as []*network.Addr, target netip.Addr) (best netip.Addr, ok bool) {
 	for _, x := range as {
 		switch {
-		case !x.IP().Is4() || x.Scope == route.Host:
+		case !x.IP().Is4() || x.Scope == route.Host || !x.Usable():
 		case x.Prefix.Contains(target):
 			return x.IP(), true
 		case !ok:

@@ -134,7 +134,7 @@ func (i *iface) transmit(pkt *packet.Packet, to netip.Addr) {
 
 func (i *iface) source() netip.Addr {
 	for _, a := range i.igmp.net.Addrs(i.dev.Index()) {
-		if a.IP().Is4() {
+		if a.IP().Is4() && a.Usable() {
 			return a.IP()
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	transitory      // for somebody else
 	notMember       // for a group that nobody here listens to
 	martian         // from or to an address that cannot be on this link
+	unreversed      // from where no packet would go back by this link
 )
 
 // addrs are the two addresses of a packet.
@@ -51,6 +52,9 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs) fate {
 	}
 	if !inside && !zeroSrc && !p.validSource(cf, a.src) {
 		return martian
+	}
+	if !inside && !zeroSrc && !p.reversible(dev, cf, a.src) {
+		return unreversed
 	}
 	dst := netip.AddrFrom4(a.dst)
 	switch {
@@ -124,6 +128,24 @@ func (p *ip4) fate(dev *link.Device, cf *conf, a addrs) fate {
 func (p *ip4) validSource(cf *conf, src [4]byte) bool {
 	r := p.net.Local.Lookup(netip.AddrFrom4(src))
 	return r == nil || r.Type == route.Local && either(&p.conf.All.acceptLocal, &cf.acceptLocal)
+}
+
+// reversePathLoose is the value of net.ipv4.conf.NAME.rp_filter with which there
+// must be a way back (RFC 3704 §2.4); with 1 it must be by the same link (§2.2).
+const reversePathLoose = 2
+
+// reversible reports whether the source is such as rp_filter demands. Of the setting
+// of the device and that of "all" the larger one counts, as on Linux.
+func (p *ip4) reversible(dev *link.Device, cf *conf, src [4]byte) bool {
+	mode := max(cf.rpFilter.Load(), p.conf.All.rpFilter.Load())
+	if mode == 0 || p.net.Local.Lookup(netip.AddrFrom4(src)) != nil { // ours: accept_local has decided
+		return true
+	}
+	r := p.net.Main.Lookup(netip.AddrFrom4(src))
+	if r == nil || r.Type != route.Unicast {
+		return false
+	}
+	return mode == reversePathLoose || r.Uses(dev.Index())
 }
 
 // isMembership reports whether b is a message about a group that this host is in:

@@ -141,6 +141,7 @@ func (p *ip4) acceptCast(cf *conf, pkt *packet.Packet, f fate) bool {
 	switch {
 	case f == broadcast:
 		countCast(&p.mib.inBcastPkts, &p.mib.inBcastOctets, pkt)
+		pkt.Kind = packet.Broadcast // a device without Ethernet header cannot tell
 	case f != host:
 		countCast(&p.mib.inMcastPkts, &p.mib.inMcastOctets, pkt)
 	case either(&p.conf.All.dropUnicastInL2Multicast, &cf.dropUnicastInL2Multicast):
@@ -155,6 +156,10 @@ func (p *ip4) acceptCast(cf *conf, pkt *packet.Packet, f fate) bool {
 func (p *ip4) refuse(pkt *packet.Packet, f fate) {
 	if f == notMember {
 		pkt.Drop(stat.IPInAddrErrors) // no error: the link gives what it has
+		return
+	}
+	if f == unreversed {
+		pkt.Drop(stat.IPRPFilter)
 		return
 	}
 	p.mib.inAddrErrors.Inc()

@@ -42,7 +42,7 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue, mtu int) {
 	f := wire.IPv4Fields{
 		TOS: s.TOS, TTL: s.TTL, Protocol: s.Proto, Src: s.Path.Src.As4(), Dst: s.Path.Dst.As4(), Options: s.Options,
 	}
-	if f.TTL == 0 {
+	if f.TTL == 0 && !s.NoHops {
 		f.TTL = uint8(p.settings.ttl.Load())
 		if s.Path.Type == route.Multicast {
 			f.TTL = 1 // RFC 1112 §6.1
@@ -57,7 +57,7 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue, mtu int) {
 			continue
 		}
 		f.TotalLen = uint16(total)
-		f.DF = s.Fragment != network.FragmentDont && (total <= mtu || s.Fragment != network.FragmentWant || pkt.GSO != packet.GSONone)
+		f.DF = dontFragment(s, total <= mtu || pkt.GSO != packet.GSONone)
 		f.ID = 0
 		if !f.DF {
 			f.ID = p.idents.take(f.Src, f.Dst, f.Protocol, uint32(max(pkt.GSOSegs, 1)))
@@ -74,6 +74,17 @@ func (p *ip4) pushHeaders(s *network.Send, q *packet.Queue, mtu int) {
 	if tooLong {
 		p.dropTooLong(q)
 	}
+}
+
+// dontFragment reports whether DF is set in a packet that fits or does not.
+func dontFragment(s *network.Send, fits bool) bool {
+	switch s.Fragment {
+	case network.FragmentDont:
+		return false
+	case network.FragmentWant:
+		return fits && !s.Path.MTULocked()
+	}
+	return true
 }
 
 // dropTooLong drops the packets that got no header, because no IPv4 packet can be
@@ -198,7 +209,7 @@ func (p *ip4) runOutput(s *network.Send, mtu int, q *packet.Queue) {
 func (p *ip4) reroute(s *network.Send, q *packet.Queue) {
 	pkt := q.Front()
 	h, _ := wire.ParseIPv4(pkt.Head())
-	f := network.Flow{Dst: h.Dst(), Mark: pkt.Mark, Hash: hashOf(h)}
+	f := network.Flow{Dst: h.Dst(), Index: s.Path.Bound, Mark: pkt.Mark, Hash: hashOf(h)}
 	if p.net.IsLocal(h.Src()) {
 		f.Src = h.Src()
 	}

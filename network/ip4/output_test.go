@@ -57,6 +57,8 @@ func TestFragmentModes(t *testing.T) {
 		{"probe", network.FragmentProbe, huge, 0, false},
 	} {
 		h, left, _ := host(t)
+		h.Send(t, network.Send{Proto: wire.ProtoUDP}, "10.0.0.2", payload(601-20))
+		left.Take()
 		h.Net.LearnMTU(netip.MustParseAddr("10.0.0.2"), 600)
 		h.Send(t, network.Send{Proto: wire.ProtoUDP, Fragment: c.mode}, "10.0.0.2", payload(c.size))
 		sent := left.Take()
@@ -359,6 +361,64 @@ func TestOutputReroutes(t *testing.T) {
 	h.Send(t, network.Send{Proto: wire.ProtoUDP}, "10.0.0.2", []byte{0, 0, 0, 0})
 	if h.Stat(t, "Ip", "OutNoRoutes") != 1 || h.Pool.Drops.Load(stat.IPOutNoRoutes) != 1 {
 		t.Errorf("no route after the hook: drops %v", h.Pool.Drops.List())
+	}
+}
+
+// TestOutputReroutesBound: a packet that is bound to a device leaves by it after a
+// hook has changed its destination or its mark, too.
+func TestOutputReroutesBound(t *testing.T) {
+	h, left, right := host(t)
+	defer h.Net.Hooks[network.V4].Output.Add(hook.Entry{Func: func(pkt *packet.Packet) hook.Verdict {
+		v, _ := wire.ParseIPv4(pkt.Head())
+		if v.Payload()[0] == 1 {
+			v.SetDst4(hosttest.A4("192.0.2.1"))
+		} else {
+			pkt.Mark = 7
+		}
+		return hook.Accept
+	}})()
+	for _, p := range []*hosttest.Port{left, right} {
+		r := route.Route{
+			Dst: netip.MustParsePrefix("192.0.2.0/24"), Metric: uint32(p.Dev.Index()),
+			NextHops: []route.NextHop{{Index: p.Dev.Index()}},
+		}
+		if err := h.Net.AddRoute(r, route.Create); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, err := h.Net.Resolve(network.Flow{Dst: netip.MustParseAddr("192.0.2.9"), Index: right.Dev.Index()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string]byte{"destination": 1, "mark": 0} {
+		h.Send(t, network.Send{Proto: wire.ProtoUDP, Path: path}, "", []byte{b, 0, 0, 0})
+		if l, r := left.Take(), right.Take(); len(l) != 0 || len(r) != 1 {
+			t.Errorf("changed %s: %d by left, %d by right, want it by right", what, len(l), len(r))
+		}
+	}
+}
+
+// TestNoHops: a TTL of 0 keeps what is sent to a group in this host.
+func TestNoHops(t *testing.T) {
+	h, left, _ := host(t)
+	sink := h.Sink(t, wire.ProtoUDP)
+	m, err := h.Net.Join(left.Dev, netip.MustParseAddr("239.1.2.3"), network.Filter{Exclude: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Leave()
+	path, err := h.Net.Resolve(network.Flow{Dst: m.Group(), Index: left.Dev.Index()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Send(t, network.Send{Proto: wire.ProtoUDP, Path: path, NoHops: true}, "", payload(8))
+	wantNothing(t, left)
+	if len(sink.Packets) != 1 || sink.Packets[0][8] != 0 {
+		t.Fatalf("% x were delivered, want one packet with a TTL of 0", sink.Packets)
+	}
+	h.Send(t, network.Send{Proto: wire.ProtoUDP, Path: path}, "", payload(8))
+	if sent := left.Take(); len(sent) != 1 || sent[0][8] != 1 {
+		t.Errorf("sent % x, want one packet with a TTL of 1", sent)
 	}
 }
 

@@ -8,31 +8,46 @@ import (
 	"github.com/knitnet/knit/network/route"
 )
 
-// SelectSource chooses the first address of dev whose subnet holds dst, else the
-// first of sufficient scope there, else the first of any device (RFC 1122
-// §3.3.4.3, and what Linux's inet_select_addr does).
+// SelectSource chooses among the addresses of dev one whose subnet holds dst, else
+// any; else the first of any other device (RFC 1122 §3.3.4.3, and what Linux's
+// inet_select_addr does). Of those it is the first, but one that is deprecated only
+// if there is no other.
 func (p *ip4) SelectSource(dst netip.Addr, dev *link.Device) (netip.Addr, bool) {
-	var found netip.Addr
+	var best *network.Addr
 	for _, a := range p.net.Addrs(dev.Index()) {
-		if !a.IP().Is4() || a.Flags&network.Secondary != 0 || a.Scope > route.LinkScope {
-			continue
-		}
-		if a.Prefix.Contains(dst) || a.Peer == dst {
-			return a.IP(), true
-		}
-		if !found.IsValid() {
-			found = a.IP()
+		if usable(a) && (best == nil || worth(a, dst) > worth(best, dst)) {
+			best = a
 		}
 	}
-	if found.IsValid() {
-		return found, true
+	if best != nil {
+		return best.IP(), true
 	}
 	for _, d := range p.net.Link.Devices() {
 		for _, a := range p.net.Addrs(d.Index()) {
-			if a.IP().Is4() && a.Scope < route.LinkScope {
-				return a.IP(), true
+			if usable(a) && a.Scope < route.LinkScope && (best == nil || worth(a, dst) > worth(best, dst)) {
+				best = a
 			}
 		}
 	}
-	return netip.Addr{}, false
+	if best == nil {
+		return netip.Addr{}, false
+	}
+	return best.IP(), true
+}
+
+// usable reports whether others may see a.
+func usable(a *network.Addr) bool { return a.IP().Is4() && a.Scope <= route.LinkScope && a.Usable() }
+
+// worth ranks an address as source towards dst.
+func worth(a *network.Addr, dst netip.Addr) (rank int) {
+	if a.Prefix.Contains(dst) || a.Peer == dst {
+		rank += 4
+	}
+	if a.Flags&network.Deprecated == 0 {
+		rank += 2
+	}
+	if a.Flags&network.Secondary == 0 {
+		rank++
+	}
+	return rank
 }

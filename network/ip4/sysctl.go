@@ -24,6 +24,8 @@ type settings struct {
 // conf are the settings of one device: net.ipv4.conf.NAME.*.
 type conf struct {
 	forwarding, acceptLocal, acceptSourceRoute, sendRedirects, routeLocalnet, dropUnicastInL2Multicast atomic.Bool
+
+	rpFilter atomic.Int64 // see reversible
 }
 
 // defaultConf returns Linux's first values: a host, which refuses source routes
@@ -36,6 +38,7 @@ func defaultConf() *conf {
 
 func (c *conf) clone() *conf {
 	n := new(conf)
+	n.rpFilter.Store(c.rpFilter.Load())
 	for i, b := range c.bools() {
 		n.bools()[i].value.Store(b.value.Load())
 	}
@@ -98,6 +101,7 @@ func (p *ip4) confEntries(prefix string, v *conf) (es []sysctl.Entry) {
 	for _, b := range v.bools() {
 		es = append(es, p.invalidates(sysctl.Bool(prefix+"."+b.name, b.value)))
 	}
+	es = append(es, p.invalidates(sysctl.Int(prefix+".rp_filter", &v.rpFilter, 0, reversePathLoose)))
 	if strings.HasSuffix(prefix, ".all") {
 		es[0] = p.forwardsAll(es[0])
 	}

@@ -83,9 +83,6 @@ func (p *ip6) addrChanged(e network.Event) {
 			}
 		})
 	}
-	if e.Kind == network.AddrAdded {
-		p.watchLifetime(e.Addr)
-	}
 }
 
 // deviceChanged follows the devices.
@@ -96,6 +93,10 @@ func (p *ip6) deviceChanged(e link.Event) {
 		p.followMTU(dev)
 	case link.WentUp:
 		p.configure(dev)
+	case link.WentDown:
+		if !dev.Up() { // as on Linux, whose keep_addr_on_down is 0
+			p.dropAddrs(dev)
+		}
 	case link.Removed:
 		p.mtus.Delete(dev.Index())
 		p.leaveIf(func(d *link.Device) bool { return d == dev })

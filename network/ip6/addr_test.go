@@ -84,8 +84,8 @@ func TestStableSecret(t *testing.T) {
 	w := ip6test.NewNet(t, 1)
 	a := w.Hosts[0]
 	a.Dev.SetUp(false)
-	if err := a.Net.DelAddr(a.Dev, netip.PrefixFrom(a.LinkLocal(a.Dev), 64)); err != nil {
-		t.Fatal(err)
+	if as := a.Net.Addrs(a.Dev.Index()); len(as) != 0 {
+		t.Errorf("addresses of a device that is down: %v", as)
 	}
 	a.Set("net.ipv6.conf.eth0.addr_gen_mode", "2")
 	a.Set("net.ipv6.conf.eth0.stable_secret", "2001:db8::5ec")
@@ -217,5 +217,29 @@ func TestProcFiles(t *testing.T) {
 	}
 	if b, err := a.Proc.Read("net/igmp6"); err != nil || !strings.Contains(string(b), "2    eth0            ff0200000000000000000001ff000001     2 00000004 0\n") {
 		t.Errorf("igmp6 %v:\n%s", err, b)
+	}
+}
+
+// TestLoopbackIsNoSource: "::1 [...] must not be used as the source address in IPv6
+// packets that are sent outside of a single node" (RFC 4291 §2.5.3), even where a
+// device has no address of its own yet.
+func TestLoopbackIsNoSource(t *testing.T) {
+	w := ip6test.NewNet(t, 1)
+	a := w.Hosts[0]
+	dev := w.Ether.Attach(t, a.Kernel, "eth1", wire.MAC{2, 0, 0, 0, 1, 1})
+	if err := dev.SetUp(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Net.DelAddr(a.Dev, netip.MustParsePrefix(ip6test.Prefix(1))); err != nil {
+		t.Fatal(err)
+	}
+	// eth1's link-local address is still tentative.
+	if src, ok := a.Net.Family(network.V6).SelectSource(netip.MustParseAddr("2001:db8::1"), dev); ok {
+		t.Errorf("%v was chosen", src)
+	}
+	w.Settle()
+	want := a.LinkLocal(dev)
+	if src, _ := a.Net.Family(network.V6).SelectSource(netip.MustParseAddr("2001:db8::1"), dev); src != want {
+		t.Errorf("%v was chosen, want %v", src, want)
 	}
 }

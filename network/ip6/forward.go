@@ -129,12 +129,11 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 
 // fits checks what depends on the way, and takes one hop off.
 func (p *ip6) fits(pkt *packet.Packet, h wire.IPv6, path *network.Path) bool {
-	if h.Src().IsLinkLocalUnicast() {
-		if path.Device.Index() != pkt.In {
-			// The destination is beyond the scope of the source address: code 2 of
-			// RFC 4443 §3.1.
-			p.net.SendError(network.V6, network.BeyondScope, pkt)
-		}
+	sameLink := path.Device.Index() == pkt.In
+	if h.Src().IsLinkLocalUnicast() && !sameLink {
+		// The destination is beyond the scope of the source address: code 2 of
+		// RFC 4443 §3.1.
+		p.net.SendError(network.V6, network.BeyondScope, pkt)
 		p.mib.inAddrErrors.Inc()
 		pkt.Drop(stat.IPInAddrErrors)
 		return false
@@ -150,9 +149,27 @@ func (p *ip6) fits(pkt *packet.Packet, h wire.IPv6, path *network.Path) bool {
 		pkt.Drop(stat.PktTooBig)
 		return false
 	}
+	if sameLink {
+		p.redirect(path, h, pkt)
+	}
 	h.SetHopLimit(h.HopLimit() - 1)
 	pkt.Out = path.Device.Index()
 	return true
+}
+
+// redirect tells the neighbour that sent a packet of a better first hop on its own
+// link: "A router SHOULD send a redirect message [...] whenever it forwards a packet
+// that is not explicitly addressed to itself [...] in which the Source Address field
+// of the packet identifies a neighbor" (RFC 4861 §8.2).
+func (p *ip6) redirect(path *network.Path, h wire.IPv6, pkt *packet.Packet) {
+	src := h.Src()
+	neighbour := src.IsLinkLocalUnicast()
+	for _, a := range p.net.Addrs(pkt.In) {
+		neighbour = neighbour || a.IP().Is6() && a.Prefix.Contains(src)
+	}
+	if neighbour && src != path.NextHop {
+		p.net.SendRedirect(network.V6, path.NextHop, pkt)
+	}
 }
 
 // forwardMTU is the MTU of the next link. What errors told of the rest of the way

@@ -174,3 +174,71 @@ func TestRouterGroups(t *testing.T) {
 		t.Error("a host is in ff02::2")
 	}
 }
+
+// TestRouterRedirects: RFC 4861 §8.2: a neighbour whose packet goes back to its own
+// link is told of the better first hop, and the packet goes on all the same.
+func TestRouterRedirects(t *testing.T) {
+	r := newRouter(t, 1500)
+	better, other := netip.MustParseAddr("fe80::98"), netip.MustParseAddr("fd00::42")
+	neighbours := r.Kernel.Net.Neighbours(network.V6)
+	for _, ip := range []netip.Addr{better, other, netip.MustParseAddr("fe80::99")} {
+		if err := neighbours.Set(r.Dev, ip, wire.MAC{2, 0, 0, 0, 0, 0x98}, neigh.Permanent, neigh.Add); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for prefix, gateway := range map[string]netip.Addr{"fd05::/16": better, "fd06::/16": other} {
+		x := route.Route{Dst: netip.MustParsePrefix(prefix), NextHops: []route.NextHop{{Gateway: gateway, Index: r.Dev.Index()}}}
+		if err := r.Kernel.Net.AddRoute(x, route.Create); err != nil {
+			t.Fatal(err)
+		}
+	}
+	far := netip.MustParseAddr("fd05::1")
+	for _, tt := range []struct {
+		name     string
+		src, dst netip.Addr
+		target   netip.Addr // zero: no redirect
+	}{
+		{"by another router", ip6test.Stranger, far, better},
+		{"to a neighbour", ip6test.Stranger, other, other},
+		{"from a link-local address", netip.MustParseAddr("fe80::99"), far, better},
+		{"from who is no neighbour", netip.MustParseAddr("2001:db8::5"), far, netip.Addr{}},
+		{"by a router without a link-local address", ip6test.Stranger, netip.MustParseAddr("fd06::1"), netip.Addr{}},
+		{"to another link", ip6test.Stranger, beyond, netip.Addr{}},
+	} {
+		frames := r.Inject(1, ip6test.ICMP(tt.src, tt.dst, 64, ip6test.Echo(1400)))
+		frames = append(frames, r.far.Frames()...)
+		sent := ip6test.Messages(t, frames, wire.ICMP6Echo)
+		if len(sent) != 1 || sent[0].IP.HopLimit() != 63 {
+			t.Errorf("%s: forwarded %d times", tt.name, len(sent))
+		}
+		told := ip6test.Messages(t, frames, wire.ICMP6Redirect)
+		if !tt.target.IsValid() {
+			if len(told) != 0 {
+				t.Errorf("%s: a redirect", tt.name)
+			}
+			continue
+		}
+		if len(told) != 1 {
+			t.Errorf("%s: %d redirects, want one", tt.name, len(told))
+			continue
+		}
+		m := told[0]
+		x, ok := wire.ParseNDPRedirect(m.Bytes)
+		if !ok || x.Target() != tt.target || x.Destination() != tt.dst || m.IP.Src() != r.LinkLocal(r.Dev) ||
+			m.IP.Dst() != tt.src || m.IP.HopLimit() != 255 || m.IP.TotalLen() > wire.IPv6MinMTU {
+			t.Errorf("%s: redirect % x from %v", tt.name, m.Bytes[:40], m.IP.Src())
+		}
+		options := x.Options()
+		o, _ := options.Next()
+		quoted, ok := o.Redirected()
+		if ip, isIP := wire.ParseIPv6(quoted); !ok || !isIP || ip.Src() != tt.src || ip.Dst() != tt.dst || ip.HopLimit() != 64 {
+			t.Errorf("%s: it does not quote the packet", tt.name)
+		}
+	}
+	for range 20 {
+		r.Inject(1, ip6test.ICMP(ip6test.Stranger, far, 64, ip6test.Echo(10)))
+	}
+	if told := ip6test.Messages(t, r.Inject(1, ip6test.ICMP(ip6test.Stranger, far, 64, ip6test.Echo(10))), wire.ICMP6Redirect); len(told) != 0 {
+		t.Error("redirects are not limited")
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/proc"
@@ -52,8 +51,7 @@ type ip6 struct {
 	// tentative holds the addresses that may not be used yet; nil is the usual
 	// empty set.
 	tentative atomic.Pointer[map[owned]bool]
-	expiry    clock.Timer // of address lifetimes
-	mtus      sync.Map    // interface index -> MTU that was seen last
+	mtus      sync.Map // interface index -> MTU that was seen last
 	groups    groups
 	looped    looped
 }
@@ -73,8 +71,6 @@ func start(c *module.Context) error {
 	if p.disabled, err = n.Pool.Drops.New("IPV6DISABLED"); err != nil {
 		return err
 	}
-	p.expiry.Init(n.Clock, p.expire)
-	c.Free(p.expiry.StopWait)
 	p.frags = frag.New(frag.Config{
 		Clock: n.Clock, Walks: n.Walks, Expired: p.reassemblyExpired, Params: frag.Params{Timeout: frag.Timeout6},
 	})

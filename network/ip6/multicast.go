@@ -20,11 +20,12 @@ type looped struct {
 	mu    sync.Mutex
 	queue packet.Queue
 	busy  bool
+	one   packet.Queue // of who delivers; a variable would be allocated
 }
 
 // loopBack gives members of the group on this host their copies, and reports
 // whether the packets go out at all: groups of interface-local scope stay inside
-// (RFC 4291 §2.7).
+// (RFC 4291 §2.7), and so does what may make no hops.
 func (p *ip6) loopBack(s *network.Send, q *packet.Queue) (out bool) {
 	dev, dst := s.Path.Device, s.Path.Dst
 	if dev.Type() == link.Loopback {
@@ -39,7 +40,7 @@ func (p *ip6) loopBack(s *network.Send, q *packet.Queue) (out bool) {
 		}
 		p.receiveLooped(copies)
 	}
-	return dst.As16()[1]&0xf != 1
+	return dst.As16()[1]&0xf != 1 && !s.NoHops
 }
 
 func (p *ip6) receiveLooped(copies packet.Queue) {
@@ -56,10 +57,9 @@ func (p *ip6) receiveLooped(copies packet.Queue) {
 		return
 	}
 	l.busy = true
-	one := new(packet.Queue)
 	for pkt := l.queue.Pop(); pkt != nil; pkt = l.queue.Pop() {
 		l.mu.Unlock()
-		p.receiveCopy(pkt, one)
+		p.receiveCopy(pkt, &l.one)
 		l.mu.Lock()
 	}
 	l.busy = false

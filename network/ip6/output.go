@@ -49,7 +49,7 @@ func (p *ip6) pushHeaders(s *network.Send, hops uint8, q *packet.Queue) {
 		TrafficClass: s.TOS, NextHeader: s.Proto, HopLimit: s.TTL, FlowLabel: s.FlowLabel,
 		Src: s.Path.Src.As16(), Dst: s.Path.Dst.As16(),
 	}
-	if f.HopLimit == 0 {
+	if f.HopLimit == 0 && !s.NoHops {
 		f.HopLimit = hops
 		if s.Path.Type == route.Multicast {
 			f.HopLimit = 1 // RFC 3493 §5.2

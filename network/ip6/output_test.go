@@ -176,13 +176,14 @@ func TestMulticastLoop(t *testing.T) {
 	for _, tt := range []struct {
 		group      string
 		noLoop     bool
+		noHops     bool
 		own, other int
-	}{{"ff0e::7", false, 1, 1}, {"ff0e::7", true, 0, 1}, {"ff01::7", false, 1, 0}, {"ff0e::8", false, 0, 0}} {
+	}{{"ff0e::7", false, false, 1, 1}, {"ff0e::7", true, false, 0, 1}, {"ff01::7", false, false, 1, 0}, {"ff0e::8", false, false, 0, 0}, {"ff0e::7", false, true, 1, 0}} {
 		own.packets, other.packets = nil, nil
 		a.Send(network.Flow{Dst: netip.MustParseAddr(tt.group), Index: a.Dev.Index()},
-			network.Send{Proto: testProto, NoLoop: tt.noLoop}, pattern(2000))
+			network.Send{Proto: testProto, NoLoop: tt.noLoop, NoHops: tt.noHops}, pattern(2000))
 		if len(own.packets) != tt.own || len(other.packets) != tt.other {
-			t.Errorf("%s, no loop %v: %d here, %d there, want %d, %d", tt.group, tt.noLoop, len(own.packets), len(other.packets), tt.own, tt.other)
+			t.Errorf("%s, no loop %v, no hops %v: %d here, %d there, want %d, %d", tt.group, tt.noLoop, tt.noHops, len(own.packets), len(other.packets), tt.own, tt.other)
 		}
 	}
 }
@@ -230,12 +231,24 @@ func TestNoAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := network.Send{Path: path, Proto: testProto}
+	group := netip.MustParseAddr("ff02::123")
+	member, err := a.Net.Join(a.Dev, group, network.Filter{Exclude: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Leave()
+	toGroup, err := a.Net.Resolve(network.Flow{Dst: group, Index: a.Dev.Index()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := network.Send{Path: toGroup, Proto: testProto}
 	w.Ether.Discard = true
 	for name, f := range map[string]func(){
 		"echo":    in(ip6test.ICMP(ip6test.Stranger, ip6test.IP(1), 64, ip6test.Echo(10))),
 		"forward": in(ip6test.ICMP(ip6test.IP(8), ip6test.Stranger, 64, ip6test.Echo(10))),
 		"options": in(ip6test.Packet(ip6test.Stranger, ip6test.IP(1), hop, 64, options(wire.ProtoNoNext, 5, 2, 0, 0))),
 		"output":  func() { q.Push(a.Pool.Get()); a.Net.Send(&s, &q) },
+		"group":   func() { q.Push(a.Pool.Get()); a.Net.Send(&g, &q) },
 	} {
 		if n := testing.AllocsPerRun(500, f); n != 0 {
 			t.Errorf("%s: %v allocations per packet, want 0", name, n)

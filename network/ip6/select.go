@@ -162,7 +162,7 @@ func (p *ip6) candidates(cs []candidate, dst netip.Addr, out *link.Device) []can
 func (p *ip6) candidatesOf(cs []candidate, dev *link.Device, out bool) []candidate {
 	for _, a := range p.net.Addrs(dev.Index()) {
 		ip := a.IP()
-		if !ip.Is6() || !a.Usable() || !out && ip.IsLinkLocalUnicast() {
+		if !ip.Is6() || !a.Usable() || !out && scope(ip) == scopeLink {
 			continue
 		}
 		cs = append(cs, candidate{

@@ -150,7 +150,7 @@ func (a *ownAddr) fire(clock.Time) {
 // unique ends detection: the address is ours.
 func (d *ndp) unique(k addrKey) {
 	var now network.Addr
-	there := d.net.UpdateAddr(k.dev, k.ip, func(a *network.Addr) {
+	there := d.net.UpdateAddr(k.dev, netip.PrefixFrom(k.ip, k.ip.BitLen()), func(a *network.Addr) {
 		a.Flags &^= network.Tentative | network.Optimistic | network.DADFailed
 		now = *a
 	})
@@ -165,7 +165,7 @@ func (d *ndp) ready(dev *link.Device, a *network.Addr) {
 		return
 	}
 	if dev.NeedsNeighbour() && d.conf.Of(dev.Index()).NDiscNotify.Load() != 0 {
-		d.sendAdvert(dev, a.IP(), allNodes, false)
+		d.sendAdvert(dev, a, allNodes, false)
 	}
 	if a.IP().IsLinkLocalUnicast() {
 		d.maySolicit(dev)
@@ -228,7 +228,7 @@ func (d *ndp) duplicate(dev *link.Device, ip netip.Addr) {
 
 // fail marks an address that stays but is never used.
 func (d *ndp) fail(dev *link.Device, a *network.Addr) {
-	d.net.UpdateAddr(dev, a.IP(), func(a *network.Addr) { a.Flags |= network.Tentative | network.DADFailed })
+	d.net.UpdateAddr(dev, a.Prefix, func(a *network.Addr) { a.Flags |= network.Tentative | network.DADFailed })
 	c := d.conf.Of(dev.Index())
 	if c.AcceptDAD.Load() < 2 || dev.Type() != link.Ether || a.IP() != conf6.WithID(a.IP(), conf6.EUI64(dev.MAC())) {
 		return
@@ -286,7 +286,7 @@ func (d *ndp) again(dev *link.Device, a *network.Addr) {
 	switch {
 	case active:
 	case detect:
-		d.net.UpdateAddr(dev, a.IP(), func(a *network.Addr) {
+		d.net.UpdateAddr(dev, a.Prefix, func(a *network.Addr) {
 			a.Flags |= network.Tentative
 			a.Flags &^= network.DADFailed
 		}) // which begins it

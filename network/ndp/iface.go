@@ -141,14 +141,13 @@ func (i *iface) learn(r route.Route, lifetime time.Duration) bool {
 	}
 	i.arm()
 	d.mu.Unlock()
-	switch {
-	case old != nil && (lifetime <= 0 || old.Metric != r.Metric):
+	changed := old != nil && old.Metric != r.Metric
+	// What is on the link may have gone with an address.
+	if lifetime > 0 && (old == nil || changed || !k.via.IsValid()) && !i.onLink(r) {
+		d.net.AddRoute(r, route.Append)
+	}
+	if old != nil && (lifetime <= 0 || changed) { // afterwards: no packet finds none
 		d.net.DelRoute(old.Route)
-		fallthrough
-	case old == nil || !k.via.IsValid(): // what is on the link may have gone with an address
-		if lifetime > 0 && !i.onLink(r) {
-			d.net.AddRoute(r, route.Append)
-		}
 	}
 	return true
 }
@@ -199,7 +198,14 @@ func (d *ndp) settingChanged(name string, c *conf6.Conf) {
 		switch name {
 		case "send_ra", "ra_interval", "ra_lifetime", "ra_rdnss":
 			d.advertise(dev)
-		case "accept_ra", "forwarding":
+		case "accept_ra":
+			d.maySolicit(dev)
+		case "forwarding":
+			if !accepts(d.conf.Of(dev.Index())) {
+				// A router has no default routers by advertisements; Linux drops them
+				// at once.
+				d.dropRoutes(dev, func(k routeKey) bool { return k.dst == defaultPrefix })
+			}
 			d.maySolicit(dev)
 		}
 	}
@@ -236,11 +242,16 @@ func (d *ndp) neighbourChanged(e neigh.Event) {
 // dropRouter removes a router that says that it is none any more (RFC 4861 §7.2.5:
 // "the node MUST remove that router from the Default Router List").
 func (d *ndp) dropRouter(dev *link.Device, ip netip.Addr) {
+	d.dropRoutes(dev, func(k routeKey) bool { return k.via == ip })
+}
+
+// dropRoutes forgets routes that were learned on a link.
+func (d *ndp) dropRoutes(dev *link.Device, which func(routeKey) bool) {
 	var gone []route.Route
 	d.mu.Lock()
 	if i := d.ifaces[dev]; i != nil {
 		for k, l := range i.learned {
-			if k.via == ip {
+			if which(k) {
 				gone = append(gone, l.Route)
 				delete(i.learned, k)
 			}

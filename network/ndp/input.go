@@ -80,7 +80,7 @@ func (d *ndp) neighborSolicit(m *message) {
 	case a == nil:
 		m.bad = stat.IPv6NDiscNSOtherHost
 		return
-	case a.Flags&network.Tentative != 0 && a.Flags&network.Optimistic == 0:
+	case a.Flags&network.Tentative != 0 && (a.Flags&network.Optimistic == 0 || m.src.IsUnspecified()):
 		// "If the source address of the Neighbor Solicitation is the unspecified
 		// address, the solicitation is from a node performing Duplicate Address
 		// Detection" (RFC 4862 §5.4.3); others are ignored.
@@ -90,13 +90,13 @@ func (d *ndp) neighborSolicit(m *message) {
 		return
 	}
 	if m.src.IsUnspecified() {
-		d.sendAdvert(m.dev, target, allNodes, false)
+		d.sendAdvert(m.dev, a, allNodes, false)
 		return
 	}
 	if !mac.IsZero() {
 		d.neigh.Update(m.dev, m.src, mac, neigh.Update{Override: true, Create: true})
 	}
-	d.sendAdvert(m.dev, target, m.src, true)
+	d.sendAdvert(m.dev, a, m.src, true)
 }
 
 // neighborAdvert takes in what a neighbour says of itself (RFC 4861 §7.2.5).

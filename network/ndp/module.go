@@ -14,6 +14,7 @@ import (
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/internal/conf6"
@@ -73,6 +74,15 @@ func start(c *module.Context) error {
 	c.Free(d.neigh.Close)
 	if err := c.Register(n.SetNeighbours(network.V6, d.neigh)); err != nil {
 		return err
+	}
+	sysctls, err := module.Import[*sysctl.Table](c, "sysctl")
+	if err != nil {
+		return err
+	}
+	for _, e := range d.neigh.Sysctls("net.ipv6.neigh.default") {
+		if err := c.Register(sysctls.Register(e)); err != nil {
+			return err
+		}
 	}
 	if err := module.Export(c, network.ResolversSymbol, network.ResolversFunc(d.resolvers)); err != nil {
 		return err
@@ -161,7 +171,7 @@ func (d *ndp) close() {
 	d.mu.Unlock()
 	for k, a := range addrs {
 		a.stop()
-		d.net.UpdateAddr(k.dev, k.ip, func(a *network.Addr) {
+		d.net.UpdateAddr(k.dev, netip.PrefixFrom(k.ip, k.ip.BitLen()), func(a *network.Addr) {
 			if a.Flags&network.DADFailed == 0 {
 				a.Flags &^= network.Tentative | network.Optimistic
 			}

@@ -241,18 +241,20 @@ func TestStableAddressTriesAnother(t *testing.T) {
 	}
 }
 
-// TestDADAgainWhenUp: a device that was down may have come to another link.
-func TestDADAgainWhenUp(t *testing.T) {
+// TestDADWhenUp: an address that was added while its device was down is looked for
+// once it is up.
+func TestDADWhenUp(t *testing.T) {
 	w := ip6test.NewNet(t, 2)
 	b := w.Hosts[1]
 	b.Dev.SetUp(false)
+	b.Addr(b.Dev, ip6test.Prefix(2))
 	if err := w.Hosts[0].Net.AddAddr(w.Hosts[0].Dev, network.Addr{Prefix: netip.MustParsePrefix(ip6test.Prefix(2)), Flags: network.NoDAD}); err != nil {
 		t.Fatal(err)
 	}
 	b.Dev.SetUp(true)
 	w.Settle()
 	if f := b.Find(b.Dev, ip6test.IP(2).String()).Flags; f&network.DADFailed == 0 {
-		t.Errorf("flags %#x: not looked for again", f)
+		t.Errorf("flags %#x: not looked for", f)
 	}
 }
 
@@ -267,5 +269,47 @@ func TestNoDAD(t *testing.T) {
 	a.Addr(a.Dev, "fd00::78/64")
 	if !a.Find(a.Dev, "fd00::77").Usable() || !a.Find(a.Dev, "fd00::78").Usable() {
 		t.Error("not usable at once")
+	}
+}
+
+// TestOptimistic: an optimistic address is used at once, but does not take the place
+// of who has it (RFC 4429 §3.3), and is a duplicate like any other.
+func TestOptimistic(t *testing.T) {
+	w := ip6test.NewNet(t, 1)
+	a := w.Hosts[0]
+	a.Set("net.ipv6.conf.eth0.router_solicitation_delay", "0")
+	add := func(ip netip.Addr) {
+		x := network.Addr{Prefix: netip.PrefixFrom(ip, 64), Flags: network.Optimistic}
+		if err := a.Net.AddAddr(a.Dev, x); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(500 * time.Millisecond)
+	}
+	ask := func(src, ip netip.Addr) []ip6test.Message {
+		frames := w.Inject(1, ip6test.ICMP(src, wire.SolicitedNode(ip), 255, solicit(ip)))
+		return ip6test.Messages(t, frames, wire.ICMP6NeighborAdvert)
+	}
+	unique, double := netip.MustParseAddr("fd00::77"), netip.MustParseAddr("fd00::78")
+	for _, settled := range []bool{false, true} {
+		if settled {
+			w.Settle()
+		} else {
+			add(unique)
+		}
+		m := ask(ip6test.Stranger, unique)
+		if len(m) != 1 {
+			t.Fatalf("settled: %v: %d answers", settled, len(m))
+		}
+		if na, _ := wire.ParseNeighborAdvert(m[0].Bytes); na.Override() != settled {
+			t.Errorf("settled: %v: the Override flag is %v", settled, na.Override())
+		}
+	}
+	add(double)
+	if m := ask(netip.IPv6Unspecified(), double); len(m) != 0 {
+		t.Error("a probe for an optimistic address was answered")
+	}
+	w.Settle()
+	if f := a.Find(a.Dev, double.String()).Flags; f&network.DADFailed == 0 {
+		t.Errorf("flags %#x: the duplicate was not detected", f)
 	}
 }

@@ -53,11 +53,14 @@ func (d *ndp) sendProbe(dev *link.Device, target netip.Addr, nonce [6]byte) {
 	})
 }
 
-// sendAdvert tells dst that target is ours (RFC 4861 §7.2.4, §7.2.6).
-func (d *ndp) sendAdvert(dev *link.Device, target, dst netip.Addr, solicited bool) {
+// sendAdvert tells dst that a is ours (RFC 4861 §7.2.4, §7.2.6). While it may be a
+// duplicate, "the Override flag [...] MUST be cleared" (RFC 4429 §3.3), so that
+// nobody forgets who had it first.
+func (d *ndp) sendAdvert(dev *link.Device, a *network.Addr, dst netip.Addr, solicited bool) {
+	target, optimistic := a.IP(), a.Flags&network.Tentative != 0
 	m := msg6.Message{Device: dev, Src: target, Dst: dst, HopLimit: wire.NDPHopLimit}
 	f := wire.NeighborAdvertFields{
-		Router: isRouter(d.conf.Of(dev.Index())), Solicited: solicited, Override: true, Target: target.As16(),
+		Router: isRouter(d.conf.Of(dev.Index())), Solicited: solicited, Override: !optimistic, Target: target.As16(),
 	}
 	mac, n := dev.MAC(), wire.NeighborAdvertLen
 	if dev.Type() == link.Ether {

@@ -502,3 +502,47 @@ func FuzzMessage(f *testing.F) {
 		w.Clock.Advance(time.Hour)
 	})
 }
+
+// TestHostThatBecomesRouter: a router has no default routers by advertisements, not
+// even those it knew as a host, unless it is told to (accept_ra=2).
+func TestHostThatBecomesRouter(t *testing.T) {
+	w := ip6test.NewNet(t, 1)
+	a := w.Hosts[0]
+	onLink := ra{RouterAdvertFields: wire.RouterAdvertFields{Lifetime: 1800}, options: [][]byte{prefixOption(prefix, true, false, 3600, 3600)}}
+	advertise(w, routerIP, onLink)
+	a.Set("net.ipv6.conf.eth0.accept_ra", "2")
+	a.Set("net.ipv6.conf.eth0.forwarding", "1")
+	want(t, a, "accept_ra=2", "::/0 via fe80::99 metric 1024", "2001:db8:1::/64 metric 256")
+	a.Set("net.ipv6.conf.eth0.forwarding", "0")
+	a.Set("net.ipv6.conf.eth0.accept_ra", "1")
+	a.Set("net.ipv6.conf.eth0.forwarding", "1")
+	want(t, a, "accept_ra=1", "2001:db8:1::/64 metric 256")
+	w.Clock.Advance(4000 * time.Second)
+}
+
+// TestPreferenceChangesWithoutAGap: while a router's preference changes there is a
+// default route at every moment.
+func TestPreferenceChangesWithoutAGap(t *testing.T) {
+	w := ip6test.NewNet(t, 1)
+	a := w.Hosts[0]
+	advertise(w, routerIP, life(1800))
+	events := 0
+	undo := a.Net.Watch(func(e network.Event) {
+		if e.Route == nil {
+			return
+		}
+		events++
+		if a.Net.Main.Lookup(netip.MustParseAddr("2001:db8::1")) == nil {
+			t.Error("no default route")
+		}
+	})
+	high := life(1800)
+	high.Preference = wire.PreferenceHigh
+	advertise(w, routerIP, high)
+	undo()
+	if events != 2 {
+		t.Errorf("%d changes of routes, want one added and one removed", events)
+	}
+	want(t, a, "the new preference", "::/0 via fe80::99 metric 1023")
+	w.Clock.Advance(2000 * time.Second)
+}

@@ -98,7 +98,7 @@ func (i *iface) refresh(a *network.Addr, valid, preferred time.Duration) {
 		}
 	}
 	preferred = max(min(preferred, valid), 0)
-	i.d.net.UpdateAddr(i.dev, a.IP(), func(a *network.Addr) {
+	i.d.net.UpdateAddr(i.dev, a.Prefix, func(a *network.Addr) {
 		a.ValidUntil, a.PreferredUntil = end(now, valid), end(now, preferred)
 		a.Flags &^= network.Deprecated | network.Permanent
 		if preferred == 0 {

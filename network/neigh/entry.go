@@ -43,6 +43,7 @@ const (
 	macBits    = 1<<48 - 1
 	routerBit  = 1 << 48
 	deadBit    = 1 << 49 // not in the table
+	staticBit  = 1 << 50 // set by hand, for good
 	stateShift = 56
 )
 

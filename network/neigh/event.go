@@ -5,7 +5,7 @@ import "slices"
 // An Event tells of a change of an entry, for `ip monitor neigh`.
 type Event struct {
 	Info
-	// Deleted: the entry is gone.
+	// Deleted: the entry is gone; Info is what it was until then.
 	Deleted bool
 }
 

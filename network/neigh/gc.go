@@ -20,16 +20,16 @@ const (
 // collectStale removes what nobody has used for StaleTime, while the table has
 // more than Thresh1 entries.
 func (t *Table) collectStale(now clock.Time) {
-	var gone []*Entry
+	var gone []removed
 	t.mu.Lock()
 	t.each(func(e *Entry) {
 		s := e.State()
 		unused := s == None || s == Stale || s == Failed
-		if t.n > t.cfg.Thresh1 && unused && now.Sub(e.changedAt()) >= t.cfg.StaleTime {
+		if int64(t.n) > t.thresh.keep.Load() && unused && now.Sub(e.changedAt()) >= t.cfg.StaleTime {
 			t.remove(e, &gone)
 		}
 	})
-	if t.n > t.cfg.Thresh1 && !t.closed {
+	if int64(t.n) > t.thresh.keep.Load() && !t.closed {
 		t.gcTimer.ResetAfter(gcInterval)
 	}
 	t.mu.Unlock()
@@ -44,14 +44,15 @@ func (e *Entry) changedAt() clock.Time {
 
 // makeRoom reports whether one more entry may be made, and removes others for it
 // when the table is full or has been above Thresh2 for long. t.mu is held.
-func (t *Table) makeRoom(gone *[]*Entry) bool {
+func (t *Table) makeRoom(gone *[]removed) bool {
 	now := t.cfg.Clock.Now()
-	if t.n < t.cfg.Thresh2 || t.n < t.cfg.Thresh3 && now.Sub(t.flushed) < grace {
+	n, hard := int64(t.n), t.thresh.hard.Load()
+	if n < hard && (n < t.thresh.soft.Load() || now.Sub(t.flushed) < grace) {
 		return true
 	}
 	t.flushed = now
 	t.shrink(now, gone)
-	return t.n < t.cfg.Thresh3
+	return int64(t.n) < hard
 }
 
 // A candidate is an entry that may be given up; lower ranks go first.
@@ -65,7 +66,7 @@ type candidate struct {
 // then the oldest. A device keeps its fair share: only from those that have more
 // is anything taken, so a scan of one link cannot push out the others. Entries set
 // by hand always stay. t.mu is held.
-func (t *Table) shrink(now clock.Time, gone *[]*Entry) {
+func (t *Table) shrink(now clock.Time, gone *[]removed) {
 	held := map[int32]int{}
 	var cs []candidate
 	t.each(func(e *Entry) {
@@ -81,9 +82,10 @@ func (t *Table) shrink(now clock.Time, gone *[]*Entry) {
 	slices.SortFunc(cs, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.at, b.at))
 	})
-	share := t.cfg.Thresh2 / len(held)
+	soft := int(max(min(t.thresh.soft.Load(), t.thresh.hard.Load()-1), 0))
+	share := soft / max(len(held), 1)
 	for _, c := range cs {
-		if t.n <= t.cfg.Thresh2 {
+		if t.n <= soft {
 			return
 		}
 		if i := c.dev.Index(); held[i] > share {

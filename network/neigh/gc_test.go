@@ -2,6 +2,7 @@ package neigh
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -225,4 +226,26 @@ func BenchmarkSend(b *testing.B) {
 			e.Confirm()
 		}
 	})
+}
+
+// TestThresholds: the bounds can be changed while the table is used; the hard one
+// holds whatever the soft one is.
+func TestThresholds(t *testing.T) {
+	for _, tt := range []struct{ soft, hard, most int }{{8, 16, 16}, {1000, 5, 5}, {0, 0, 0}, {3, 4, 4}} {
+		n := newLAN(t, nil)
+		for i, v := range []int{0, tt.soft, tt.hard} {
+			e := n.table.Sysctls("net.ipv4.neigh.default")[i]
+			if want := fmt.Sprintf("net.ipv4.neigh.default.gc_thresh%d", i+1); e.Name != want {
+				t.Errorf("setting %q, want %q", e.Name, want)
+			}
+			n.check(e.Set(fmt.Sprint(v)))
+		}
+		for i := range 64 {
+			n.table.Lookup(n.dev, netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}))
+			n.clock.Advance(time.Millisecond)
+			if got := n.table.Len(); got > tt.most {
+				t.Fatalf("soft %d, hard %d: %d entries, want %d at most", tt.soft, tt.hard, got, tt.most)
+			}
+		}
+	}
 }

@@ -87,6 +87,9 @@ type Info struct {
 	MAC    wire.MAC // zero when not known
 	State  State
 	Router bool // IPv6: the neighbour is a router
+	// Static: it was set by hand to a State in which it stays, Permanent or NoARP.
+	// The kernel makes NoARP entries by itself too.
+	Static bool
 	// Confirmed is when it was last known to be reachable, Updated when its
 	// state or address last changed; 0 means never.
 	Confirmed, Updated clock.Time

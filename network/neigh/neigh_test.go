@@ -85,6 +85,13 @@ func (n *lan) device(name string) *link.Device {
 	return dev
 }
 
+func (n *lan) check(err error) {
+	n.t.Helper()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 func (n *lan) lookup(ip netip.Addr) *Entry {
 	n.t.Helper()
 	e, err := n.table.Lookup(n.dev, ip)
@@ -455,8 +462,69 @@ func TestWatch(t *testing.T) {
 	}
 	undo()
 	n.lookup(ip2).Use()
-	want := []string{"10.0.0.2 INCOMPLETE false", "10.0.0.2 REACHABLE false", "10.0.0.2 NONE true"}
+	want := []string{"10.0.0.2 INCOMPLETE false", "10.0.0.2 REACHABLE false", "10.0.0.2 FAILED false", "10.0.0.2 FAILED true"}
 	if !slices.Equal(got, want) {
 		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+// TestDeletedIsWhatItWas: the events are those of Linux when a device goes down.
+func TestDeletedIsWhatItWas(t *testing.T) {
+	n := newLAN(t, nil)
+	n.check(n.table.Set(n.dev, ip2, mac2, Permanent, Add))
+	n.check(n.table.Set(n.dev, ip3, mac3, Stale, Add))
+	n.lookup(netip.MustParseAddr("10.0.0.9")) // nobody has asked for it, so nobody hears of it
+	var got []string
+	defer n.table.Watch(func(e Event) { got = append(got, fmt.Sprint(e.IP, e.MAC, e.State, e.Deleted)) })()
+	n.table.FlushDevice(n.dev)
+	slices.Sort(got)
+	want := []string{fmt.Sprint(ip2, mac2, Permanent, true), fmt.Sprint(ip3, mac3, Stale, true)}
+	if !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+// TestDeleteFailsFirst: what waits for a neighbour that is deleted by hand is
+// unreachable.
+func TestDeleteFailsFirst(t *testing.T) {
+	n := newLAN(t, nil)
+	n.send(n.lookup(ip2), 7)
+	n.check(n.table.Delete(n.dev, ip2))
+	if !slices.Equal(n.dead, []uint32{7}) {
+		t.Errorf("unreachable: %v, want 7", n.dead)
+	}
+	if err := n.table.Delete(n.dev, ip2); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("deleted again: %v, want ENOENT", err)
+	}
+}
+
+// TestStatic: what was set by hand for good can be told from the rest.
+func TestStatic(t *testing.T) {
+	n := newLAN(t, nil)
+	byHand := map[string]State{"10.0.0.11": Permanent, "10.0.0.12": NoARP, "10.0.0.13": Stale, "10.0.0.14": Reachable}
+	for ip, s := range byHand {
+		n.check(n.table.Set(n.dev, netip.MustParseAddr(ip), mac2, s, Add))
+	}
+	noarp, err := n.link.Attach(link.Info{Name: "noarp0", Type: link.Ether, Flags: link.NoARP}, n)
+	n.check(err)
+	if _, err := n.table.Lookup(noarp, ip3); err != nil {
+		t.Fatal(err)
+	}
+	static := func() (out []string) {
+		for _, i := range n.table.List() {
+			if i.Static {
+				out = append(out, i.IP.String())
+			}
+		}
+		return out
+	}
+	if got, want := static(), []string{"10.0.0.11", "10.0.0.12"}; !slices.Equal(got, want) {
+		t.Errorf("static: %v, want %v", got, want)
+	}
+	n.check(n.table.Set(n.dev, netip.MustParseAddr("10.0.0.11"), mac2, Stale, Change))
+	n.check(n.table.Delete(n.dev, netip.MustParseAddr("10.0.0.12")))
+	n.lookup(netip.MustParseAddr("10.0.0.12"))
+	if got := static(); len(got) != 0 {
+		t.Errorf("static: %v, want none", got)
 	}
 }

@@ -154,6 +154,6 @@ func (e *Entry) info() Info {
 	w := e.word.Load()
 	return Info{
 		Device: e.dev, IP: e.ip, MAC: unpack(w), State: State(w >> stateShift), Router: w&routerBit != 0,
-		Confirmed: e.confirmed, Updated: e.updated, Probes: e.probes, Queued: e.waiting.Len(),
+		Static: w&staticBit != 0, Confirmed: e.confirmed, Updated: e.updated, Probes: e.probes, Queued: e.waiting.Len(),
 	}
 }

@@ -46,30 +46,39 @@ func (t *Table) set(dev *link.Device, ip netip.Addr, mac wire.MAC, s State, mode
 	case mode == Change && !known:
 		return syscall.ENOENT
 	}
-	if e == nil {
-		var err error
-		if e, err = t.Lookup(dev, ip); err != nil {
-			return err
+	for {
+		if e == nil {
+			var err error
+			if e, err = t.Lookup(dev, ip); err != nil {
+				return err
+			}
 		}
+		if e.force(mac, s) {
+			return nil
+		}
+		e = nil // it was removed meanwhile
 	}
-	e.force(mac, s)
-	return nil
 }
 
-// force sets address and state and starts what the state needs.
-func (e *Entry) force(mac wire.MAC, s State) {
+// force sets address and state and starts what the state needs, unless the entry
+// is not in the table any more.
+func (e *Entry) force(mac wire.MAC, s State) bool {
 	var f effect
 	e.mu.Lock()
 	if e.word.Load()&deadBit != 0 {
 		e.mu.Unlock()
-		return
+		return false
 	}
 	e.timer.Stop()
 	if s&valid == 0 {
 		mac = wire.MAC{}
 	}
 	e.probes = 0
-	e.set(e.word.Load()&routerBit|pack(mac)|uint64(s)<<stateShift, &f)
+	w := e.word.Load()&routerBit | pack(mac) | uint64(s)<<stateShift
+	if s&fixed != 0 {
+		w |= staticBit
+	}
+	e.set(w, &f)
 	switch s {
 	case Reachable:
 		e.reach(&f)
@@ -88,14 +97,17 @@ func (e *Entry) force(mac wire.MAC, s State) {
 	}
 	e.mu.Unlock()
 	e.do(&f)
+	return true
 }
 
-// Delete removes the entry of ip on dev; ENOENT if there is none.
+// Delete removes the entry of ip on dev; ENOENT if there is none. It fails first,
+// as with Linux: what waits for it is unreachable.
 func (t *Table) Delete(dev *link.Device, ip netip.Addr) error {
-	n := t.Flush(func(e *Entry) bool { return e.dev == dev && e.ip == ip && e.State() != None })
-	if n == 0 {
+	e := t.find(dev, ip)
+	if e == nil || e.State() == None || !e.force(wire.MAC{}, Failed) {
 		return fmt.Errorf("neighbour %v dev %s: %w", ip, dev.Name(), syscall.ENOENT)
 	}
+	t.Flush(func(x *Entry) bool { return x == e })
 	return nil
 }
 
@@ -109,7 +121,7 @@ func (t *Table) FlushDevice(dev *link.Device) {
 // Flush removes the entries for which del is true and returns their number. del
 // must not call into the table.
 func (t *Table) Flush(del func(*Entry) bool) int {
-	var gone []*Entry
+	var gone []removed
 	t.mu.Lock()
 	t.each(func(e *Entry) {
 		if del(e) {

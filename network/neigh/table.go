@@ -34,6 +34,7 @@ const buckets = 256
 // New. Its methods are safe for concurrent use.
 type Table struct {
 	cfg      Config
+	thresh   thresholds
 	seed     maphash.Seed
 	params   atomic.Pointer[map[int32]Params]
 	watchers rcu.Value[[]*watcher]
@@ -57,6 +58,7 @@ type Table struct {
 func New(cfg Config) *Table {
 	cfg.setDefaults()
 	t := &Table{cfg: cfg, seed: maphash.MakeSeed()}
+	t.thresh.init(&t.cfg)
 	t.params.Store(&map[int32]Params{})
 	seed := cfg.Seed
 	if seed == 0 {
@@ -105,7 +107,7 @@ func (t *Table) Lookup(dev *link.Device, ip netip.Addr) (*Entry, error) {
 // enter returns the entry of ip on dev. If there is none it puts old into the
 // table, or a new one if old is nil.
 func (t *Table) enter(dev *link.Device, ip netip.Addr, old *Entry) (*Entry, error) {
-	var gone []*Entry
+	var gone []removed
 	e, err := t.insert(dev, ip, old, &gone)
 	t.bury(gone)
 	if err != nil {
@@ -114,7 +116,7 @@ func (t *Table) enter(dev *link.Device, ip netip.Addr, old *Entry) (*Entry, erro
 	return e, nil
 }
 
-func (t *Table) insert(dev *link.Device, ip netip.Addr, old *Entry, gone *[]*Entry) (*Entry, error) {
+func (t *Table) insert(dev *link.Device, ip netip.Addr, old *Entry, gone *[]removed) (*Entry, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.find(dev, ip); e != nil {
@@ -156,14 +158,20 @@ func (t *Table) link(e *Entry) {
 	e.next.Store(head.Load())
 	head.Store(e)
 	t.n++
-	if t.n > t.cfg.Thresh1 && !t.gcTimer.Active() {
+	if int64(t.n) > t.thresh.keep.Load() && !t.gcTimer.Active() {
 		t.gcTimer.ResetAfter(gcInterval)
 	}
 }
 
+// A removed entry is one that is out of its chain, and what it was until then.
+type removed struct {
+	*Entry
+	last Info
+}
+
 // remove takes e out of its chain and appends it to gone, for bury. Walkers that
 // stand on e go on from it. t.mu is held.
-func (t *Table) remove(e *Entry, gone *[]*Entry) {
+func (t *Table) remove(e *Entry, gone *[]removed) {
 	at := t.chain(e.dev, e.ip)
 	for at.Load() != e {
 		at = &at.Load().next
@@ -171,24 +179,25 @@ func (t *Table) remove(e *Entry, gone *[]*Entry) {
 	at.Store(e.next.Load())
 	t.n--
 	e.mu.Lock()
+	*gone = append(*gone, removed{e, e.info()})
 	e.word.Store(deadBit | e.word.Load()&^(0xff<<stateShift))
 	e.timer.Stop()
 	e.mu.Unlock()
-	*gone = append(*gone, e)
 }
 
 // bury ends what waited in removed entries and tells the watchers. No lock is
 // held.
-func (t *Table) bury(gone []*Entry) {
+func (t *Table) bury(gone []removed) {
 	for _, e := range gone {
 		var q packet.Queue
 		e.mu.Lock()
 		q.Append(&e.waiting)
 		e.bytes, e.probes = 0, 0
-		info := e.info()
 		e.mu.Unlock()
 		q.Drop(stat.NeighDead)
-		t.notify(Event{info, true})
+		if e.last.State != None { // nobody has heard of it otherwise
+			t.notify(Event{e.last, true})
+		}
 	}
 }
 
@@ -207,7 +216,7 @@ func (t *Table) each(f func(*Entry)) {
 // are still held are dropped from then on. It must not be called from a timer's
 // function.
 func (t *Table) Close() {
-	var gone []*Entry
+	var gone []removed
 	t.mu.Lock()
 	t.closed = true
 	t.each(func(e *Entry) { t.remove(e, &gone) })

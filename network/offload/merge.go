@@ -109,7 +109,7 @@ func (f *flow) begin(pkt *packet.Packet, s *segment) {
 // join puts pkt behind the flow's packet, if it continues it, and ends it.
 func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 	if s.same != f.same || s.bits != f.bits || s.ack != f.ack || s.n != f.n || s.pay > f.size ||
-		f.tcp && s.seq != f.seq || f.head.Len()+s.pay > maxPacket || !f.continues(s) ||
+		f.tcp && s.seq != f.seq || f.head.Len()+s.pay > maxPacket || !f.continues(s) || !sameNotes(f.head, pkt) ||
 		f.tcp && !sameOptions(f.head, pkt, f.l4, f.n) {
 		return false
 	}
@@ -125,6 +125,12 @@ func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 	f.pushed = s.last
 	f.open = !s.last && s.pay == f.size
 	return true
+}
+
+// sameNotes reports whether the same is known of two packets, by the link and by
+// ingress hooks.
+func sameNotes(a, b *packet.Packet) bool {
+	return a.Mark == b.Mark && a.Priority == b.Priority && a.Kind == b.Kind
 }
 
 // continues reports whether the IPv4 identification goes on as it began: by one

@@ -201,6 +201,31 @@ func TestMergeLeavesAlone(t *testing.T) {
 	}
 }
 
+// TestMergeKeepsNotes: packets that an ingress hook has marked differently, or that
+// came in frames of another kind, stay apart: what is known of one is not true of
+// the other.
+func TestMergeKeepsNotes(t *testing.T) {
+	for name, note := range map[string]func(*packet.Packet){
+		"mark":     func(p *packet.Packet) { p.Mark = 1 },
+		"priority": func(p *packet.Packet) { p.Priority = 1 },
+		"kind":     func(p *packet.Packet) { p.Kind = packet.OtherHost },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var pool packet.Pool
+			var q packet.Queue
+			q.Push(build(&pool, shape{flags: wire.TCPAck, seq: 100, id: 7}, make([]byte, 100)))
+			second := build(&pool, shape{flags: wire.TCPAck, seq: 200, id: 8}, make([]byte, 100))
+			note(second)
+			q.Push(second)
+			New().Merge(&q)
+			if q.Len() != 2 {
+				t.Errorf("%d packets left, want 2", q.Len())
+			}
+			q.Consume()
+		})
+	}
+}
+
 // TestMergeChecksSums: a damaged segment stays by itself for the transport to
 // count, and nothing overtakes it.
 func TestMergeChecksSums(t *testing.T) {

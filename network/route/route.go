@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
+
+	"github.com/knitnet/knit/core/clock"
 )
 
 // A Type says what happens to packets that match a route (RTN_*).
@@ -76,6 +78,11 @@ type NextHop struct {
 	Gateway netip.Addr // zero: the destination itself is on the link
 	Index   int32      // interface index
 	Weight  int        // share of flows; 0 counts as 1
+	// Onlink: the gateway is on the interface's link although no route says so
+	// (RTNH_F_ONLINK).
+	Onlink bool
+	// Dead: its interface is down, so no flow goes this way (RTNH_F_DEAD).
+	Dead bool
 }
 
 // A Route says where packets to Dst go. Routes in a Table are never changed.
@@ -87,6 +94,7 @@ type Route struct {
 	Metric   uint32
 	Src      netip.Addr // preferred source; zero: none
 	MTU      int        // bytes; 0: the device's
+	Expires  clock.Time // when the route ends; 0: never
 	NextHops []NextHop  // one at least, but for Blackhole, Unreachable and Prohibit
 
 	weights int // sum of all
@@ -106,7 +114,12 @@ func (r *Route) Hop(hash uint32) *NextHop {
 	return &r.NextHops[len(r.NextHops)-1]
 }
 
-func (h *NextHop) weight() int { return max(h.Weight, 1) }
+func (h *NextHop) weight() int {
+	if h.Dead {
+		return 0
+	}
+	return max(h.Weight, 1)
+}
 
 // Errors of changes, with the texts of EEXIST and ESRCH.
 var (
@@ -120,6 +133,9 @@ type Table struct {
 	mu    sync.Mutex
 	tree  atomic.Pointer[bart.Table[[]*Route]]
 	local atomic.Int32 // routes of type Local
+	// expiring counts the routes that expire, so that without any nobody has to
+	// look for them.
+	expiring atomic.Int32
 }
 
 // HasLocal reports whether any route is of type Local.
@@ -141,25 +157,35 @@ func (t *Table) Lookup(a netip.Addr) *Route {
 
 // LookupIndex is Lookup among the routes that leave by interface index.
 func (t *Table) LookupIndex(a netip.Addr, index int32) *Route {
+	return t.lookupFunc(a, func(r *Route) bool { return r.Uses(index) })
+}
+
+// LookupLink is Lookup among the routes to what is on a link itself, behind no
+// gateway: on that of interface index, or if that is 0 on any.
+func (t *Table) LookupLink(a netip.Addr, index int32) *Route {
+	return t.lookupFunc(a, func(r *Route) bool {
+		return slices.ContainsFunc(r.NextHops, func(h NextHop) bool {
+			return !h.Gateway.IsValid() && (index == 0 || h.Index == index)
+		})
+	})
+}
+
+// lookupFunc is Lookup among the routes for which match holds.
+func (t *Table) lookupFunc(a netip.Addr, match func(*Route) bool) *Route {
 	tree := t.tree.Load()
 	if tree == nil {
 		return nil
 	}
-	var best *Route
-	for _, rs := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) {
-		for _, r := range rs {
-			if best == nil && r.uses(index) {
-				best = r
-			}
-		}
-		if best != nil {
-			return best // Supernets goes from the longest prefix to the shortest
+	for _, rs := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) { // the longest prefix first
+		if at := slices.IndexFunc(rs, match); at >= 0 {
+			return rs[at]
 		}
 	}
 	return nil
 }
 
-func (r *Route) uses(index int32) bool {
+// Uses reports whether a next hop of r leaves by interface index.
+func (r *Route) Uses(index int32) bool {
 	return slices.ContainsFunc(r.NextHops, func(h NextHop) bool { return h.Index == index })
 }
 
@@ -177,9 +203,7 @@ const (
 // when there is one of the same prefix and metric.
 func (t *Table) Add(r Route, mode Mode) error {
 	r.Dst = r.Dst.Masked()
-	for i := range r.NextHops {
-		r.weights += r.NextHops[i].weight()
-	}
+	r.sum()
 	return t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
 		rs = slices.Clone(rs)
 		at := slices.IndexFunc(rs, func(x *Route) bool { return x.Metric == r.Metric })
@@ -194,6 +218,39 @@ func (t *Table) Add(r Route, mode Mode) error {
 		slices.SortStableFunc(rs, func(x, y *Route) int { return cmp.Compare(x.Metric, y.Metric) })
 		return rs, nil
 	})
+}
+
+func (r *Route) sum() {
+	r.weights = 0
+	for i := range r.NextHops {
+		r.weights += r.NextHops[i].weight()
+	}
+}
+
+// SetDead marks the next hops by interface index in routes with several as dead, or
+// as alive again.
+func (t *Table) SetDead(index int32, dead bool) {
+	stands := func(h NextHop) bool { return h.Index == index && h.Dead != dead }
+	for _, r := range t.All() {
+		if len(r.NextHops) < 2 || !slices.ContainsFunc(r.NextHops, stands) {
+			continue
+		}
+		next := *r
+		next.NextHops = slices.Clone(r.NextHops)
+		for i := range next.NextHops {
+			if h := &next.NextHops[i]; h.Index == index {
+				h.Dead = dead
+			}
+		}
+		next.sum()
+		t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
+			rs = slices.Clone(rs)
+			if at := slices.Index(rs, r); at >= 0 { // it may be gone meanwhile
+				rs[at] = &next
+			}
+			return rs, nil
+		})
+	}
 }
 
 // Delete removes the first route to dst for which match holds.
@@ -221,7 +278,8 @@ func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) err
 	if err != nil {
 		return err
 	}
-	t.local.Add(int32(countLocal(rs) - countLocal(old)))
+	t.local.Add(int32(count(rs, isLocal) - count(old, isLocal)))
+	t.expiring.Add(int32(count(rs, expires) - count(old, expires)))
 	if len(rs) == 0 {
 		tree = tree.DeletePersist(dst)
 	} else {
@@ -231,13 +289,30 @@ func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) err
 	return nil
 }
 
-func countLocal(rs []*Route) (n int) {
+func isLocal(r *Route) bool { return r.Type == Local }
+func expires(r *Route) bool { return r.Expires != 0 }
+
+func count(rs []*Route, is func(*Route) bool) (n int) {
 	for _, r := range rs {
-		if r.Type == Local {
+		if is(r) {
 			n++
 		}
 	}
 	return n
+}
+
+// NextExpiry returns when the next route ends; clock.Never if none does.
+func (t *Table) NextExpiry() clock.Time {
+	next := clock.Never
+	if t.expiring.Load() == 0 {
+		return next
+	}
+	for _, r := range t.All() {
+		if r.Expires != 0 {
+			next = min(next, r.Expires)
+		}
+	}
+	return next
 }
 
 // DeleteFunc removes every route for which del holds and returns them.

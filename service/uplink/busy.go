@@ -2,13 +2,14 @@ package uplink
 
 import "sync"
 
-// A busyList is a queue of flows, oldest first, for workers that wait for them.
-// init makes it ready; it is safe for concurrent use.
+// A busyList is a queue of flows, oldest first, for workers that wait for them. It
+// is linked through the flows, so that a datagram costs no memory. init makes it
+// ready; it is safe for concurrent use.
 type busyList struct {
-	mu     sync.Mutex
-	cond   sync.Cond
-	flows  []*flow
-	closed bool
+	mu          sync.Mutex
+	cond        sync.Cond
+	first, last *flow
+	closed      bool
 }
 
 func (l *busyList) init() { l.cond.L = &l.mu }
@@ -16,8 +17,16 @@ func (l *busyList) init() { l.cond.L = &l.mu }
 // push adds f, which must not be in the list.
 func (l *busyList) push(f *flow) {
 	l.mu.Lock()
-	l.flows = append(l.flows, f)
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return
+	case l.last == nil:
+		l.first = f
+	default:
+		l.last.nextBusy = f
+	}
+	l.last = f
 	l.cond.Signal()
 }
 
@@ -25,22 +34,24 @@ func (l *busyList) push(f *flow) {
 func (l *busyList) pop() *flow {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.flows) == 0 && !l.closed {
+	for l.first == nil && !l.closed {
 		l.cond.Wait()
 	}
-	if l.closed {
+	f := l.first
+	if f == nil {
 		return nil
 	}
-	f := l.flows[0]
-	l.flows[0] = nil
-	l.flows = l.flows[1:]
+	l.first, f.nextBusy = f.nextBusy, nil
+	if l.first == nil {
+		l.last = nil
+	}
 	return f
 }
 
 // close lets all workers end.
 func (l *busyList) close() {
 	l.mu.Lock()
-	l.closed, l.flows = true, nil
+	l.closed, l.first, l.last = true, nil, nil
 	l.mu.Unlock()
 	l.cond.Broadcast()
 }

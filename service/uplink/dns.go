@@ -14,8 +14,11 @@ import (
 
 const (
 	dnsPort = "53"
-	// maxQueries is how many questions may be open; more are left to be repeated.
-	maxQueries = 1024
+	// maxQueries is how many questions may be open; more are left to be repeated. Each
+	// may have a few sockets of the host, and a buffer for each.
+	maxQueries = 256
+	// maxClients is how many TCP clients there may be; more are turned away.
+	maxClients = 256
 	// dnsIdle is how long a TCP client may be silent (RFC 7766 §6.2.3).
 	dnsIdle = 30 * time.Second
 )
@@ -24,13 +27,15 @@ const (
 type nameserver struct {
 	u        *uplink
 	resolver *resolve.Resolver
-	open     quota
+	open     quota // questions over UDP
+	clients  quota // over TCP: those that are silent must not keep others from asking
 }
 
 // serveNames listens for questions over UDP and TCP.
 func (u *uplink) serveNames(sockets *socket.Sockets, r *resolve.Resolver) error {
 	s := &nameserver{u: u, resolver: r}
 	s.open.max = func() int64 { return maxQueries }
+	s.clients.max = func() int64 { return maxClients }
 	for _, text := range u.c.List("dns") {
 		a, err := netip.ParseAddr(text)
 		if err != nil {
@@ -83,16 +88,19 @@ func (s *nameserver) serveStreams(ln net.Listener) {
 		if err != nil {
 			return
 		}
-		if !s.open.take() {
+		if !s.clients.take() {
 			conn.Close()
 			continue
 		}
-		s.u.c.Go(func(ctx context.Context) {
-			defer s.open.put()
+		if !s.u.c.Go(func(ctx context.Context) {
+			defer s.clients.put()
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
 			s.serveStream(ctx, conn)
-		})
+		}) {
+			conn.Close()
+			return
+		}
 	}
 }
 

@@ -57,10 +57,13 @@ func (s *inner) opened(ctx context.Context) error {
 	}
 }
 
-// send queues all of b, waiting for room.
-func (s *inner) send(ctx context.Context, b []byte) error {
+// send queues all of b, waiting for room. It calls progress for each part.
+func (s *inner) send(ctx context.Context, b []byte, progress func()) error {
 	for len(b) > 0 {
 		n, err := s.Send(b)
+		if n > 0 {
+			progress()
+		}
 		b = b[n:]
 		if err == transport.ErrWouldBlock {
 			err = wait(ctx, s.writable)

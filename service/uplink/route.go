@@ -47,18 +47,8 @@ func (u *uplink) takeDefaultRoutes() error {
 // withoutEcho keeps the kernel from answering echo requests, and what else is no
 // error, in the name of hosts elsewhere.
 func (u *uplink) withoutEcho(pkt *packet.Packet) hook.Verdict {
-	b := pkt.Head()
-	var dst netip.Addr
-	var at int
-	switch {
-	case len(b) >= wire.IPv4Len && b[0]>>4 == 4 && b[9] == wire.ProtoICMP:
-		dst, at = netip.AddrFrom4([4]byte(b[16:20])), int(b[0]&0xf)*4
-	case len(b) >= wire.IPv6Len && b[0]>>4 == 6 && b[6] == wire.ProtoICMPv6:
-		dst, at = netip.AddrFrom16([16]byte(b[24:40])), wire.IPv6Len
-	default:
-		return hook.Accept
-	}
-	if dst.IsMulticast() || u.net.Local.Lookup(dst) != nil {
+	dst, at, ok := findICMP(pkt.Head())
+	if !ok || dst.IsMulticast() || u.net.Local.Lookup(dst) != nil {
 		return hook.Accept
 	}
 	var typ [1]byte
@@ -66,6 +56,24 @@ func (u *uplink) withoutEcho(pkt *packet.Packet) hook.Verdict {
 		return hook.Accept
 	}
 	return hook.Drop
+}
+
+// findICMP returns where the ICMP header of a packet is, behind options and
+// extension headers, and whom it is for. It is not ok if there is none.
+func findICMP(b []byte) (dst netip.Addr, at int, ok bool) {
+	if h, ok := wire.ParseIPv4(b); ok {
+		return h.Dst(), h.HeaderLen(), h.Protocol() == wire.ProtoICMP
+	}
+	h, ok := wire.ParseIPv6(b)
+	if !ok {
+		return dst, 0, false
+	}
+	exts := h.WalkExts()
+	for more := true; more; {
+		_, more = exts.Next()
+	}
+	proto, at := exts.Upper()
+	return h.Dst(), at, proto == wire.ProtoICMPv6
 }
 
 func isICMPError(dst netip.Addr, typ uint8) bool {
@@ -106,12 +114,13 @@ func (u *uplink) answer(r transport.Request, to netip.AddrPort, err error) {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		r.Refuse()
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS),
-		errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAGAIN):
+		errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EAGAIN):
 		u.warn.Warn("%v: %v", to, err)
 		r.Ignore() // it is our shortage; the peer will ask again
 	case u.c.Context().Err() != nil:
 		r.Ignore()
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EAFNOSUPPORT):
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EAFNOSUPPORT),
+		errors.Is(err, syscall.EADDRNOTAVAIL): // no source address, as where IPv6 is switched off
 		r.Fail(network.NetUnreachable)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		r.Fail(network.AdminProhibited)

@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/transport"
 )
 
@@ -77,13 +79,26 @@ type tunnel struct {
 	out net.Conn
 	// aborted is closed when both halves have been reset.
 	aborted chan struct{}
+
+	lost  atomic.Bool // the half outside has ended before its time
+	stall clock.Timer // runs from then on; see progress
 }
+
+const (
+	// lostGrace is how long the inside may do nothing about what had come before the
+	// half outside was reset.
+	lostGrace = 10 * time.Second
+	// drainPause is between looks at what the inside has not acknowledged.
+	drainPause = 5 * time.Millisecond
+)
 
 // run returns when both directions have ended.
 func (t *tunnel) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, t.abort)
+	t.stall.Init(t.u.clock, func(clock.Time) { cancel() })
+	defer t.stall.StopWait()
 	t.in.SetOption(transport.NoDelay, 1)
 	t.in.SetOption(transport.KeepIdle, int64(keepAlive().Idle))
 	t.in.SetOption(transport.KeepAlive, 1)
@@ -116,13 +131,48 @@ func (t *tunnel) abort() {
 	reset(t.out)
 }
 
+// lose notes that the half outside has ended before its time. What the host had
+// received by then goes inside before the reset does: on the host it could have been
+// read too.
+func (t *tunnel) lose() {
+	if !t.lost.Swap(true) {
+		t.progress()
+	}
+}
+
+// progress gives the inside more time.
+func (t *tunnel) progress() {
+	if t.lost.Load() {
+		t.stall.ResetAfter(lostGrace)
+	}
+}
+
+// drain waits until the inside has acknowledged what was sent to it, or has ended.
+func (t *tunnel) drain(ctx context.Context) {
+	for before := int64(-1); ; {
+		n, err := t.in.Option(transport.SendQueue)
+		switch {
+		case n == 0 || err != nil:
+			return
+		case n != before:
+			t.progress()
+		}
+		before = n
+		if t.u.clock.Sleep(ctx, drainPause) != nil {
+			return
+		}
+	}
+}
+
 // up carries what the inside sends. It returns nil after the end of the stream.
+// When the outside is lost what comes is taken all the same: who is held up writing
+// would not read.
 func (t *tunnel) up(ctx context.Context) error {
 	for {
 		buf := t.u.buffers.get()
 		n, err := t.in.Recv(*buf)
-		if n > 0 {
-			_, err = t.out.Write((*buf)[:n])
+		if n > 0 && !t.lost.Load() && t.write((*buf)[:n]) != nil {
+			t.lose()
 		}
 		t.u.buffers.put(buf)
 		switch {
@@ -130,12 +180,20 @@ func (t *tunnel) up(ctx context.Context) error {
 			err = wait(ctx, t.in.readable)
 		case err == io.EOF:
 			t.in.SetOption(transport.KeepIdle, int64(orphanIdle))
-			return t.closeWrite()
+			if t.closeWrite() != nil {
+				t.lose()
+			}
+			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+func (t *tunnel) write(b []byte) error {
+	_, err := t.out.Write(b)
+	return err
 }
 
 func (t *tunnel) closeWrite() error {
@@ -151,13 +209,15 @@ func (t *tunnel) down(ctx context.Context) error {
 	for {
 		buf, n, err := src.read()
 		switch {
-		case err == io.EOF:
+		case err == io.EOF && !t.lost.Load():
 			t.probe()
 			return t.in.CloseWrite()
-		case err != nil:
+		case err != nil: // a reset, of which Linux tells once: the writer may have heard it
+			t.lose()
+			t.drain(ctx)
 			return err
 		}
-		err = t.in.send(ctx, (*buf)[:n])
+		err = t.in.send(ctx, (*buf)[:n], t.progress)
 		t.u.buffers.put(buf)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/klog"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/transport"
 )
@@ -117,35 +119,102 @@ func TestRefused(t *testing.T) {
 // router would send.
 func TestUnreachable(t *testing.T) {
 	w := newWorld(t, nil)
-	for _, c := range []struct {
-		errno syscall.Errno
-		code  byte
-	}{{syscall.ENETUNREACH, 0}, {syscall.EHOSTUNREACH, 1}, {syscall.ETIMEDOUT, 1}, {syscall.EACCES, 13}} {
+	for _, x := range []struct {
+		errno  syscall.Errno
+		v4, v6 byte // codes
+	}{
+		{syscall.ENETUNREACH, 0, 0}, {syscall.EADDRNOTAVAIL, 0, 0}, {syscall.EHOSTUNREACH, 1, 3},
+		{syscall.ETIMEDOUT, 1, 3}, {syscall.EACCES, 13, 1},
+	} {
 		w.dial = func(context.Context, string, netip.AddrPort) (net.Conn, error) {
-			return nil, os.NewSyscallError("connect", c.errno)
+			return nil, os.NewSyscallError("connect", x.errno)
 		}
-		p, err := w.guest.ListenPacket("ip4:icmp", "0.0.0.0")
-		if err != nil {
-			t.Fatal(err)
+		w.unreachable(x.errno, "ip4:icmp", "192.0.2.1:80", "10.0.2.2", 3, x.v4)
+		w.unreachable(x.errno, "ip6:58", "[2001:db8::1]:80", "fd00::2", 1, x.v6)
+	}
+}
+
+// unreachable calls an address and wants an ICMP error of a type and code.
+func (w *world) unreachable(errno error, icmp, address, by string, typ, code byte) {
+	w.t.Helper()
+	p, err := w.guest.ListenPacket(icmp, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer p.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c, err := w.guest.DialContext(ctx, "tcp", address); err == nil {
+			w.t.Error("connected")
+			c.Close()
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if c, err := w.guest.DialContext(ctx, "tcp", "192.0.2.1:80"); err == nil {
-				t.Error("connected")
-				c.Close()
-			}
-		}()
-		b := make([]byte, 1500)
+	}()
+	b := make([]byte, 1500)
+	for { // neighbour discovery is heard too
 		n, from, err := p.ReadFrom(b)
-		n = copy(b, b[min(n, 20):n]) // the IP header is read too
-		if err != nil || n < 8 || b[0] != 3 || b[1] != c.code || from.String() != "10.0.2.2" {
-			t.Errorf("%v: got type %d, code %d from %v, %v; want unreachable, code %d", c.errno, b[0], b[1], from, err, c.code)
+		if err != nil {
+			w.t.Fatal(err)
 		}
-		cancel()
-		<-done
-		p.Close()
+		if icmp == "ip4:icmp" {
+			n = copy(b, b[min(n, 20):n]) // the IP header is read too
+		}
+		if n >= 8 && b[0] >= 128 {
+			continue
+		}
+		if n < 8 || b[0] != typ || b[1] != code || from.String() != by {
+			w.t.Errorf("%v: got type %d, code %d from %v; want %d, %d", errno, b[0], b[1], from, typ, code)
+		}
+		break
+	}
+	cancel()
+	<-done
+}
+
+// TestShortage: when the host has no descriptor to spare, the SYN is left without an
+// answer, and the next one finds it again.
+func TestShortage(t *testing.T) {
+	c := clock.NewVirtual()
+	w := newWorld(t, c)
+	w.listen("192.0.2.1:80", echo)
+	tried := make(chan struct{}, 1)
+	dial := w.dial
+	var calls atomic.Int32
+	w.dial = func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+		if calls.Add(1) == 1 {
+			tried <- struct{}{}
+			return nil, os.NewSyscallError("socket", syscall.EMFILE)
+		}
+		return dial(ctx, network, to)
+	}
+	opened := make(chan error)
+	go func() {
+		c, err := w.guest.Dial("tcp", "192.0.2.1:80")
+		if err == nil {
+			c.Close()
+		}
+		opened <- err
+	}()
+	<-tried
+	until(t, "the warning", func() bool {
+		return slices.ContainsFunc(w.gate.Log.Entries(), func(e klog.Entry) bool {
+			return strings.Contains(e.Text, "too many open files")
+		})
+	})
+	until(t, "the timer", func() bool {
+		s := w.guest.Transport.Sockets(transport.TCP)
+		return len(s) == 1 && s[0].Timer == "on"
+	})
+	// RFC 6298 §2.1, §5.5: the SYN is sent again. It may still meet the request of the
+	// first one.
+	for wait := time.Second; calls.Load() < 2; wait *= 2 {
+		repeated := w.drops(stat.TCPOldData)
+		c.Advance(wait)
+		until(t, "the SYN", func() bool { return calls.Load() == 2 || w.drops(stat.TCPOldData) > repeated })
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -175,6 +244,79 @@ func TestReset(t *testing.T) {
 	io.WriteString(c, "x")
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("inside: %v, want connection reset", err)
+	}
+}
+
+// sendQueue returns how much of what was written to c the peer has not got.
+func sendQueue(c net.Conn) int64 {
+	n, err := c.(interface {
+		Option(transport.Option) (int64, error)
+	}).Option(transport.SendQueue)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// TestResetAfterData: what the host had received when the outside reset the
+// connection can be read inside before the reset, as it could on the host; also when
+// it is a writer inside who meets the reset, as the client does whom a server tells
+// that it will not take more.
+func TestResetAfterData(t *testing.T) {
+	for _, writing := range []bool{false, true} {
+		w := newWorld(t, nil)
+		text := bytes.Repeat([]byte("0123456789abcdef"), 200<<10/16)
+		over := make(chan struct{})
+		w.listen("192.0.2.1:80", func(c net.Conn) {
+			defer close(over)
+			c.Read(make([]byte, 1))
+			c.Write(text)
+			until(t, "the host", func() bool { return sendQueue(c) == 0 })
+			c.(halfCloser).SetLinger(0)
+			c.Close()
+		})
+		c := w.call("tcp", "192.0.2.1:80")
+		c.Write([]byte("x"))
+		for writing {
+			_, err := c.Write(make([]byte, 64<<10))
+			select {
+			case <-over:
+				writing = false
+			default:
+				writing = err == nil
+			}
+		}
+		<-over
+		got, err := io.ReadAll(c)
+		if !bytes.Equal(got, text) || !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%d of %d bytes, then %v; want connection reset", len(got), len(text), err)
+		}
+	}
+}
+
+// TestResetOfNoReader: who does nothing about what came before a reset meets it ten
+// seconds later, and nothing is left of the connection.
+func TestResetOfNoReader(t *testing.T) {
+	clk := clock.NewVirtual()
+	w := newWorld(t, clk)
+	over := make(chan struct{})
+	w.listen("192.0.2.1:80", func(c net.Conn) {
+		defer close(over)
+		c.Write(make([]byte, 200<<10))
+		until(t, "the host", func() bool { clk.Advance(time.Millisecond); return sendQueue(c) == 0 })
+		c.(halfCloser).SetLinger(0)
+		c.Close()
+	})
+	c := w.call("tcp", "192.0.2.1:80")
+	<-over
+	open := func() int { return len(w.gate.Transport.Sockets(transport.TCP)) }
+	clk.Advance(9 * time.Second)
+	if n := open(); n != 1 {
+		t.Errorf("%d connections after nine seconds, want 1", n)
+	}
+	until(t, "the end", func() bool { clk.Advance(time.Second); return open() == 0 })
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{c}); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%v, want connection reset", err)
 	}
 }
 
@@ -398,5 +540,61 @@ func TestKernelGoesOut(t *testing.T) {
 				t.Errorf("%s: %q, %v", address, b, err)
 			}
 		}
+	}
+}
+
+// TestLoopbackOnly: a kernel that has no address but the loopback's has the way out
+// too, over TCP and UDP: as Linux does it for local routes, what goes to such a place
+// says that it comes from there.
+func TestLoopbackOnly(t *testing.T) {
+	w := newWorld(t, nil)
+	alone := w.kernel(nil)
+	w.modprobe(alone, "uplink")
+	for _, address := range []string{"192.0.2.1:80", "[2001:db8::1]:80"} {
+		w.listen(address, echo)
+		c, err := alone.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "ping")
+		b := make([]byte, 4)
+		if _, err := io.ReadFull(c, b); err != nil || string(b) != "ping" {
+			t.Errorf("%s: %q, %v", address, b, err)
+		}
+	}
+	p, err := w.outside.ListenPacket("udp", "192.0.2.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	go func() {
+		b := make([]byte, 9)
+		for {
+			n, from, err := p.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			p.WriteTo(b[:n], from)
+		}
+	}()
+	c, err := alone.Dial("udp", "192.0.2.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "question")
+	b := make([]byte, 9)
+	if n, err := c.Read(b); err != nil || string(b[:n]) != "question" {
+		t.Errorf("UDP: %q, %v", b[:n], err)
+	}
+	free, err := alone.ListenPacket("udp", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	free.WriteTo([]byte("second"), p.LocalAddr())
+	if n, from, err := free.ReadFrom(b); err != nil || string(b[:n]) != "second" || from.String() != "192.0.2.1:53" {
+		t.Errorf("UDP, not connected: %q from %v, %v", b[:n], from, err)
 	}
 }

@@ -28,6 +28,8 @@ type flow struct {
 	replied atomic.Bool
 	state   atomic.Uint32
 	closing sync.Once
+
+	nextBusy *flow // in the busyList, which guards it
 }
 
 // States of a flow.
@@ -73,13 +75,13 @@ func (u *uplink) openFlow(r transport.DatagramRequest, to netip.AddrPort) error 
 		f.close()
 		return nil
 	}
-	f.timer.ResetAfter(f.patience())
 	u.busy.push(f)
 	return nil
 }
 
-// addFlow makes f known and starts its goroutine. It reports false when the module
-// is being unloaded.
+// addFlow makes f known and starts its timer and its goroutine: nobody can close it
+// before, and leave a timer that runs. It reports false when the module is being
+// unloaded.
 func (u *uplink) addFlow(f *flow) bool {
 	u.udp.Lock()
 	defer u.udp.Unlock()
@@ -87,6 +89,7 @@ func (u *uplink) addFlow(f *flow) bool {
 		return false
 	}
 	u.udp.flows[f] = struct{}{}
+	f.timer.ResetAfter(f.patience())
 	return u.c.Go(func(context.Context) { f.down() })
 }
 

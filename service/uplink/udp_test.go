@@ -209,6 +209,10 @@ func TestNoEchoForOthers(t *testing.T) {
 	if n := w.drops(stat.NetfilterDrop); n != 1 {
 		t.Errorf("%d packets dropped, want 1", n)
 	}
+	// An extension header hides nothing: eight bytes of destination options.
+	behind := []byte{58, 0, 1, 4, 0, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0}
+	ping("ip6:60", "2001:db8::1", behind)
+	until(t, "the second drop", func() bool { return w.drops(stat.NetfilterDrop) == 2 })
 }
 
 // TestNames: Go's resolver, inside, asks the kernel, which asks the host's

@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"cmp"
 	"net/netip"
 	"sync/atomic"
 	"syscall"
@@ -20,26 +21,26 @@ type Ends struct {
 	addr    netip.Addr // bound address; zero: all
 	index   int32
 	peer    atomic.Pointer[peer]
-	path    atomic.Pointer[network.Path]
+	way     Way
 }
 
 // A peer is what Connect sets.
-type peer struct{ addr, src netip.Addr }
+type peer struct {
+	addr, src netip.Addr
+	index     int32 // the link of a link-local peer, else 0
+}
 
 // Bind sets the local address and the interface. The version is that of a valid
 // local address, else o's. EADDRNOTAVAIL when the address is not this host's.
 func (e *Ends) Bind(n *network.Layer, o *transport.DatagramOptions, local netip.Addr) error {
 	local = local.Unmap()
-	e.net, e.version, e.index = n, o.Version, o.Index
+	e.net, e.version = n, o.Version
 	if local.IsValid() {
 		e.version = network.VersionOf(local)
 	}
-	if e.index == 0 && local.Zone() != "" {
-		dev, err := n.Link.Lookup(local.Zone())
-		if err != nil {
-			return syscall.ENODEV
-		}
-		e.index = dev.Index()
+	var err error
+	if e.index, err = transport.LocalScope(n, local, o.Index); err != nil {
+		return err
 	}
 	local = local.WithZone("")
 	switch {
@@ -63,11 +64,23 @@ func (e *Ends) Index() int32 { return e.index }
 // Match reports whether a packet that came in by an interface is for the socket.
 // Answers to what was sent to a group come from its members.
 func (e *Ends) Match(src, dst netip.Addr, index int32) bool {
-	if e.addr.IsValid() && e.addr != dst || e.index != 0 && e.index != index {
+	if e.addr.IsValid() && e.addr != dst || !e.cameBy(e.index, index, dst) {
 		return false
 	}
 	p := e.peer.Load()
-	return p == nil || p.addr.IsMulticast() || p.addr == src && (p.src == dst || dst.IsMulticast())
+	return p == nil || p.addr.IsMulticast() || p.addr == src && (p.src == dst || dst.IsMulticast()) &&
+		e.cameBy(p.index, index, dst)
+}
+
+// cameBy reports whether a packet that came in by an interface did by the wanted
+// one; 0 is any. What this host sends to a link-local address of its own comes by
+// the loopback device and counts as come by the address's link.
+func (e *Ends) cameBy(want, index int32, dst netip.Addr) bool {
+	if want == 0 || want == index {
+		return true
+	}
+	lo := e.net.Loopback()
+	return lo != nil && lo.Index() == index && dst.Is6() && dst.IsLinkLocalUnicast()
 }
 
 // MatchError reports whether an ICMP error is about what the socket sent to the
@@ -83,12 +96,17 @@ func (e *Ends) Connect(to netip.Addr) error {
 		e.peer.Store(nil)
 		return nil
 	}
-	p, err := e.resolve(to.Unmap())
+	to = to.Unmap()
+	p, err := e.resolve(to)
 	if err != nil {
 		return err
 	}
-	e.path.Store(p)
-	e.peer.Store(&peer{p.Dst, p.Src})
+	e.way.Set(to, p)
+	next := &peer{addr: p.Dst, src: p.Src}
+	if to.Zone() != "" && p.Dst.IsLinkLocalUnicast() {
+		next.index, _ = transport.Scope(e.net, to, e.index)
+	}
+	e.peer.Store(next)
 	return nil
 }
 
@@ -100,15 +118,15 @@ func (e *Ends) Way(to netip.Addr) (*network.Path, error) {
 		if p == nil {
 			return nil, syscall.EDESTADDRREQ
 		}
-		to = p.addr
+		to = transport.Zoned(e.net, p.addr, p.index)
 	}
 	to = to.Unmap()
-	if p := e.path.Load(); p != nil && p.Dst == to && p.Valid() {
+	if p := e.way.To(to); p != nil {
 		return p, nil
 	}
 	p, err := e.resolve(to)
 	if err == nil {
-		e.path.Store(p)
+		e.way.Set(to, p)
 	}
 	return p, err
 }
@@ -117,22 +135,16 @@ func (e *Ends) resolve(to netip.Addr) (*network.Path, error) {
 	if network.VersionOf(to) != e.version {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	f := network.Flow{Dst: to.WithZone(""), Index: e.index}
+	f := network.Flow{Dst: to.WithZone("")}
 	if to.IsUnspecified() { // this host, as on Linux
 		f.Dst = netip.IPv6Loopback()
 		if to.Is4() {
 			f.Dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
-	if to.Zone() != "" {
-		dev, err := e.net.Link.Lookup(to.Zone())
-		if err != nil {
-			return nil, syscall.ENODEV
-		}
-		if f.Index != 0 && f.Index != dev.Index() {
-			return nil, syscall.EINVAL
-		}
-		f.Index = dev.Index()
+	var err error
+	if f.Index, err = transport.Scope(e.net, to, e.index); err != nil {
+		return nil, err
 	}
 	if r := e.net.Local.Lookup(e.addr); e.addr.IsValid() && r != nil && r.Type == route.Local {
 		f.Src = e.addr
@@ -143,10 +155,10 @@ func (e *Ends) resolve(to netip.Addr) (*network.Path, error) {
 // Local returns the bound address, or the one that packets to the peer come from.
 func (e *Ends) Local() netip.Addr {
 	if e.addr.IsValid() {
-		return e.addr
+		return transport.Zoned(e.net, e.addr, e.index)
 	}
 	if p := e.peer.Load(); p != nil {
-		return p.src
+		return transport.Zoned(e.net, p.src, max(p.index, e.index))
 	}
 	if e.version == network.V4 {
 		return netip.IPv4Unspecified()
@@ -157,7 +169,7 @@ func (e *Ends) Local() netip.Addr {
 // Remote returns the peer, or the zero Addr.
 func (e *Ends) Remote() netip.Addr {
 	if p := e.peer.Load(); p != nil {
-		return p.addr
+		return transport.Zoned(e.net, p.addr, max(p.index, e.index))
 	}
 	return netip.Addr{}
 }
@@ -166,18 +178,13 @@ func (e *Ends) Remote() netip.Addr {
 func (e *Ends) Describe(pkt *packet.Packet, m *transport.Message) {
 	ip := pkt.At(pkt.L3)
 	src, dst := Addrs(ip)
-	*m = transport.Message{Index: pkt.In}
+	*m = transport.Message{Index: cmp.Or(e.index, pkt.In)}
 	if ip[0]>>4 == 4 {
 		m.TTL, m.TOS = ip[8], ip[1]
 	} else {
 		m.TTL, m.TOS = ip[7], ip[0]<<4|ip[1]>>4
 	}
-	if src.Is6() && src.IsLinkLocalUnicast() {
-		if dev := e.net.Link.Device(pkt.In); dev != nil {
-			src = src.WithZone(dev.Name())
-		}
-	}
-	m.Src, m.Dst = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)
+	m.Src, m.Dst = netip.AddrPortFrom(transport.Zoned(e.net, src, m.Index), 0), netip.AddrPortFrom(dst, 0)
 }
 
 // Addrs reads source and destination of the IP header in front of ip.

@@ -15,12 +15,14 @@ import (
 // Options are the settings of a datagram socket. Init makes them ready; they are
 // safe for concurrent use.
 type Options struct {
-	ttl, tos, groupTTL atomic.Int32
-	discover           atomic.Int32 // a network.Fragment
-	broadcast, noLoop  atomic.Bool
+	ttl, tos          atomic.Int32
+	groupTTL          atomic.Int32 // plus 1, so that 0 is the default
+	discover          atomic.Int32 // a network.Fragment
+	broadcast, noLoop atomic.Bool
 
 	mu     sync.Mutex
 	joined []joined
+	closed bool
 }
 
 type joined struct {
@@ -37,7 +39,7 @@ func (s *Options) Set(q *Queue, o transport.Option, v int64) error {
 	case transport.TOS:
 		return setByte(&s.tos, v)
 	case transport.MulticastTTL:
-		return setByte(&s.groupTTL, v)
+		return s.setGroupTTL(v)
 	case transport.MulticastLoop:
 		s.noLoop.Store(v == 0)
 	case transport.BroadcastOK:
@@ -64,6 +66,16 @@ func setByte(to *atomic.Int32, v int64) error {
 	return nil
 }
 
+// setGroupTTL sets the hop limit towards groups: 0 keeps packets inside this host,
+// -1 is the default.
+func (s *Options) setGroupTTL(v int64) error {
+	if v < -1 || v > 255 {
+		return syscall.EINVAL
+	}
+	s.groupTTL.Store(int32(v + 1))
+	return nil
+}
+
 // Get returns the option o; ENOPROTOOPT when it is none of these.
 func (s *Options) Get(q *Queue, o transport.Option) (int64, error) {
 	switch o {
@@ -72,7 +84,10 @@ func (s *Options) Get(q *Queue, o transport.Option) (int64, error) {
 	case transport.TOS:
 		return int64(s.tos.Load()), nil
 	case transport.MulticastTTL:
-		return int64(s.groupTTL.Load()), nil
+		if v := s.groupTTL.Load(); v > 0 {
+			return int64(v - 1), nil
+		}
+		return 1, nil // RFC 1112 §6.1, RFC 3493 §5.2
 	case transport.MulticastLoop:
 		return flag(!s.noLoop.Load()), nil
 	case transport.BroadcastOK:
@@ -100,7 +115,8 @@ func (s *Options) Fill(send *network.Send, dst netip.Addr) {
 	send.TTL, send.TOS = uint8(s.ttl.Load()), uint8(s.tos.Load())
 	send.Fragment = network.Fragment(s.discover.Load())
 	if dst.IsMulticast() {
-		send.TTL = uint8(s.groupTTL.Load())
+		v := s.groupTTL.Load()
+		send.TTL, send.NoHops = uint8(max(v-1, 0)), v == 1
 		send.NoLoop = s.noLoop.Load()
 	}
 }
@@ -129,7 +145,10 @@ func (s *Options) Join(n *network.Layer, group netip.Addr, index int32, source n
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.find(group, dev.Index(), source) >= 0 {
+	switch {
+	case s.closed:
+		return syscall.EBADF
+	case s.find(group, dev.Index(), source) >= 0:
 		return syscall.EADDRINUSE
 	}
 	m, err := n.Join(dev, group, f)
@@ -174,28 +193,31 @@ func (s *Options) Leave(group netip.Addr, index int32, source netip.Addr) error 
 	return nil
 }
 
-// Wants reports whether the socket is a member of a group on an interface, for
-// packets from src. Sockets that joined nothing take what their device takes.
+// Wants reports whether the socket takes packets from src to a group that came by an
+// interface. One that is no member takes what the host is a member of
+// (IP_MULTICAST_ALL, as on Linux); a member for some sources takes theirs only.
 func (s *Options) Wants(group netip.Addr, index int32, src netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.joined) == 0 {
-		return true
-	}
+	member := false
 	for _, j := range s.joined {
-		if j.group == group && j.index == index && (!j.source.IsValid() || j.source == src) {
+		if j.group != group || j.index != index {
+			continue
+		}
+		if !j.source.IsValid() || j.source == src {
 			return true
 		}
+		member = true
 	}
-	return false
+	return !member
 }
 
-// Close leaves all groups.
+// Close leaves all groups; none can be joined any more.
 func (s *Options) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.joined {
 		j.member.Leave()
 	}
-	s.joined = nil
+	s.joined, s.closed = nil, true
 }

@@ -3,6 +3,7 @@
 package datagram
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -103,7 +104,8 @@ func (q *Queue) TakeError() error {
 }
 
 // Take returns the oldest packet, which the caller then owns, or the pending
-// error, or ErrWouldBlock.
+// error, or ErrWouldBlock; net.ErrClosed when the socket, or the protocol under it,
+// is gone.
 func (q *Queue) Take() (*packet.Packet, error) {
 	if err := q.TakeError(); err != nil {
 		return nil, err
@@ -116,7 +118,7 @@ func (q *Queue) Take() (*packet.Packet, error) {
 		q.bytes -= int64(pkt.Len() + overhead)
 		return pkt, nil
 	case q.closed:
-		return nil, syscall.EBADF
+		return nil, net.ErrClosed
 	}
 	q.waiting = true
 	return nil, transport.ErrWouldBlock
@@ -125,13 +127,19 @@ func (q *Queue) Take() (*packet.Packet, error) {
 // Return puts back in front what Take returned, after a part was read.
 func (q *Queue) Return(pkt *packet.Packet) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.closed {
+		q.mu.Unlock()
 		pkt.Consume()
 		return
 	}
 	q.bytes += int64(pkt.Len() + overhead)
 	q.q.InsertAfter(nil, pkt)
+	wake := q.waiting // another reader found nothing meanwhile
+	q.waiting = false
+	q.mu.Unlock()
+	if wake {
+		q.waker.Wake(transport.Readable)
+	}
 }
 
 // Close drops what is queued and what comes.

@@ -28,6 +28,7 @@ var Module = module.Spec{
 
 type ping struct {
 	net   *network.Layer
+	layer *transport.Layer
 	users *module.Users
 	out   datagram.Outbox
 	// idents are the identifiers in use by version. They have the range of
@@ -53,7 +54,7 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &ping{net: n, users: c.Users("socket"), sockets: map[key][]*socket{}}
+	p := &ping{net: n, layer: l, users: c.Users("socket"), sockets: map[key][]*socket{}}
 	c.Free(p.closeAll)
 	for v, proto := range [2]uint8{network.V4: wire.ProtoICMP, network.V6: wire.ProtoICMPv6} {
 		p.idents[v] = transport.NewPorts(&l.Ephemeral)
@@ -106,7 +107,7 @@ func (p *ping) Sockets() (out []transport.SocketInfo) {
 		for _, s := range ss {
 			i := transport.SocketInfo{
 				Proto: "icmp", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
-				RecvQ: s.queue.Len(), Index: s.ends.Index(), Drops: s.queue.Drops(),
+				RecvQ: s.queue.Len(), Index: s.ends.Index(), Drops: s.queue.Drops(), ID: s.id, Owner: s.owner,
 			}
 			if i.Remote.IsValid() {
 				i.State, i.StateNumber = "ESTAB", 1

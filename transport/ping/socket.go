@@ -13,6 +13,8 @@ import (
 type socket struct {
 	ping  *ping
 	ident uint16
+	owner string
+	id    uint64
 
 	ends  datagram.Ends
 	queue datagram.Queue
@@ -25,7 +27,7 @@ type socket struct {
 // Open implements transport.DatagramProtocol: the port is the identifier, 0 a free
 // one. A socket cannot be bound to a group or a broadcast address.
 func (p *ping) Open(o transport.DatagramOptions, local netip.AddrPort, w transport.Waker) (transport.Datagram, error) {
-	s := &socket{ping: p}
+	s := &socket{ping: p, owner: o.Owner, id: p.layer.NewID()}
 	addr := local.Addr().Unmap()
 	if addr.IsValid() && !addr.IsUnspecified() && !p.net.IsLocal(addr.WithZone("")) {
 		return nil, syscall.EADDRNOTAVAIL

@@ -27,6 +27,7 @@ var Module = module.Spec{
 
 type raw struct {
 	net   *network.Layer
+	layer *transport.Layer
 	users *module.Users
 	out   datagram.Outbox
 
@@ -43,7 +44,7 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &raw{net: n, users: c.Users("socket")}
+	r := &raw{net: n, layer: l, users: c.Users("socket")}
 	c.Free(r.closeAll)
 	return c.Register(l.Add(transport.Raw, r))
 }
@@ -78,7 +79,7 @@ func (r *raw) Sockets() (out []transport.SocketInfo) {
 	for _, s := range r.sockets {
 		i := transport.SocketInfo{
 			Proto: "raw", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
-			RecvQ: s.queue.Len(), Index: s.ends.Index(), Drops: s.queue.Drops(),
+			RecvQ: s.queue.Len(), Index: s.ends.Index(), Drops: s.queue.Drops(), ID: s.id, Owner: s.owner,
 		}
 		if i.Remote.IsValid() {
 			i.State, i.StateNumber = "ESTAB", 1

@@ -15,6 +15,8 @@ type socket struct {
 	raw      *raw
 	proto    uint8
 	included bool // we are given packets with their IP header
+	owner    string
+	id       uint64
 
 	ends  datagram.Ends
 	queue datagram.Queue
@@ -30,7 +32,7 @@ func (r *raw) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 	if o.Proto == 0 {
 		return nil, syscall.EPROTONOSUPPORT // any protocol is a matter of packet sockets
 	}
-	s := &socket{raw: r, proto: o.Proto, included: o.HeaderIncluded || o.Proto == wire.ProtoRaw}
+	s := &socket{raw: r, proto: o.Proto, included: o.HeaderIncluded || o.Proto == wire.ProtoRaw, owner: o.Owner, id: r.layer.NewID()}
 	if err := s.ends.Bind(r.net, &o, local.Addr()); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"container/list"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -32,7 +31,7 @@ type conn struct {
 	inbox struct {
 		sync.Mutex // held for moments
 		q          packet.Queue
-		icmp       *network.Error // the latest; older ones are forgotten
+		icmp       icmpNews // the latest; older ones are forgotten
 	}
 
 	snd sendBuffer
@@ -56,27 +55,32 @@ type conn struct {
 	gone     bool       // out of the table, resources released
 	index    int32      // bound to an interface
 	id       uint64     // stands for the inode number
+	owner    string     // transport.SocketInfo.Owner; never changes once it can be found
 	linger   int64      // seconds; -1: off
 	release  func()     // of the local port
 	keep     tcb.KeepAlive
 	keepOn   bool // SO_KEEPALIVE
 	cork     bool // TCP_CORK
 	sndFixed bool // SO_SNDBUF was set
+}
 
-	waiting   *list.Element // in the list of TIME-WAITs
-	waitSince clock.Time
+// icmpNews is what counts of an ICMP error.
+type icmpNews struct {
+	fresh bool
+	kind  network.ErrorKind
+	seq   tcb.Seq // of the segment it quotes
+	mtu   int
 }
 
 type wakerBox struct{ transport.Waker }
 
 // Kinds of work.
 const (
-	workInput   uint32 = 1 << iota // packets in inbox
-	workRead                       // the application consumed bytes
-	workWrite                      // the application committed bytes
-	workTimer                      // the timer fired
-	workICMP                       // an ICMP error is in inbox
-	workDiscard                    // TIME-WAIT is over before its time
+	workInput uint32 = 1 << iota // packets in inbox
+	workRead                     // the application consumed bytes
+	workWrite                    // the application committed bytes
+	workTimer                    // the timer fired
+	workICMP                     // an ICMP error is in inbox
 )
 
 // Conditions.
@@ -86,6 +90,7 @@ const (
 	isShut                      // CloseWrite, Close or Abort was called
 	isOrphan                    // Close or Abort was called
 	wantRoom                    // a Send waits
+	isTold                      // the application has seen why it died
 )
 
 // kick leaves work and does all there is, unless somebody else is at it.
@@ -128,9 +133,6 @@ func (c *conn) run() {
 		c.armed = clock.Never
 		c.tcb.Timer(now)
 	}
-	if w&workDiscard != 0 {
-		c.discard()
-	}
 	c.after(now)
 }
 
@@ -170,13 +172,10 @@ func (c *conn) input(now clock.Time, pkt *packet.Packet) {
 	}
 	var seg tcb.Segment
 	readSegment(pkt, h, &seg)
-	if minISS, ok := c.tcb.CanReuse(&seg); ok {
-		c.discard()
-		pkt.Unpull(h.HeaderLen())
-		c.t.stray(pkt, h, minISS)
-		return
-	}
 	c.tcb.Input(now, &seg, pkt)
+	if c.tcb.State() == tcb.TimeWait {
+		c.after(now) // the rest of the inbox is not ours any more
+	}
 }
 
 // stray is for packets that come when the connection is gone: for the one that has
@@ -193,7 +192,7 @@ func (c *conn) stray(pkt *packet.Packet, h wire.TCP, ok bool) {
 		next.inputBatch(&q)
 		return
 	}
-	c.t.stray(pkt, h, 0)
+	c.t.stray(pkt, h)
 }
 
 // after does what follows from anything that happened to the machine: it passes
@@ -212,6 +211,10 @@ func (c *conn) after(now clock.Time) {
 	if c.gone {
 		return
 	}
+	if c.tcb.State() == tcb.TimeWait {
+		c.timeWait(now)
+		return
+	}
 	// The timer is only ever brought forward: expiring early costs less than
 	// moving it for every acknowledgement.
 	if at := c.tcb.Deadline(); at < c.armed {
@@ -222,6 +225,10 @@ func (c *conn) after(now clock.Time) {
 
 // news passes received data, freed room and events on.
 func (c *conn) news() {
+	e := c.tcb.Events()
+	if e&tcb.EventUrgent != 0 { // before the data, so that no reader misses it
+		c.rcv.mark.Store(marked | uint64(c.tcb.UrgentMark()))
+	}
 	if !c.tcb.Ready.Empty() && c.rcv.put(&c.tcb.Ready) {
 		c.wake(transport.Readable)
 	}
@@ -229,7 +236,7 @@ func (c *conn) news() {
 		c.snd.free(n)
 		c.roomForWriter()
 	}
-	if e := c.tcb.Events(); e != 0 {
+	if e != 0 {
 		c.event(e)
 	}
 }
@@ -266,9 +273,6 @@ func (c *conn) event(e tcb.Events) {
 	if e&(tcb.EventError|tcb.EventClosed) != 0 {
 		c.died()
 	}
-	if e&tcb.EventTimeWait != 0 {
-		c.timeWait()
-	}
 }
 
 func (c *conn) established() {
@@ -292,7 +296,6 @@ func (c *conn) died() {
 	was := c.state.Or(isDead)
 	c.timer.Stop()
 	c.armed = clock.Never
-	c.t.waits.remove(c)
 	c.t.conns.remove(c)
 	if c.listener != nil {
 		c.listener.lost(c)
@@ -344,15 +347,6 @@ func (c *conn) endBuffers() {
 func (c *conn) discard() {
 	c.tcb.Discard()
 	c.died()
-}
-
-// timeWait drops what a connection in TIME-WAIT has no use for. c.mu is held.
-func (c *conn) timeWait() {
-	c.state.Or(isDead)
-	c.snd.close()
-	c.wake(transport.Writable)
-	c.waitSince = c.t.clock.Now()
-	c.t.waits.add(c)
 }
 
 // inputBatch leaves packets, all of this connection, in the inbox.

@@ -37,7 +37,7 @@ func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
 	var seg tcb.Segment
 	readSegment(pkt, h, &seg)
 	pkt.Consume()
-	p, err := l.t.net.Resolve(network.Flow{Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: max(k.index, l.opts.Index)})
+	p, err := l.t.way(k, l.opts.Index)
 	if err != nil {
 		return
 	}
@@ -74,7 +74,7 @@ func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
 		out.Has |= tcb.HasSACKPermitted
 	}
 	l.t.mib.cookiesSent.Inc()
-	l.t.transmit(k, &network.Send{Path: p, Proto: wire.ProtoTCP}, &out)
+	l.t.transmit(k, p, l.opts.TTL, l.opts.TOS, &out)
 }
 
 // cookieScale is the window scale that SYN-ACKs with a cookie announce.
@@ -158,7 +158,7 @@ func (l *listener) cookie(pkt *packet.Packet, h wire.TCP, k *tuple) bool {
 		}
 	}
 	l.t.mib.passiveOpens.Inc()
-	c.tcb.AcceptCookie(now, l.t.settings.tcb.Load(), c.start(now), &ck)
+	c.tcb.AcceptCookie(now, l.t.settings.tcb.Load(), c.start(now, 0), &ck)
 	c.tcb.Input(now, &seg, pkt)
 	c.applyOptions(now, &l.opts)
 	c.after(now)

@@ -27,6 +27,9 @@ func (t *tcp) Sockets() (out []transport.SocketInfo) {
 	for _, c := range t.conns.all() {
 		out = append(out, c.info())
 	}
+	for _, w := range t.conns.allWaits() {
+		out = append(out, t.waits.info(w))
+	}
 	return out
 }
 
@@ -50,6 +53,12 @@ func (t *tcp) Kill(id uint64) bool {
 		})
 		return true
 	}
+	for _, w := range t.conns.allWaits() {
+		if w.id == id {
+			t.waits.end(w)
+			return true
+		}
+	}
 	return false
 }
 
@@ -68,11 +77,12 @@ func (l *listener) info() transport.SocketInfo {
 	return transport.SocketInfo{
 		Proto: "tcp", Local: l.LocalAddr(), State: "LISTEN", StateNumber: listenState,
 		RecvQ: len(l.queue), SendQ: l.max, Index: l.opts.Index, Drops: l.drops, ID: l.id,
+		V6Only: l.opts.V6Only && l.local.Addr().Is6(), Owner: l.opts.Owner,
 	}
 }
 
 func (c *conn) info() (s transport.SocketInfo) {
-	s = transport.SocketInfo{Proto: "tcp", Local: c.key.localAddr(), Remote: c.key.remoteAddr()}
+	s = transport.SocketInfo{Proto: "tcp", Local: c.key.localAddr(), Remote: c.key.remoteAddr(), Owner: c.owner}
 	c.with(func(now clock.Time) {
 		i := c.tcb.Info()
 		s.State, s.StateNumber = stateNames[i.State], i.State.Number()

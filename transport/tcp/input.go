@@ -30,7 +30,7 @@ func (t *tcp) Input(q *packet.Queue) {
 			c = t.conns.lookup(&k)
 		}
 		if c == nil {
-			t.stray(pkt, h, 0)
+			t.stray(pkt, h)
 			continue
 		}
 		run.Push(pkt)
@@ -40,11 +40,19 @@ func (t *tcp) Input(q *packet.Queue) {
 	}
 }
 
-// stray takes a segment that belongs to no connection: for a listener, for the
-// interceptor, or for nobody. minISS is where the sequence numbers of a connection
-// in TIME-WAIT ended that it replaces.
-func (t *tcp) stray(pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
+// stray takes a segment that belongs to no conn: for one in TIME-WAIT, for a
+// listener, for the interceptor, or for nobody.
+func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 	k := tupleOf(pkt, h)
+	// minISS is where the sequence numbers of the one in TIME-WAIT ended whose place
+	// a new connection takes.
+	var minISS tcb.Seq
+	if w := t.conns.lookupWait(&k); w != nil {
+		var taken bool
+		if minISS, taken = t.waits.input(w, pkt, h); taken {
+			return
+		}
+	}
 	foreign := t.isForeign(&k)
 	if foreign && t.intercept(pkt, h, &k, minISS, true) {
 		return
@@ -64,7 +72,7 @@ func (t *tcp) stray(pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
 // left in the connection's inbox. A busy connection must not be waited for: its
 // holder may be the sender of the packet that led to this error.
 func (t *tcp) Error(e *network.Error) {
-	src, dst, _, ok := quotedPorts(e.Payload)
+	src, dst, seq, ok := quotedPorts(e.Payload)
 	if !ok {
 		return
 	}
@@ -76,10 +84,8 @@ func (t *tcp) Error(e *network.Error) {
 	if c == nil {
 		return
 	}
-	kept := *e
-	kept.Payload = append([]byte(nil), e.Payload[:8]...)
 	c.inbox.Lock()
-	c.inbox.icmp = &kept
+	c.inbox.icmp = icmpNews{true, e.Kind, seq, e.MTU}
 	c.inbox.Unlock()
 	c.kick(workICMP)
 }
@@ -89,24 +95,23 @@ func (t *tcp) Error(e *network.Error) {
 func (c *conn) takeICMP(now clock.Time) {
 	c.inbox.Lock()
 	e := c.inbox.icmp
-	c.inbox.icmp = nil
+	c.inbox.icmp = icmpNews{}
 	c.inbox.Unlock()
-	if e == nil || c.gone {
+	if !e.fresh || c.gone {
 		return
 	}
-	_, _, seq, _ := quotedPorts(e.Payload)
-	if !c.tcb.InWindow(seq) {
+	if !c.tcb.InWindow(e.seq) {
 		c.t.mib.outOfWindowICMPs.Inc()
 		return
 	}
 	switch {
-	case e.Kind == network.PacketTooBig:
-		c.t.net.LearnMTU(e.Dst, e.MTU)
+	case e.kind == network.PacketTooBig:
+		c.t.net.LearnMTU(c.key.remoteAddr().Addr(), e.mtu)
 		c.path(now) // which that has made invalid
-	case e.Kind.Hard():
-		c.tcb.HardError(e.Kind.Errno())
+	case e.kind.Hard():
+		c.tcb.HardError(e.kind.Errno())
 	default:
-		c.tcb.SoftError(e.Kind.Errno())
+		c.tcb.SoftError(e.kind.Errno())
 	}
 }
 

@@ -203,11 +203,11 @@ func (r *request) open(pkt *packet.Packet, w transport.Waker) (*conn, error) {
 	now := t.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case !c.path(now):
+	if !c.path(now) {
 		c.gone = true
 		return nil, syscall.EHOSTUNREACH
-	case !t.insert(c):
+	}
+	if ok, _ := t.conns.insert(c); !ok {
 		c.gone = true
 		return nil, syscall.EADDRINUSE
 	}

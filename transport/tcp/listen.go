@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -66,20 +67,29 @@ func (t *listenTable) lookup(k *tuple, index int32) *listener {
 	t.mu.RLock()
 	ls := t.m[k.localPort]
 	t.mu.RUnlock()
-	var best []*listener
-	score := 0
+	score, n := 0, 0
 	for _, l := range ls {
 		switch s := l.score(k, index); {
 		case s > score:
-			best, score = append(best[:0], l), s
+			score, n = s, 1
 		case s == score && s > 0:
-			best = append(best, l)
+			n++
 		}
 	}
-	if len(best) == 0 {
+	if n == 0 {
 		return nil
 	}
-	return best[int(k.hash())%len(best)]
+	nth := int(k.hash()) % n
+	for _, l := range ls {
+		if l.score(k, index) != score {
+			continue
+		}
+		if nth == 0 {
+			return l
+		}
+		nth--
+	}
+	return nil
 }
 
 // score returns how well l fits, 0 if not at all.
@@ -98,12 +108,19 @@ func (l *listener) score(k *tuple, index int32) int {
 		}
 	}
 	if l.opts.Index != 0 {
-		if l.opts.Index != index {
+		if l.opts.Index != index && !l.ownLink(index) {
 			return 0
 		}
 		s += 8
 	}
 	return s
+}
+
+// ownLink reports whether a packet that came by interface index is one of this host
+// to itself: for a link-local address it counts as come by the address's link.
+func (l *listener) ownLink(index int32) bool {
+	lo := l.t.net.Loopback()
+	return lo != nil && lo.Index() == index && l.local.Addr().IsLinkLocalUnicast()
 }
 
 // hash returns a number that is the same for a connection's packets.
@@ -124,6 +141,11 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 	case addr.IsValid() && !addr.IsUnspecified() && !t.net.IsLocal(addr.WithZone("")):
 		return nil, syscall.EADDRNOTAVAIL
 	}
+	var err error
+	if o.Index, err = transport.LocalScope(t.net, addr, o.Index); err != nil {
+		return nil, err
+	}
+	addr = transport.Zoned(t.net, addr.WithZone(""), o.Index)
 	if !t.sockets.Get() {
 		return nil, syscall.EPROTONOSUPPORT
 	}
@@ -134,7 +156,7 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 		t.sockets.Put()
 		return nil, err
 	}
-	l := &listener{t: t, local: netip.AddrPortFrom(addr, b.Port), opts: o, id: t.nextID.Add(1), waker: w, half: map[*conn]struct{}{}}
+	l := &listener{t: t, local: netip.AddrPortFrom(addr, b.Port), opts: o, id: t.layer.NewID(), waker: w, half: map[*conn]struct{}{}}
 	l.max = int(t.settings.somaxconn.Load())
 	if o.Backlog > 0 {
 		l.max = min(l.max, o.Backlog)
@@ -221,23 +243,18 @@ func (l *listener) open(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Seq
 }
 
 // answerSYN opens the machine in SYN-RECEIVED for the SYN in pkt, which it does not
-// end. minISS is where the numbers of the connection in TIME-WAIT ended whose place
-// it takes: the new ones begin behind (RFC 9293 §3.6.1). c.mu is held.
+// end. minISS is start's. c.mu is held.
 func (c *conn) answerSYN(now clock.Time, pkt *packet.Packet, h wire.TCP, minISS tcb.Seq) {
 	var syn tcb.Segment
 	readSegment(pkt, h, &syn)
-	s := c.start(now)
-	if minISS != 0 && !s.ISS.After(minISS) {
-		s.ISS = minISS + 128<<10
-	}
 	c.t.mib.passiveOpens.Inc()
-	c.tcb.Accept(now, c.t.settings.tcb.Load(), s, &syn)
+	c.tcb.Accept(now, c.t.settings.tcb.Load(), c.start(now, minISS), &syn)
 }
 
 // newConn makes a connection with its way back; its lock is held.
 func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, error) {
 	c := l.t.newConn(*k)
-	c.listener, c.index = l, l.opts.Index
+	c.listener, c.index, c.owner = l, l.opts.Index, l.opts.Owner
 	now := l.t.clock.Now()
 	c.mu.Lock()
 	if !c.path(now) {
@@ -251,7 +268,10 @@ func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, err
 func (l *listener) adopt(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.t.conns.insert(c) != nil {
+	if l.closed {
+		return false
+	}
+	if ok, _ := l.t.conns.insert(c); !ok {
 		return false
 	}
 	l.half[c] = struct{}{}
@@ -288,14 +308,14 @@ func (l *listener) lost(c *conn) {
 // Accept implements transport.StreamListener.
 func (l *listener) Accept() (transport.Stream, error) {
 	if !l.t.sockets.Get() {
-		return nil, syscall.EINVAL
+		return nil, net.ErrClosed // the module is on its way out
 	}
 	l.mu.Lock()
 	if len(l.queue) == 0 {
 		l.waiting = !l.closed
 		err := error(transport.ErrWouldBlock)
 		if l.closed {
-			err = syscall.EINVAL
+			err = net.ErrClosed
 		}
 		l.mu.Unlock()
 		l.t.sockets.Put()

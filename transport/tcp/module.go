@@ -4,6 +4,7 @@
 package tcp
 
 import (
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/tcp/cc"
-	"github.com/knitnet/knit/transport/tcp/internal/tcb"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -28,6 +28,7 @@ var Module = module.Spec{
 
 type tcp struct {
 	net         *network.Layer
+	layer       *transport.Layer
 	clock       *clock.Clock
 	cc          *cc.Table
 	ports       *transport.Ports
@@ -36,9 +37,9 @@ type tcp struct {
 	listeners   listenTable
 	interceptor atomic.Pointer[interceptor]
 	waits       waitList
+	singles     sync.Pool // of *single
 	secret      secret
 	nextPort    portTable
-	nextID      atomic.Uint64
 	settings    settings
 	mib         mib
 }
@@ -57,13 +58,13 @@ func start(c *module.Context) error {
 		return err
 	}
 	t := &tcp{
-		net: n, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket"),
+		net: n, layer: l, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket"),
 		secret: newSecret(),
 	}
 	t.conns.init()
 	t.listeners.init()
 	t.settings.init()
-	t.waits.max.Store(65536)
+	t.waits.init(t)
 	c.Free(t.discardAll)
 	c.Cleanup(algorithms.Watch(t.moveFrom))
 	if err := t.publish(c); err != nil {
@@ -81,17 +82,23 @@ func start(c *module.Context) error {
 }
 
 // discardAll ends what is left when the module goes: connections that nobody
-// holds, which were closing.
+// holds, which were closing, and when the kernel ends also listeners and
+// connections in use.
 func (t *tcp) discardAll() {
+	for _, l := range t.listeners.all() {
+		l.Close()
+	}
 	for _, c := range t.conns.all() {
 		c.with(func(clock.Time) { c.cut() })
+		c.rcv.close()
 	}
+	t.waits.stop()
 }
 
 // cut ends the connection without a word; a reader must not take that for the end
 // of the stream. c.mu is held.
 func (c *conn) cut() {
-	if !c.gone && c.tcb.State() != tcb.TimeWait {
+	if !c.gone {
 		c.errno.Store(uint32(syscall.ECONNABORTED))
 	}
 	c.discard()

@@ -35,13 +35,7 @@ func (c *conn) setSendBuffer(n int) {
 
 // SetOption implements transport.Stream.
 func (c *conn) SetOption(o transport.Option, v int64) (err error) {
-	c.with(func(now clock.Time) {
-		if c.gone {
-			err = syscall.EINVAL
-			return
-		}
-		err = c.setOption(now, o, v)
-	})
+	c.with(func(now clock.Time) { err = c.setOption(now, o, v) })
 	return err
 }
 
@@ -123,12 +117,19 @@ func (c *conn) option(o transport.Option) (int64, error) {
 		return c.snd.limit.Load(), nil
 	case transport.RecvBuffer:
 		return int64(c.tcb.Info().RcvSpace), nil
+	case transport.SendQueue:
+		return c.snd.queued.Load(), nil
 	case transport.MaxSegment:
 		return int64(c.tcb.MSS()), nil
 	case transport.TTL:
 		return int64(c.send.TTL), nil
 	case transport.TOS:
 		return int64(c.send.TOS), nil
+	case transport.AtMark:
+		if n, ok := c.rcv.toMark(); ok && n == 0 {
+			return 1, nil
+		}
+		return 0, nil
 	case transport.KeepIdle:
 		return int64(keep.Idle), nil
 	case transport.KeepInterval:

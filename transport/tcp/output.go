@@ -101,20 +101,39 @@ func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
 		return
 	}
 	k := tupleOf(pkt, h)
-	p, err := t.net.Resolve(network.Flow{Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: k.index})
+	p, err := t.way(&k, 0)
 	if err != nil {
 		return
 	}
-	t.mib.outSegs.Inc()
 	t.mib.outRsts.Inc()
-	t.transmit(&k, &network.Send{Path: p, Proto: wire.ProtoTCP}, &out)
+	t.transmit(&k, p, 0, 0, &out)
 }
 
-// transmit sends one segment without payload that no connection owns.
-func (t *tcp) transmit(k *tuple, s *network.Send, seg *tcb.Segment) {
+// way resolves the path to the peer of a tuple without a conn, bound to an
+// interface if index is not 0.
+func (t *tcp) way(k *tuple, index int32) (*network.Path, error) {
+	return t.net.Resolve(network.Flow{Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: max(index, k.index)})
+}
+
+// A single is a segment on its way that no conn owns. Strangers cause them, so they
+// are used again.
+type single struct {
+	send network.Send
+	q    packet.Queue
+}
+
+// transmit sends one segment without payload that no conn owns; ttl and tos may be 0.
+func (t *tcp) transmit(k *tuple, p *network.Path, ttl, tos uint8, seg *tcb.Segment) {
+	s, _ := t.singles.Get().(*single)
+	if s == nil {
+		s = new(single)
+	}
+	s.send = network.Send{Path: p, Proto: wire.ProtoTCP, TTL: ttl, TOS: tos}
 	pkt := t.net.Pool.Get()
 	pushHeader(pkt, seg, k.localPort, k.remotePort, k.pseudoSum(), k.version)
-	var q packet.Queue
-	q.Push(pkt)
-	t.net.Send(s, &q)
+	s.q.Push(pkt)
+	t.mib.outSegs.Inc()
+	t.net.Send(&s.send, &s.q)
+	s.send = network.Send{}
+	t.singles.Put(s)
 }

@@ -17,11 +17,29 @@ type recvBuffer struct {
 
 	consumed atomic.Int64 // bytes read that the machine does not know of yet
 
+	// pos is how many bytes were read, modulo 2^32; mark, if it is not 0, is marked
+	// and which octet is the last of urgent data.
+	pos  atomic.Uint32
+	mark atomic.Uint64
+
 	mu      sync.Mutex // guards what follows; held for moments
 	q       packet.Queue
 	waiting bool  // a Recv found nothing and wants the Waker told
 	end     error // io.EOF or why the connection died, behind q
 	closed  bool  // nobody will read any more
+}
+
+const marked = 1 << 32
+
+// toMark returns how many octets are in front of the urgent mark, 0 when the next
+// octet is the one that is marked; ok is false when there is no mark ahead.
+func (r *recvBuffer) toMark() (n int, ok bool) {
+	m := r.mark.Load()
+	if m == 0 {
+		return 0, false
+	}
+	n = int(int32(uint32(m) - r.pos.Load()))
+	return n, n >= 0
 }
 
 // put moves packets behind the queue and reports whether the reader waits. Small
@@ -68,10 +86,10 @@ func (r *recvBuffer) next() (*packet.Packet, error) {
 	switch {
 	case r.cur != nil:
 		return r.cur, nil
+	case r.end != nil:
+		return nil, r.end // first: the end of the kernel is no end of the stream
 	case r.closed:
 		return nil, io.EOF
-	case r.end != nil:
-		return nil, r.end
 	}
 	r.waiting = true
 	return nil, transport.ErrWouldBlock
@@ -87,11 +105,15 @@ func (r *recvBuffer) more() *packet.Packet {
 	return r.cur
 }
 
-// read copies into b, from as many packets as it takes.
+// read copies into b, from as many packets as it takes, but not past an urgent mark
+// that is ahead: a reader could not find it otherwise.
 func (r *recvBuffer) read(b []byte) (n int, err error) {
 	pkt, err := r.next()
 	if err != nil {
 		return 0, err
+	}
+	if n, ok := r.toMark(); ok && n > 0 {
+		b = b[:min(n, len(b))]
 	}
 	for pkt != nil && n < len(b) {
 		m := pkt.CopyOut(0, b[n:])
@@ -104,6 +126,10 @@ func (r *recvBuffer) read(b []byte) (n int, err error) {
 
 // advance takes n bytes off the current packet.
 func (r *recvBuffer) advance(n int) {
+	r.pos.Add(uint32(n))
+	if m := r.mark.Load(); m != 0 && int32(uint32(m)-r.pos.Load()) < 0 {
+		r.mark.CompareAndSwap(m, 0) // unless there is a newer one
+	}
 	if n < r.cur.Len() {
 		r.cur.TrimFront(n)
 		return

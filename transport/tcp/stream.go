@@ -3,6 +3,7 @@ package tcp
 import (
 	"io"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // newConn returns a connection that is in no table and holds no lock.
 func (t *tcp) newConn(k tuple) *conn {
-	c := &conn{t: t, key: k, linger: -1, id: t.nextID.Add(1), armed: clock.Never}
+	c := &conn{t: t, key: k, linger: -1, id: t.layer.NewID(), armed: clock.Never}
 	c.send.Proto = wire.ProtoTCP
 	c.snd.limit.Store(int64(t.settings.tcb.Load().SndBuf.Default))
 	c.timer.Init(t.clock, c.expire)
@@ -26,8 +27,10 @@ func (t *tcp) newConn(k tuple) *conn {
 // expire is called by the clock.
 func (c *conn) expire(clock.Time) { c.kick(workTimer) }
 
-// start returns what the machine needs to open. The path must be resolved.
-func (c *conn) start(now clock.Time) tcb.Start {
+// start returns what the machine needs to open. The path must be resolved. minISS is
+// where the numbers of the connection in TIME-WAIT ended whose place this one takes:
+// the new ones begin behind (RFC 9293 §3.6.1); 0: there was none.
+func (c *conn) start(now clock.Time, minISS tcb.Seq) tcb.Start {
 	c.pseudo = c.key.pseudoSum()
 	c.mtu = c.send.Path.MTU()
 	s := tcb.Start{
@@ -36,6 +39,9 @@ func (c *conn) start(now clock.Time) tcb.Start {
 	}
 	if c.key.version == network.V6 {
 		s.Overhead = 60
+	}
+	if minISS != 0 && !s.ISS.After(minISS) {
+		s.ISS = minISS + 128<<10
 	}
 	return s
 }
@@ -46,22 +52,26 @@ const maxSegment = 65535 - 60 - 60
 
 // Connect implements transport.StreamProtocol.
 func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w transport.Waker) (transport.Stream, error) {
-	if zone := remote.Addr().Zone(); zone != "" && o.Index == 0 {
-		dev, err := t.net.Link.Lookup(zone)
-		if err != nil {
-			return nil, syscall.ENODEV
+	var err error
+	for _, a := range []netip.Addr{local.Addr(), remote.Addr()} {
+		if o.Index, err = transport.Scope(t.net, a, o.Index); err != nil {
+			return nil, err
 		}
-		o.Index = dev.Index()
 	}
-	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: usable(local.Addr()), Index: o.Index})
+	src := usable(local.Addr())
+	switch {
+	case src.IsValid() && !t.net.IsLocal(src):
+		return nil, bindError(syscall.EADDRNOTAVAIL)
+	case remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() && o.Index == 0: // on which link?
+		return nil, syscall.EINVAL
+	}
+	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: src, Index: o.Index})
 	switch {
 	case err != nil:
 		return nil, err
 	case p.Type == route.Broadcast, p.Dst.IsMulticast(): // RFC 9293 §3.9.2.3
 		return nil, syscall.ENETUNREACH
-	case remote.Port() == 0, p.Dst.IsUnspecified():
-		return nil, syscall.EADDRNOTAVAIL
-	case !t.net.IsLocal(p.Src):
+	case p.Dst.IsUnspecified(), !t.net.IsLocal(p.Src) && p.Src != p.Dst: // see network.Layer.Resolve
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	if !t.sockets.Get() {
@@ -69,11 +79,12 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	}
 	k := newTuple(netip.AddrPortFrom(p.Src, local.Port()), netip.AddrPortFrom(p.Dst, remote.Port()), p.Device.Index())
 	c := t.newConn(k)
-	c.index = o.Index
+	c.index, c.owner = o.Index, o.Owner
 	c.send.Path = p
 	c.waker.Store(&wakerBox{w})
 	c.mu.Lock()
-	if err := t.claim(c, &o); err != nil {
+	minISS, err := t.claim(c, &o)
+	if err != nil {
 		c.gone = true
 		c.mu.Unlock()
 		t.sockets.Put()
@@ -81,13 +92,16 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	}
 	now := t.clock.Now()
 	t.mib.activeOpens.Inc()
-	c.tcb.Connect(now, t.settings.tcb.Load(), c.start(now))
+	c.tcb.Connect(now, t.settings.tcb.Load(), c.start(now, minISS))
 	c.applyOptions(now, &o)
 	c.after(now)
 	c.mu.Unlock()
 	c.kick(0)
 	return c, nil
 }
+
+// bindError is an error about the local address, which programs take with bind.
+func bindError(errno syscall.Errno) error { return os.NewSyscallError("bind", errno) }
 
 // usable returns a without the unspecified address, which means any.
 func usable(a netip.Addr) netip.Addr {
@@ -98,7 +112,7 @@ func usable(a netip.Addr) netip.Addr {
 }
 
 // claim gives the connection its local port and puts it into the table.
-func (t *tcp) claim(c *conn, o *transport.StreamOptions) error {
+func (t *tcp) claim(c *conn, o *transport.StreamOptions) (minISS tcb.Seq, err error) {
 	if c.key.localPort == 0 {
 		return t.choosePort(c)
 	}
@@ -106,14 +120,15 @@ func (t *tcp) claim(c *conn, o *transport.StreamOptions) error {
 		Addr: c.key.localAddr().Addr(), Port: c.key.localPort, Index: o.Index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
 	})
 	if err != nil {
-		return err
+		return 0, bindError(syscall.EADDRINUSE)
 	}
-	if !t.insert(c) {
+	minISS, ok := t.insert(c)
+	if !ok {
 		release()
-		return syscall.EADDRINUSE
+		return 0, syscall.EADDRNOTAVAIL // as Linux says when the tuple is taken
 	}
 	c.release = release
-	return nil
+	return minISS, nil
 }
 
 // SetWaker implements transport.Stream.
@@ -145,13 +160,24 @@ func (c *conn) Recv(b []byte) (int, error) {
 	n, err := c.rcv.read(b)
 	c.rcv.reader.Unlock()
 	c.consumed(n)
-	return n, err
+	return n, c.told(err)
+}
+
+// told notes that the reader learns what ended the connection. Reading goes on to
+// fail with it, where Linux says it once and then that the stream has ended: nobody
+// must take a part of a stream for all of it.
+func (c *conn) told(err error) error {
+	if err != nil && err != io.EOF && err != transport.ErrWouldBlock {
+		c.state.Or(isTold)
+	}
+	return err
 }
 
 // RecvTo implements transport.Stream.
 func (c *conn) RecvTo(f func([]byte) (int, error), max int64) (total int64, err error) {
 	c.rcv.reader.Lock()
 	pkt, err := c.rcv.next()
+	c.told(err)
 	for err == nil && pkt != nil && (max <= 0 || total < max) {
 		b := pkt.Head()
 		if len(b) == 0 {
@@ -187,34 +213,52 @@ func (c *conn) consumed(n int) {
 // and a message and its answer need not pay for it.
 const consumeStep = 1024
 
-// Send implements transport.Stream. What does not go out at once leaves in full
-// segments: while more of b follows, the machine holds a last small one back.
-func (c *conn) Send(b []byte) (n int, err error) {
+// Send implements transport.Stream.
+func (c *conn) Send(b []byte) (int, error) {
+	one := [1][]byte{b}
+	return c.SendBuffers(one[:])
+}
+
+// SendBuffers implements transport.Stream. What does not go out at once leaves in
+// full segments: while more follows, the machine holds a last small one back.
+func (c *conn) SendBuffers(v [][]byte) (n int, err error) {
 	s := &c.snd
 	s.writer.Lock()
 	defer s.writer.Unlock()
-	for len(b) > 0 {
-		if st := c.state.Load(); st&(isDead|isShut) != 0 {
-			return n, c.sendErr()
+	left := 0
+	for _, b := range v {
+		left += len(b)
+	}
+	for _, b := range v {
+		for len(b) > 0 {
+			if st := c.state.Load(); st&(isDead|isShut) != 0 {
+				return n, c.sendErr()
+			}
+			room := s.roomFor(left)
+			if room == 0 {
+				return n, c.noRoom(n)
+			}
+			m := s.fill(c.t.net.Pool, b[:min(len(b), room)])
+			n, left, b = n+m, left-m, b[m:]
+			s.more.Store(m < room)
+			if m == room || len(v) == 1 || s.fresh.Load() >= largeBlock {
+				c.kick(workWrite)
+			}
 		}
-		room := s.roomFor(len(b))
-		if room == 0 {
-			break
-		}
-		m := s.fill(c.t.net.Pool, b[:room])
-		n += m
-		b = b[m:]
-		s.more.Store(m < room)
+	}
+	return n, nil
+}
+
+// noRoom ends a SendBuffers that took n bytes before the buffer was full.
+func (c *conn) noRoom(n int) error {
+	if c.snd.more.Load() {
+		c.snd.more.Store(false)
 		c.kick(workWrite)
 	}
-	if s.more.Load() { // no room for the rest
-		s.more.Store(false)
-		c.kick(workWrite)
+	if n > 0 {
+		return nil
 	}
-	if n > 0 || len(b) == 0 {
-		return n, nil
-	}
-	return 0, c.waitForRoom()
+	return c.waitForRoom()
 }
 
 // waitForRoom asks to be woken when there is room; if some appeared meanwhile it
@@ -228,8 +272,10 @@ func (c *conn) waitForRoom() error {
 	return transport.ErrWouldBlock
 }
 
+// sendErr returns why nothing can be sent: what ended the connection, if neither
+// reader nor writer was told yet, and EPIPE from then on.
 func (c *conn) sendErr() error {
-	if e := syscall.Errno(c.errno.Load()); e != 0 && c.state.Load()&isShut == 0 {
+	if e := syscall.Errno(c.errno.Load()); e != 0 && c.state.Or(isTold)&(isShut|isTold) == 0 {
 		return e
 	}
 	return syscall.EPIPE
@@ -237,7 +283,7 @@ func (c *conn) sendErr() error {
 
 // CloseRead implements transport.Stream.
 func (c *conn) CloseRead() error {
-	if c.state.Load()&isOpen == 0 {
+	if s := c.state.Load(); s&isOpen == 0 || s&isDead != 0 {
 		return syscall.ENOTCONN
 	}
 	if c.rcv.finish(io.EOF) {
@@ -322,11 +368,5 @@ func (c *conn) RemoteAddr() netip.AddrPort { return c.scoped(c.key.remoteAddr())
 
 // scoped adds the zone of a link-local address (RFC 4007 §6).
 func (c *conn) scoped(a netip.AddrPort) netip.AddrPort {
-	if c.key.index == 0 || !a.Addr().IsLinkLocalUnicast() {
-		return a
-	}
-	if dev := c.t.net.Link.Device(c.key.index); dev != nil {
-		return netip.AddrPortFrom(a.Addr().WithZone(dev.Name()), a.Port())
-	}
-	return a
+	return netip.AddrPortFrom(transport.Zoned(c.t.net, a.Addr(), c.key.index), a.Port())
 }

@@ -39,7 +39,7 @@ func (t *tcp) registerSysctls(c *module.Context) error {
 		sysctl.Int("net.ipv4.tcp_syncookies", &s.synCookies, 0, 2),
 		sysctl.Int("net.ipv4.tcp_max_syn_backlog", &s.synBacklog, 1, 1<<30),
 		sysctl.Int("net.core.somaxconn", &s.somaxconn, 1, 1<<30),
-		sysctl.Int("net.ipv4.tcp_max_tw_buckets", &t.waits.max, 0, 1<<30),
+		t.waits.maxEntry(),
 		sysctl.Int("net.ipv4.tcp_keepalive_time", &s.keepTime, 1, 32767),
 		sysctl.Int("net.ipv4.tcp_keepalive_intvl", &s.keepInterval, 1, 32767),
 		sysctl.Int("net.ipv4.tcp_keepalive_probes", &s.keepProbes, 1, 127),
@@ -171,4 +171,16 @@ func (t *tcp) availableEntry() sysctl.Entry {
 	return sysctl.String("net.ipv4.tcp_available_congestion_control", func() string {
 		return strings.Join(t.cc.Names(), " ")
 	}, nil)
+}
+
+// maxEntry ends the oldest ones at once when there are more than it is set to.
+func (l *waitList) maxEntry() sysctl.Entry {
+	e := sysctl.Int("net.ipv4.tcp_max_tw_buckets", &l.max, 0, 1<<30)
+	set := e.Set
+	e.Set = func(text string) error {
+		err := set(text)
+		l.limit()
+		return err
+	}
+	return e
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/knitnet/knit/core/sysctl"
 )
 
 // formatInts joins numbers by tabs, as the kernel prints lists.
@@ -27,11 +29,11 @@ func parseInts(text string, n int) ([]int, error) {
 	}
 	out := make([]int, n)
 	for i, w := range words {
-		v, err := strconv.Atoi(w)
-		if err != nil {
+		v, err := sysctl.ParseInt(w)
+		if err != nil || int64(int(v)) != v {
 			return nil, syscall.EINVAL
 		}
-		out[i] = v
+		out[i] = int(v)
 	}
 	return out, nil
 }

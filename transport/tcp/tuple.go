@@ -73,19 +73,21 @@ func tupleOf(pkt *packet.Packet, h wire.TCP) (k tuple) {
 
 const shards = 64
 
-// table finds connections by tuple. It is sharded, so that connections on
-// different processors seldom meet at a lock.
+// table finds connections by tuple, which is that of one conn or one timeWait. It
+// is sharded, so that connections on different processors seldom meet at a lock.
 type table struct {
 	shards [shards]struct {
 		sync.RWMutex
-		m map[tuple]*conn
-		_ [32]byte // a cache line each
+		m     map[tuple]*conn
+		waits map[tuple]*timeWait
+		_     [24]byte // a cache line each
 	}
 }
 
 func (t *table) init() {
 	for i := range t.shards {
 		t.shards[i].m = map[tuple]*conn{}
+		t.shards[i].waits = map[tuple]*timeWait{}
 	}
 }
 
@@ -104,16 +106,46 @@ func (t *table) lookup(k *tuple) *conn {
 	return c
 }
 
-// insert adds c, or returns the connection that has its tuple.
-func (t *table) insert(c *conn) (taken *conn) {
+// lookupWait returns the connection in TIME-WAIT that has the tuple. Who has found
+// no other one before finds one that went there meanwhile.
+func (t *table) lookupWait(k *tuple) *timeWait {
+	s := &t.shards[t.shard(k)]
+	s.RLock()
+	w := s.waits[*k]
+	s.RUnlock()
+	return w
+}
+
+// insert adds c and reports whether its tuple was free. If a connection in
+// TIME-WAIT has it, wait is that.
+func (t *table) insert(c *conn) (ok bool, wait *timeWait) {
 	s := &t.shards[t.shard(&c.key)]
 	s.Lock()
 	defer s.Unlock()
-	if old := s.m[c.key]; old != nil {
-		return old
+	if wait = s.waits[c.key]; wait != nil || s.m[c.key] != nil {
+		return false, wait
 	}
 	s.m[c.key] = c
-	return nil
+	return true, nil
+}
+
+// replace puts w into the place of c.
+func (t *table) replace(c *conn, w *timeWait) {
+	s := &t.shards[t.shard(&c.key)]
+	s.Lock()
+	defer s.Unlock()
+	delete(s.m, c.key)
+	s.waits[c.key] = w
+}
+
+// forget takes w out, if it is still there.
+func (t *table) forget(w *timeWait) {
+	s := &t.shards[t.shard(&w.key)]
+	s.Lock()
+	defer s.Unlock()
+	if s.waits[w.key] == w {
+		delete(s.waits, w.key)
+	}
 }
 
 // remove takes c out, if it is still there.
@@ -133,6 +165,19 @@ func (t *table) all() (out []*conn) {
 		s.RLock()
 		for _, c := range s.m {
 			out = append(out, c)
+		}
+		s.RUnlock()
+	}
+	return out
+}
+
+// allWaits returns the connections in TIME-WAIT of now.
+func (t *table) allWaits() (out []*timeWait) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.RLock()
+		for _, w := range s.waits {
+			out = append(out, w)
 		}
 		s.RUnlock()
 	}

@@ -1,7 +1,6 @@
 package udp
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/knitnet/knit/core/packet"
@@ -32,6 +31,7 @@ func (u *udp) input(pkt *packet.Packet) {
 		return
 	}
 	f.srcPort, f.dstPort, f.index = h.SrcPort(), h.DstPort(), pkt.In
+	f.own = u.own(&f)
 	pkt.Pull(wire.UDPLen)
 	if pkt.Kind != packet.Host || f.dst.IsMulticast() {
 		u.deliverAll(pkt, &f, m)
@@ -48,6 +48,16 @@ func (u *udp) input(pkt *packet.Packet) {
 		return
 	}
 	u.deliver(s, pkt, m)
+}
+
+// own reports whether a datagram is from this host to a link-local address of its
+// own.
+func (u *udp) own(f *flow) bool {
+	if !f.dst.Is6() || !f.dst.IsLinkLocalUnicast() {
+		return false
+	}
+	lo := u.net.Loopback()
+	return lo != nil && lo.Index() == f.index
 }
 
 // addresses reads the IP header.
@@ -123,30 +133,9 @@ func (u *udp) deliverAll(pkt *packet.Packet, f *flow, m *mib) {
 		last = s
 	}
 	if last == nil {
-		m.noPorts.Inc()
+		m.ignoredMulti.Inc()
 		pkt.Drop(stat.NoSocket)
 		return
 	}
 	u.deliver(last, pkt, m)
-}
-
-// Error implements network.Handler: connected sockets learn of ICMP errors
-// (RFC 1122 §4.1.3.3).
-func (u *udp) Error(e *network.Error) {
-	if len(e.Payload) < 4 {
-		return
-	}
-	f := flow{
-		src: e.Dst, dst: e.Src, index: e.Index,
-		srcPort: binary.BigEndian.Uint16(e.Payload[2:]), dstPort: binary.BigEndian.Uint16(e.Payload),
-	}
-	s := u.table.find(&f)
-	switch {
-	case s == nil:
-		return
-	case e.Kind == network.PacketTooBig:
-		u.net.LearnMTU(e.Dst, e.MTU) // the next datagram is cut to it
-	case s.peer.Load() != nil && e.Kind.Hard():
-		s.queue.Fail(e.Kind.Errno())
-	}
 }

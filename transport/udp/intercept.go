@@ -32,7 +32,7 @@ func (u *udp) Intercept(f func(transport.DatagramRequest) bool) (undo func(), er
 func (u *udp) intercept(pkt *packet.Packet, f *flow, m *mib, heard bool) bool {
 	i := u.interceptor.Load()
 	foreign := !u.net.IsLocal(f.dst)
-	if i == nil || heard && !foreign {
+	if i == nil || heard && (!foreign || u.isAnswer(f)) {
 		return false
 	}
 	r := &request{u: u, pkt: pkt, flow: *f, mib: m, foreign: foreign}
@@ -42,6 +42,19 @@ func (u *udp) intercept(pkt *packet.Packet, f *flow, m *mib, heard bool) bool {
 		return true
 	}
 	return pkt == nil
+}
+
+// isAnswer reports whether a datagram is what an interceptor answers to this host,
+// when that asked in the name of the other end because it has no address to show
+// (see network.Layer.Resolve).
+func (u *udp) isAnswer(f *flow) bool {
+	if f.src != f.dst {
+		return false
+	}
+	asked := *f
+	asked.srcPort, asked.dstPort = f.dstPort, f.srcPort
+	s := u.table.find(&asked)
+	return s != nil && s.intercepted
 }
 
 // A request implements transport.DatagramRequest while interceptor.ask runs.
@@ -107,9 +120,9 @@ func (r *request) Accept(o transport.DatagramOptions, w transport.Waker) (transp
 	}
 	// No port is bound: as with an accepted TCP connection, the pair of addresses
 	// is what tells the exchange from others.
-	s := &socket{u: u, addr: r.flow.dst, port: r.flow.dstPort, intercepted: true}
+	s := &socket{u: u, addr: r.flow.dst, port: r.flow.dstPort, intercepted: true, owner: o.Owner, id: u.layer.NewID()}
 	s.queue.Init(w, o.RecvBuffer)
-	s.peer.Store(&peer{r.RemoteAddr(), r.flow.dst})
+	s.peer.Store(&peer{addr: r.RemoteAddr(), src: r.flow.dst})
 	s.unbind = func() {
 		u.table.remove(s)
 		s.opts.Close()

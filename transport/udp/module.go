@@ -26,17 +26,19 @@ var Module = module.Spec{
 
 type udp struct {
 	net         *network.Layer
+	layer       *transport.Layer
 	ports       *transport.Ports
 	sockets     *module.Users
 	table       table
 	interceptor atomic.Pointer[interceptor]
 	out         datagram.Outbox
+	sent        sentTable
 	mib         [2]mib // by network.Version
 }
 
 // mib holds the counters of the Udp and Udp6 groups (RFC 4113).
 type mib struct {
-	inDatagrams, noPorts, inErrors, outDatagrams, rcvbufErrors, csumErrors stat.Counter
+	inDatagrams, noPorts, inErrors, outDatagrams, rcvbufErrors, csumErrors, ignoredMulti stat.Counter
 }
 
 func (m *mib) fields() []stat.Field {
@@ -44,6 +46,7 @@ func (m *mib) fields() []stat.Field {
 		stat.F("InDatagrams", &m.inDatagrams), stat.F("NoPorts", &m.noPorts), stat.F("InErrors", &m.inErrors),
 		stat.F("OutDatagrams", &m.outDatagrams), stat.F("RcvbufErrors", &m.rcvbufErrors),
 		{Name: "SndbufErrors", Load: func() uint64 { return 0 }}, stat.F("InCsumErrors", &m.csumErrors),
+		stat.F("IgnoredMulti", &m.ignoredMulti), {Name: "MemErrors", Load: func() uint64 { return 0 }},
 	}
 }
 
@@ -56,8 +59,9 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &udp{net: n, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket")}
+	u := &udp{net: n, layer: l, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket")}
 	u.table.init()
+	u.sent.init()
 	c.Free(u.closeAll)
 	for v, group := range []string{"Udp", "Udp6"} {
 		if err := c.Register(n.Stats.Add(group, u.mib[v].fields()...)); err != nil {

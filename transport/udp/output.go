@@ -33,6 +33,7 @@ func (s *socket) SendTo(b []byte, m *transport.Message) (int, error) {
 	if err := s.checkSize(len(b), m.Segment, p); err != nil {
 		return 0, err
 	}
+	s.noteSize(len(b), m.Segment, p, to.Port())
 	pkt := s.u.net.Pool.Get()
 	pkt.Append(b)
 	if m.Segment > 0 && len(b) > m.Segment {
@@ -52,16 +53,16 @@ func (s *socket) way(to netip.AddrPort) (netip.AddrPort, *network.Path, error) {
 		if peer == nil {
 			return to, nil, syscall.EDESTADDRREQ
 		}
-		to = peer.addr
+		to = peer.zoned(s)
 	}
-	if p := s.path.Load(); p != nil && p.Dst == to.Addr() && p.Valid() {
+	if p := s.path.To(to.Addr()); p != nil {
 		return to, p, nil
 	}
 	p, err := s.resolve(to.Addr())
 	if err != nil {
 		return to, nil, err
 	}
-	s.path.Store(p)
+	s.path.Set(to.Addr(), p)
 	return to, p, nil
 }
 
@@ -69,9 +70,9 @@ func (s *socket) way(to netip.AddrPort) (netip.AddrPort, *network.Path, error) {
 // MTU where the socket does not fragment, and segments always: they are never
 // fragmented.
 func (s *socket) checkSize(n, segment int, p *network.Path) error {
-	header, most := wire.UDPLen+wire.IPv4Len, wire.IPv4MaxTotal
+	header, most := wire.UDPLen+headerLen(p.Dst), wire.IPv4MaxTotal
 	if p.Dst.Is6() {
-		header, most = wire.UDPLen+wire.IPv6Len, wire.IPv6Len+wire.IPv6MaxPayload
+		most = wire.IPv6Len + wire.IPv6MaxPayload
 	}
 	switch {
 	case n+header > most:
@@ -84,6 +85,18 @@ func (s *socket) checkSize(n, segment int, p *network.Path) error {
 		return syscall.EINVAL
 	}
 	return nil
+}
+
+// noteSize remembers that a datagram was sent that may be too big for some link of
+// the way. Every link takes the smallest MTU.
+func (s *socket) noteSize(n, segment int, p *network.Path, port uint16) {
+	if segment > 0 {
+		n = min(n, segment)
+	}
+	n += wire.UDPLen
+	if f := s.u.net.Family(network.VersionOf(p.Dst)); f != nil && n+headerLen(p.Dst) > f.MinMTU() {
+		s.u.sent.note(s.port, netip.AddrPortFrom(p.Dst, port), n)
+	}
 }
 
 // pushHeader puts the UDP header in front of pkt, with the checksum left to

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -19,11 +20,15 @@ type socket struct {
 	index int32
 	// intercepted: addr need not be an address of this host, and no port is bound.
 	intercepted bool
+	v6only      bool
+	reusePort   bool
+	owner       string
+	id          uint64
 
 	queue datagram.Queue
 	opts  datagram.Options
 	peer  atomic.Pointer[peer]
-	path  atomic.Pointer[network.Path] // to the last destination
+	path  datagram.Way
 
 	close  sync.Once
 	unbind func()
@@ -31,8 +36,9 @@ type socket struct {
 
 // A peer is what Connect sets.
 type peer struct {
-	addr netip.AddrPort
-	src  netip.Addr // our address towards it
+	addr  netip.AddrPort // without a zone
+	src   netip.Addr     // our address towards it
+	index int32          // the link of a link-local one, else 0
 }
 
 // local reports whether a datagram to dst is for the association.
@@ -41,8 +47,10 @@ func (p *peer) local(dst netip.Addr) bool { return p.src == dst || dst.IsMultica
 // Open implements transport.DatagramProtocol.
 func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transport.Waker) (transport.Datagram, error) {
 	addr := local.Addr().Unmap()
-	index := o.Index
+	index, err := transport.LocalScope(u.net, addr, o.Index)
 	switch {
+	case err != nil:
+		return nil, err
 	case !addr.IsValid(), addr == netip.IPv6Unspecified() && !o.V6Only:
 		addr = netip.Addr{}
 	case addr.IsUnspecified(), addr.IsMulticast():
@@ -60,7 +68,9 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 		u.sockets.Put()
 		return nil, err
 	}
-	s := &socket{u: u, addr: addr, port: b.Port, index: index}
+	s := &socket{
+		u: u, addr: addr, port: b.Port, index: index, v6only: o.V6Only && addr.Is6(), reusePort: o.ReusePort, owner: o.Owner, id: u.layer.NewID(),
+	}
 	s.queue.Init(w, o.RecvBuffer)
 	s.unbind = func() {
 		u.table.remove(s)
@@ -91,8 +101,12 @@ func (s *socket) Connect(remote netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	s.path.Store(p)
-	s.peer.Store(&peer{netip.AddrPortFrom(p.Dst, to.Port()), p.Src})
+	s.path.Set(to.Addr(), p)
+	next := &peer{addr: netip.AddrPortFrom(p.Dst, to.Port()), src: p.Src}
+	if p.Dst.IsLinkLocalUnicast() && p.Dst.Is6() {
+		next.index, _ = transport.Scope(s.u.net, to.Addr(), s.index)
+	}
+	s.peer.Store(next)
 	return nil
 }
 
@@ -105,14 +119,11 @@ func (s *socket) resolve(dst netip.Addr) (*network.Path, error) {
 			dst = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 		}
 	}
-	f := network.Flow{Dst: dst.WithZone(""), Index: s.index}
-	if f.Index == 0 && dst.Zone() != "" {
-		dev, err := s.u.net.Link.Lookup(dst.Zone())
-		if err != nil {
-			return nil, syscall.ENODEV
-		}
-		f.Index = dev.Index()
+	index, err := transport.Scope(s.u.net, dst, s.index)
+	if err != nil {
+		return nil, err
 	}
+	f := network.Flow{Dst: dst.WithZone(""), Index: index}
 	if s.addr.IsValid() && !s.addr.IsUnspecified() && !s.addr.IsMulticast() {
 		if s.addr.Is4() != dst.Is4() {
 			return nil, syscall.EAFNOSUPPORT
@@ -133,8 +144,8 @@ func (s *socket) RecvFrom(b []byte, m *transport.Message) (int, error) {
 	var f flow
 	v := addresses(pkt, &f)
 	ports := pkt.At(pkt.L4)
-	*m = transport.Message{Index: pkt.In}
-	m.Src = netip.AddrPortFrom(s.scoped(f.src, pkt.In), uint16(ports[0])<<8|uint16(ports[1]))
+	*m = transport.Message{Index: cmp.Or(s.index, pkt.In)}
+	m.Src = netip.AddrPortFrom(transport.Zoned(s.u.net, f.src, m.Index), uint16(ports[0])<<8|uint16(ports[1]))
 	m.Dst = netip.AddrPortFrom(f.dst, s.port)
 	ip := pkt.At(pkt.L3)
 	if v == network.V4 {
@@ -143,16 +154,6 @@ func (s *socket) RecvFrom(b []byte, m *transport.Message) (int, error) {
 		m.TTL, m.TOS = ip[7], ip[0]<<4|ip[1]>>4
 	}
 	return s.queue.Read(pkt, b, m), nil
-}
-
-// scoped adds the zone of a link-local sender.
-func (s *socket) scoped(a netip.Addr, index int32) netip.Addr {
-	if a.Is6() && a.IsLinkLocalUnicast() {
-		if dev := s.u.net.Link.Device(index); dev != nil {
-			return a.WithZone(dev.Name())
-		}
-	}
-	return a
 }
 
 // SetOption implements transport.Datagram.
@@ -173,33 +174,51 @@ func (s *socket) Leave(group netip.Addr, index int32, source netip.Addr) error {
 
 // LocalAddr implements transport.Datagram.
 func (s *socket) LocalAddr() netip.AddrPort {
-	a := s.addr
+	a, index := s.addr, s.index
 	if p := s.peer.Load(); p != nil {
-		a = p.src
+		a, index = p.src, max(p.index, s.index)
 	}
 	if !a.IsValid() {
 		a = netip.IPv6Unspecified()
 	}
-	return netip.AddrPortFrom(a, s.port)
+	return netip.AddrPortFrom(transport.Zoned(s.u.net, a, index), s.port)
 }
 
 // RemoteAddr implements transport.Datagram.
 func (s *socket) RemoteAddr() netip.AddrPort {
 	if p := s.peer.Load(); p != nil {
-		return p.addr
+		return p.zoned(s)
 	}
 	return netip.AddrPort{}
 }
 
+// zoned returns the address with the zone of its link.
+func (p *peer) zoned(s *socket) netip.AddrPort {
+	return netip.AddrPortFrom(transport.Zoned(s.u.net, p.addr.Addr(), max(p.index, s.index)), p.addr.Port())
+}
+
 // Close implements transport.Datagram.
 func (s *socket) Close() { s.close.Do(s.unbind) }
+
+// Kill implements transport.Killer: the owner gets ECONNABORTED, and the association
+// is dissolved, as Linux's udp_abort does. Nothing is sent.
+func (u *udp) Kill(id uint64) bool {
+	for _, s := range u.table.all() {
+		if s.id == id {
+			s.peer.Store(nil)
+			s.queue.Fail(syscall.ECONNABORTED)
+			return true
+		}
+	}
+	return false
+}
 
 // Sockets implements transport.Lister.
 func (u *udp) Sockets() (out []transport.SocketInfo) {
 	for _, s := range u.table.all() {
 		i := transport.SocketInfo{
 			Proto: "udp", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
-			RecvQ: s.queue.Len(), Index: s.index, Drops: s.queue.Drops(),
+			RecvQ: s.queue.Len(), Index: s.index, Drops: s.queue.Drops(), ID: s.id, V6Only: s.v6only, Owner: s.owner,
 		}
 		if i.Remote.IsValid() {
 			i.State, i.StateNumber = "ESTAB", 1

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"sync"
@@ -51,34 +52,68 @@ type flow struct {
 	src, dst         netip.Addr
 	srcPort, dstPort uint16
 	index            int32
+	// own: it is from this host to a link-local address of its own, and counts as
+	// come by any of its links.
+	own bool
 }
 
-// find returns the socket that fits best: connected to the sender rather than
-// not, bound to the address rather than to all. Equal ones share by hash.
+// by reports whether the datagram came by an interface; 0 is any.
+func (f *flow) by(index int32) bool { return index == 0 || index == f.index || f.own }
+
+// find returns the socket that fits best. Of equal ones those with SO_REUSEPORT
+// share by hash, so that a flow stays with one of them; of others the last one that
+// was opened gets all, as in Linux.
 func (t *table) find(f *flow) *socket {
-	var best *socket
-	score, equal := -1, 0
-	for _, s := range t.at(f.dstPort) {
-		switch n := s.score(f); {
-		case n > score:
-			best, score, equal = s, n, 1
-		case n == score && n >= 0:
-			if equal++; f.hash()%uint32(equal) == 0 {
-				best = s
-			}
+	all := t.at(f.dstPort)
+	first, score, sharers := -1, -1, uint32(0)
+	for i, s := range all {
+		n := s.score(f)
+		switch {
+		case n < 0 || n < score:
+		case n > score || !s.reusePort || !all[first].reusePort:
+			first, score, sharers = i, n, 1
+		default:
+			sharers++
 		}
 	}
-	return best
+	if first < 0 {
+		return nil
+	}
+	skip := uint32(0)
+	if sharers > 1 {
+		skip = f.hash() % sharers
+	}
+	for _, s := range all[first:] {
+		if s.score(f) != score {
+			continue
+		}
+		if skip == 0 {
+			return s
+		}
+		skip--
+	}
+	return all[first] // one was connected meanwhile
 }
 
+// hash returns a number that is the same for all datagrams of a flow.
 func (f *flow) hash() uint32 {
-	b := f.src.As16()
-	h := uint32(f.srcPort)
-	for _, x := range b {
-		h = h*31 + uint32(x)
+	src, dst := f.src.As16(), f.dst.As16()
+	h := uint64(f.srcPort)
+	for _, w := range [...][]byte{src[:8], src[8:], dst[:8], dst[8:]} {
+		h = (h ^ binary.BigEndian.Uint64(w)) * 0x9e3779b97f4a7c15
+		h ^= h >> 32
 	}
-	return h * 0x9e3779b1 >> 7
+	return uint32(h * 0xff51afd7ed558ccd >> 32)
 }
+
+// Weights of what a socket says of the datagrams that it wants: each counts more
+// than all below it together.
+const (
+	hasVersion = 1 << iota // IPv4 only, or IPv6 only
+	hasDevice
+	hasAddr
+	hasPeer
+)
 
 // score returns how well s fits a datagram, -1 if not at all.
 func (s *socket) score(f *flow) int {
@@ -88,23 +123,24 @@ func (s *socket) score(f *flow) int {
 		case a.Is4() != f.dst.Is4():
 			return -1
 		case a.IsUnspecified():
+			n += hasVersion
 		case a != f.dst:
 			return -1
 		default:
-			n += 2
+			n += hasVersion + hasAddr
 		}
 	}
 	if s.index != 0 {
-		if s.index != f.index {
+		if !f.by(s.index) {
 			return -1
 		}
-		n++
+		n += hasDevice
 	}
 	if p := s.peer.Load(); p != nil {
-		if p.addr.Addr() != f.src || p.addr.Port() != f.srcPort || !p.local(f.dst) {
+		if p.addr.Addr() != f.src || p.addr.Port() != f.srcPort || !p.local(f.dst) || !f.by(p.index) {
 			return -1
 		}
-		n += 4
+		n += hasPeer
 	}
 	return n
 }

@@ -85,7 +85,7 @@ func (t *TCB) newAck(now clock.Time, seg *Segment) {
 	t.stat.bytesAcked += uint64(octets)
 	t.stat.delivered += uint64(octets)
 	t.events |= EventWritable
-	t.retries, t.dupAcks = 0, 0
+	t.retries, t.dupAcks, t.soft = 0, 0, 0
 	t.progress = now
 	rtt := t.ackRTT(now, seg)
 	if t.phase != open || t.sacked != 0 {
@@ -120,7 +120,7 @@ func (t *TCB) finAcked(now clock.Time) {
 			t.closeAt = now.Add(t.cfg.FinWait2)
 		}
 	case Closing:
-		t.timeWait(now)
+		t.timeWait()
 	case LastAck:
 		t.finish()
 	}

@@ -23,8 +23,8 @@ func (t *TCB) TakeAcked() int {
 // The peer hears of it at once when that is worth a segment.
 func (t *TCB) Consumed(now clock.Time, n int) {
 	t.unread -= uint32(n)
-	if t.has(flagUrgent) {
-		t.UrgentMark() // before the number is so old that it looks new
+	if t.has(flagUrgent) && !t.rcvUp.After(t.rcvNxt) {
+		t.flags &^= flagUrgent // before the number is so old that it looks new
 	}
 	if !t.state.receives() {
 		return
@@ -93,22 +93,6 @@ func (t *TCB) AbortAfter(now clock.Time, d time.Duration) {
 	}
 }
 
-// Drained reports whether a lingering Close can return: the peer has
-// acknowledged all data and our FIN, or the connection is dead.
-func (t *TCB) Drained() bool {
-	switch t.state {
-	case FinWait2, TimeWait, Closed:
-		return true
-	}
-	return false
-}
-
-// Push sends what is queued now without waiting for more, past Nagle and cork.
-func (t *TCB) Push() {
-	t.pushEnd = t.end
-	t.flags |= flagPush
-}
-
 // SetNoDelay turns Nagle's algorithm off or on: TCP_NODELAY (RFC 9293 §3.7.4).
 func (t *TCB) SetNoDelay(on bool) { t.setFlag(flagNoDelay, on) }
 
@@ -170,20 +154,10 @@ func (t *TCB) SndBufHint() int {
 	return max(t.cfg.SndBuf.Default, min(2*int(t.win.Cwnd), t.cfg.SndBuf.Max))
 }
 
-// UrgentMark returns how many unread octets come before the end of the urgent
-// data. The data itself is in line (RFC 6093 §3.1); ok is false when none is
-// announced or it has been read past.
-func (t *TCB) UrgentMark() (n int, ok bool) {
-	if !t.has(flagUrgent) {
-		return 0, false
-	}
-	n = t.rcvUp.Sub(t.rcvNxt.Add(-int(t.unread)))
-	if n <= 0 {
-		t.flags &^= flagUrgent
-		return 0, false
-	}
-	return n, true
-}
+// UrgentMark returns which octet of the stream that is received is the last of the
+// urgent data, modulo 2^32, after EventUrgent. The data itself is in line (RFC 6093
+// §3.1).
+func (t *TCB) UrgentMark() uint32 { return uint32(t.rcvUp.Sub(t.irs) - 2) }
 
 // finish enters CLOSED. What is in Ready stays, for the application to read.
 func (t *TCB) finish() {
@@ -218,12 +192,9 @@ func (t *TCB) die(errno uint32) {
 	t.finish()
 }
 
-// timeWait enters TIME-WAIT, or starts its time again (RFC 9293 §3.6.1).
-func (t *TCB) timeWait(now clock.Time) {
-	if t.state != TimeWait {
-		t.state = TimeWait
-		t.events |= EventTimeWait
-		t.stop()
-	}
-	t.closeAt = now.Add(t.cfg.TimeWait)
+// timeWait enters TIME-WAIT. What happens there is a TimeWaitBlock's: all that is
+// left to do here is the acknowledgement of the FIN.
+func (t *TCB) timeWait() {
+	t.state = TimeWait
+	t.stop()
 }

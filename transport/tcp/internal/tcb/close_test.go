@@ -4,6 +4,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
+
+	"github.com/knitnet/knit/core/clock"
 )
 
 // RFC 9293 §3.6 figure 12.
@@ -18,7 +21,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("a write after the close: %v, want EPIPE", k.WriteErr())
 	}
 	k.input(k.ack(1))
-	if k.state != FinWait2 || k.Drained() != true {
+	if k.state != FinWait2 {
 		t.Fatalf("%v", k.state)
 	}
 	fin := k.ack(1)
@@ -28,8 +31,9 @@ func TestClose(t *testing.T) {
 	if k.state != TimeWait || len(s) != 1 || s[0].Flags != ACK || s[0].Ack != peerISS+2 || s[0].Seq != ourISS+2 {
 		t.Fatalf("%v, %+v", k.state, s)
 	}
-	if d := k.wait(); d != time.Minute || k.state != Closed || k.Err() != nil || k.Events()&EventClosed == 0 {
-		t.Errorf("%v after %v", k.state, d)
+	wait := k.TimeWait(k.now)
+	if d := wait.Ends().Sub(k.now); d != time.Minute || k.Deadline() != clock.Never || k.Err() != nil {
+		t.Errorf("TIME-WAIT ends after %v, the TCB's timer is at %v, %v", d, k.Deadline(), k.Err())
 	}
 }
 
@@ -113,7 +117,7 @@ func TestAbort(t *testing.T) {
 func TestFinWait2Timeout(t *testing.T) {
 	k := in(t, FinWait2, plainConfig())
 	k.Close(k.now)
-	if d := k.wait(); d != time.Minute || k.state != Closed {
+	if d := k.next(); d != time.Minute || k.state != Closed {
 		t.Errorf("%v after %v", k.state, d)
 	}
 }
@@ -136,12 +140,66 @@ func TestLinger(t *testing.T) {
 // end it.
 func TestTimeWaitRestarts(t *testing.T) {
 	k := in(t, TimeWait, plainConfig())
+	wait := k.TimeWait(k.now)
 	k.pass(50 * time.Second)
-	k.input(Segment{Seq: k.rcvNxt - 1, Ack: k.nxt, Flags: FIN | ACK, Window: 64000})
-	k.outAll()
-	k.input(Segment{Seq: k.rcvNxt, Flags: RST})
-	if d := k.Deadline().Sub(k.now); d != time.Minute || k.state != TimeWait {
-		t.Errorf("%v, %v left", k.state, d)
+	if a, ok := wait.Input(k.now, &Segment{Seq: k.rcvNxt - 1, Ack: k.nxt, Flags: FIN | ACK, Window: 64000}); !ok || a.Flags != ACK || a.Ack != k.rcvNxt {
+		t.Errorf("the FIN is answered with %+v, %v", a, ok)
+	}
+	if a, ok := wait.Input(k.now, &Segment{Seq: k.rcvNxt, Flags: RST}); ok {
+		t.Errorf("the reset is answered with %+v", a)
+	}
+	if d := wait.Ends().Sub(k.now); d != time.Minute {
+		t.Errorf("%v left", d)
+	}
+}
+
+// RFC 7323 §5: PAWS holds in TIME-WAIT: an old segment is acknowledged, and neither
+// starts the time again nor changes what CanReuse compares with.
+func TestTimeWaitPAWS(t *testing.T) {
+	c := plainConfig()
+	c.NoTimestamps = false
+	k := in(t, TimeWait, c)
+	wait := k.TimeWait(k.now)
+	stamped := func(seq Seq, f Flags, v uint32) *Segment {
+		return &Segment{Seq: seq, Ack: k.nxt, Flags: f, Window: 64000, Options: Options{Has: HasTimestamps, TSVal: v}}
+	}
+	k.pass(time.Second)
+	if a, ok := wait.Input(k.now, stamped(k.rcvNxt-1, FIN|ACK, 0)); !ok || a.TSEcr != 1 {
+		t.Errorf("an old FIN is answered with %+v, %v", a, ok)
+	}
+	if d := wait.Ends().Sub(k.now); d != 59*time.Second {
+		t.Errorf("%v left after an old FIN", d)
+	}
+	if a, ok := wait.Input(k.now, stamped(k.rcvNxt, ACK, 100)); ok {
+		t.Errorf("an acknowledgement is answered with %+v", a)
+	}
+	if _, ok := wait.CanReuse(stamped(peerISS+9, SYN, 99)); ok {
+		t.Error("a SYN from before the last acknowledgement may open a connection")
+	}
+	if _, ok := wait.Input(k.now, &Segment{Seq: k.rcvNxt, Ack: k.nxt + 9, Flags: ACK}); ok {
+		t.Error("a segment without a timestamp is answered (RFC 7323 §3.2)")
+	}
+}
+
+// RFC 6191 §1: we may connect anew when our timestamps have moved on.
+func TestConnectInTimeWait(t *testing.T) {
+	for _, tc := range []struct {
+		c     Config
+		after time.Duration
+		want  bool
+	}{{Config{}, 999 * time.Millisecond, false}, {Config{}, time.Second, true}, {plainConfig(), 59 * time.Second, false}} {
+		k := in(t, TimeWait, tc.c)
+		wait := k.TimeWait(k.now)
+		if iss, ok := wait.CanConnect(k.now.Add(tc.after)); ok != tc.want || iss != ourISS+2 {
+			t.Errorf("after %v: %v, ISS after %d", tc.after, ok, iss)
+		}
+	}
+}
+
+// What is kept in TIME-WAIT is small: a busy host has tens of thousands.
+func TestTimeWaitSize(t *testing.T) {
+	if n := unsafe.Sizeof(TimeWaitBlock{}); n > 88 {
+		t.Errorf("a TimeWaitBlock takes %d bytes, want at most 88", n)
 	}
 }
 
@@ -164,13 +222,11 @@ func TestReuseTimeWait(t *testing.T) {
 		{"not a SYN", plainConfig(), Segment{Seq: peerISS + 9, Flags: SYN | ACK}, false},
 	} {
 		k := in(t, TimeWait, tc.c)
-		iss, ok := k.CanReuse(&tc.syn)
+		wait := k.TimeWait(k.now)
+		iss, ok := wait.CanReuse(&tc.syn)
 		if ok != tc.want || ok && iss != ourISS+2 {
 			t.Errorf("%s: %v, ISS after %d", tc.name, ok, iss)
 		}
-	}
-	if _, ok := in(t, Established, plainConfig()).CanReuse(&Segment{Seq: peerISS + 9, Flags: SYN}); ok {
-		t.Error("an established connection can be reused")
 	}
 }
 

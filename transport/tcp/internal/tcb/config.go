@@ -49,12 +49,10 @@ type Config struct {
 	FinWait2 time.Duration // after Close; 60 s
 
 	// ChallengeInterval is the shortest time between two challenge ACKs of a
-	// connection (RFC 5961 §7); 500 ms.
+	// connection (RFC 5961 §7); 500 ms. There is no limit for all connections
+	// together: who is not on the path could read from it what others receive
+	// (CVE-2016-5696).
 	ChallengeInterval time.Duration
-	// AllowChallenge, when set, is asked before each challenge ACK that the
-	// interval permits, so that a kernel-wide limit can be kept. It is called
-	// under the connection's lock.
-	AllowChallenge func() bool
 }
 
 // Defaults returns a copy with every zero field set to its default.

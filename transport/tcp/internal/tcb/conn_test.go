@@ -20,6 +20,9 @@ type conn struct {
 	t    *testing.T
 	now  clock.Time
 	pool packet.Pool
+	// wait is what the shell keeps in TIME-WAIT, and late what it answers.
+	wait TimeWaitBlock
+	late []Segment
 }
 
 // plainConfig has no option that would make segments hard to read.
@@ -93,6 +96,7 @@ func (k *conn) out1() (Segment, bool) {
 
 // outAll takes all segments that are due.
 func (k *conn) outAll() (segs []Segment) {
+	segs, k.late = k.late, nil
 	for {
 		seg, ok := k.out1()
 		if !ok {
@@ -113,9 +117,26 @@ func (k *conn) input(seg Segment) {
 		pkt = k.pool.Get()
 		pkt.Append(text(seg.Len, 0))
 	}
-	k.Input(k.now, &seg, pkt)
+	k.feed(&seg, pkt)
 	if err := check(k.TCB); err != nil {
 		k.t.Fatal(err)
+	}
+}
+
+// feed gives a segment to the connection, or in TIME-WAIT to what is left of it.
+func (k *conn) feed(seg *Segment, pkt *packet.Packet) {
+	if k.state != TimeWait {
+		k.Input(k.now, seg, pkt)
+		return
+	}
+	if pkt != nil {
+		pkt.Consume()
+	}
+	if k.wait.cfg == nil {
+		k.wait = k.TimeWait(k.now)
+	}
+	if answer, ok := k.wait.Input(k.now, seg); ok {
+		k.late = append(k.late, answer)
 	}
 }
 
@@ -127,9 +148,9 @@ func (k *conn) ack(n int) Segment {
 // write queues n octets.
 func (k *conn) write(n int) { k.Queue(n) }
 
-// wait lets time pass up to the next deadline, which it returns as the time
+// next lets time pass up to the next deadline, which it returns as the time
 // that passed.
-func (k *conn) wait() time.Duration {
+func (k *conn) next() time.Duration {
 	k.t.Helper()
 	d := k.Deadline()
 	if d == clock.Never {

@@ -11,9 +11,7 @@ const (
 	EventWritable                       // octets were acknowledged: TakeAcked
 	EventPeerClosed                     // the peer's FIN is in order: end of file behind Ready
 	EventUrgent                         // urgent data is announced: UrgentMark
-	EventTimeWait                       // the connection went to TIME-WAIT
 	EventError                          // the connection is dead: Err
 	EventClosed                         // the state is Closed: nothing more will happen
-	EventSoftError                      // an ICMP error was noted: TakeSoftError
 	EventSuspect                        // R1 retransmissions: ask the layer below for another route (RFC 1122 §4.2.3.5)
 )

@@ -84,7 +84,6 @@ func (k *conn) fuzzStep(in *input) {
 		k.SetUserTimeout(time.Duration(in.byte()) * time.Second)
 	case 15:
 		k.SetCC(k.now, nil)
-		k.Push()
 		k.SetCork(in.byte()&1 != 0)
 	}
 }
@@ -127,5 +126,5 @@ func (k *conn) fuzzSegment(in *input) {
 		pkt = k.pool.Get()
 		pkt.Append(make([]byte, s.Len))
 	}
-	k.Input(k.now, &s, pkt)
+	k.feed(&s, pkt)
 }

@@ -15,10 +15,9 @@ func (t *TCB) InWindow(seq Seq) bool {
 
 // SoftError notes an ICMP error that may pass, such as a host or network that
 // is unreachable (RFC 9293 §3.9.2.2). The connection goes on; when it times out
-// this is the reason given.
+// before anything is acknowledged, this is the reason given.
 func (t *TCB) SoftError(errno syscall.Errno) {
 	t.soft = uint32(errno)
-	t.events |= EventSoftError
 }
 
 // HardError takes an ICMP error that says that the peer's host has no such
@@ -30,16 +29,6 @@ func (t *TCB) HardError(errno syscall.Errno) {
 		return
 	}
 	t.SoftError(errno)
-}
-
-// TakeSoftError returns the last soft error and forgets it; nil for none.
-func (t *TCB) TakeSoftError() error {
-	if t.soft == 0 {
-		return nil
-	}
-	e := syscall.Errno(t.soft)
-	t.soft = 0
-	return e
 }
 
 // UpdateMTU sets the MTU of the path, in bytes. When it falls, what is in
@@ -54,23 +43,6 @@ func (t *TCB) UpdateMTU(now clock.Time, mtu int) {
 		t.sendAnew()
 		t.armRTO(now)
 	}
-}
-
-// CanReuse decides whether a SYN that meets this connection in TIME-WAIT may
-// open a new one in its place: when its timestamp or else its sequence number
-// shows that it is later than all that the old one sent (RFC 6191 §2, RFC 9293
-// §3.6.1). The new connection's ISS must then be after minISS. The shell drops
-// the TCB with Discard.
-func (t *TCB) CanReuse(syn *Segment) (minISS Seq, ok bool) {
-	if t.state != TimeWait || syn.Flags&(SYN|ACK|RST|FIN) != SYN {
-		return 0, false
-	}
-	later := !syn.Seq.Before(t.rcvNxt)
-	if t.has(flagTimestamps) && syn.Has&HasTimestamps != 0 {
-		d := int32(syn.TSVal - t.tsRecent)
-		return t.nxt, d > 0 || d == 0 && later
-	}
-	return t.nxt, later
 }
 
 // Discard ends the connection without a word, as the shell must before it lets

@@ -41,7 +41,7 @@ type Info struct {
 	RcvSpace                  int // the receive buffer that autotuning has reached
 	OutOfOrder                int // bytes in the reassembly queue
 	Backoff                   int
-	Timer                     string // "on", "persist", "keepalive", "timewait" or ""
+	Timer                     string // "on", "persist", "keepalive" or ""
 
 	BytesAcked, BytesReceived, BytesSent, BytesRetrans, Delivered uint64
 	SegsIn, SegsOut, DataSegsIn, DataSegsOut, RetransSegs         uint32
@@ -79,8 +79,6 @@ func (t *TCB) Info() Info {
 
 func (t *TCB) timerName() string {
 	switch {
-	case t.state == TimeWait:
-		return "timewait"
 	case t.rtoAt != 0 && t.has(flagPersist):
 		return "persist"
 	case t.rtoAt != 0:

@@ -20,7 +20,7 @@ func (t *TCB) Input(now clock.Time, seg *Segment, pkt *packet.Packet) {
 		return
 	}
 	switch t.state {
-	case Closed:
+	case Closed, TimeWait:
 		drop(pkt, stat.TCPClose)
 	case SynSent:
 		t.inputSynSent(now, seg, pkt)
@@ -183,11 +183,9 @@ func (t *TCB) inputSynchronized(now clock.Time, seg *Segment, pkt *packet.Packet
 }
 
 // inputReset takes a reset that is in the window (RFC 5961 §3.2): only one
-// that hits RCV.NXT exactly counts. In TIME-WAIT none does (RFC 1337 §3 fix
-// F1): the connection is over, and what it guards against is still on its way.
+// that hits RCV.NXT exactly counts.
 func (t *TCB) inputReset(now clock.Time, seg *Segment) {
 	switch {
-	case t.state == TimeWait:
 	case seg.Seq != t.rcvNxt:
 		t.challengeAck(now)
 	case t.state == SynReceived && t.has(flagActive):

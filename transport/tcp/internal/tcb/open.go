@@ -146,7 +146,7 @@ func (t *TCB) establish(now clock.Time) {
 	if t.has(flagFin) {
 		t.state = FinWait1
 	}
-	t.retries, t.backoff = 0, 0
+	t.retries, t.backoff, t.soft = 0, 0, 0
 	if t.has(flagSynRexmit) && t.win.SRTT == 0 {
 		t.rto = max(t.rto, fallbackRTO)
 	}

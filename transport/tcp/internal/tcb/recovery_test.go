@@ -113,7 +113,7 @@ func TestNewReno(t *testing.T) {
 // start no fast retransmit.
 func TestNoFastRetransmitAfterTimeout(t *testing.T) {
 	k := sender(t, false, 10)
-	k.wait()
+	k.next()
 	expect(t, k, "timeout", nil, []int{0})
 	k.input(acked(k, 10))
 	k.outAll()
@@ -190,7 +190,7 @@ func TestBurst(t *testing.T) {
 	if len(s) != 1 || s[0].Len != 1460*9+100 || s[0].Cut != 1460 || s[0].Flags&PSH == 0 {
 		t.Fatalf("%+v", s)
 	}
-	k.wait()
+	k.next()
 	k.win.Set(4 * 1460)
 	k.input(acked(k, 1, 5, 7))
 	s = k.outAll()
@@ -208,7 +208,7 @@ func TestReneging(t *testing.T) {
 	k.input(acked(k, 1)) // it had 1 to 9 and does not acknowledge them
 	k.outAll()
 	for range 9 {
-		k.wait()
+		k.next()
 		_, again := numbers(t, k.outAll())
 		if len(again) == 0 {
 			t.Fatalf("nothing sent again: %+v", k.Info())
@@ -246,9 +246,22 @@ func TestNagle(t *testing.T) {
 		if !equal(got, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
-		k.Push()
+		k.SetCork(false)
+		k.SetNoDelay(true)
 		if s := k.outAll(); k.Unsent() != 0 {
-			t.Errorf("%s: %d octets are left after Push, sent %+v", tc.name, k.Unsent(), s)
+			t.Errorf("%s: %d octets are left without delay, sent %+v", tc.name, k.Unsent(), s)
+		}
+	}
+}
+
+// RFC 9293 §3.9.1.2: without a PUSH of the user "the last buffered segment" has the
+// bit, and no other.
+func TestPush(t *testing.T) {
+	k := in(t, Established, plainConfig())
+	k.write(3*1460 + 10)
+	for i, s := range k.outAll() {
+		if got := s.Flags&PSH != 0; got != (i == 3) {
+			t.Errorf("segment %d of 4: PSH %v", i, got)
 		}
 	}
 }

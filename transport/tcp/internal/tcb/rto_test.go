@@ -40,7 +40,7 @@ func TestRetransmissionTimeout(t *testing.T) {
 	k.outAll()
 	want := k.rto
 	for i := 1; i <= 5; i++ {
-		if d := k.wait(); d != want {
+		if d := k.next(); d != want {
 			t.Fatalf("retransmission %d after %v, want %v", i, d, want)
 		}
 		s := k.outAll()
@@ -53,7 +53,7 @@ func TestRetransmissionTimeout(t *testing.T) {
 		}
 		want *= 2
 	}
-	k.wait()
+	k.next()
 	if k.state != Closed || k.Err() != syscall.ETIMEDOUT {
 		t.Errorf("%v, %v", k.state, k.Err())
 	}
@@ -65,9 +65,9 @@ func TestLossWindow(t *testing.T) {
 	k := in(t, Established, plainConfig())
 	k.write(14600)
 	k.outAll()
-	k.wait()
+	k.next()
 	k.outAll()
-	k.wait()
+	k.next()
 	k.outAll()
 	if i := k.Info(); i.Ssthresh != 7300 || i.Cwnd != 1460 || i.Phase != "loss" || i.Lost != 14600 {
 		t.Fatalf("%+v", i)
@@ -88,7 +88,7 @@ func TestKarn(t *testing.T) {
 	k := in(t, Established, plainConfig())
 	k.write(1000)
 	k.outAll()
-	k.wait()
+	k.next()
 	k.outAll()
 	rto, rtt := k.rto, k.win.SRTT
 	k.now = k.now.Add(50 * time.Millisecond)
@@ -103,7 +103,7 @@ func TestKarn(t *testing.T) {
 	k.win.SRTT = 0
 	k.write(1000)
 	k.outAll()
-	k.wait()
+	k.next()
 	s := k.outAll()
 	k.now = k.now.Add(50 * time.Millisecond)
 	a := k.ack(1000)
@@ -123,7 +123,7 @@ func TestSpuriousTimeout(t *testing.T) {
 		k := in(t, Established, c)
 		k.write(14480)
 		first := k.outAll()
-		k.wait()
+		k.next()
 		again := k.outAll()
 		a := k.ack(1448)
 		a.Options = Options{Has: HasTimestamps, TSVal: 2, TSEcr: again[0].TSVal}
@@ -150,7 +150,7 @@ func TestUserTimeout(t *testing.T) {
 	begin := k.now
 	k.outAll()
 	for k.state != Closed {
-		k.wait()
+		k.next()
 		k.outAll()
 	}
 	if d := k.now.Sub(begin); d != 5*time.Second || k.Err() != syscall.ETIMEDOUT {
@@ -163,7 +163,7 @@ func TestUserTimeout(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	k := in(t, Established, plainConfig())
 	k.SetKeepAlive(k.now, KeepAlive{Idle: time.Minute, Interval: 10 * time.Second, Count: 3})
-	if d := k.wait(); d != time.Minute {
+	if d := k.next(); d != time.Minute {
 		t.Fatalf("first probe after %v", d)
 	}
 	// "a keep-alive with a sequence number that is SND.NXT-1"
@@ -171,15 +171,15 @@ func TestKeepAlive(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	k.input(k.ack(0))
-	if d := k.wait() + k.wait(); d != time.Minute || len(k.outAll()) != 1 {
+	if d := k.next() + k.next(); d != time.Minute || len(k.outAll()) != 1 {
 		t.Fatalf("next probe after %v", d)
 	}
 	for range 2 {
-		if d := k.wait(); d != 10*time.Second || len(k.outAll()) != 1 {
+		if d := k.next(); d != 10*time.Second || len(k.outAll()) != 1 {
 			t.Fatalf("a probe after %v", d)
 		}
 	}
-	k.wait()
+	k.next()
 	if s := k.outAll(); k.state != Closed || k.Err() != syscall.ETIMEDOUT || len(s) != 1 || s[0].Flags&RST == 0 {
 		t.Errorf("%v, %v, %+v", k.state, k.Err(), s)
 	}
@@ -216,7 +216,7 @@ func TestPersist(t *testing.T) {
 	}
 	want := k.rto
 	for range 20 {
-		if d := k.wait(); d != want {
+		if d := k.next(); d != want {
 			t.Fatalf("a probe after %v, want %v", d, want)
 		}
 		if s := k.outAll(); len(s) != 1 || s[0].Seq != ourISS || s[0].Len != 0 {
@@ -238,7 +238,7 @@ func TestPersist(t *testing.T) {
 	k.write(5000)
 	k.outAll()
 	for range 5 {
-		k.wait()
+		k.next()
 		k.outAll()
 	}
 	if k.state != Closed || k.Err() != syscall.ETIMEDOUT {
@@ -257,7 +257,7 @@ func TestSmallWindow(t *testing.T) {
 	if s := k.outAll(); len(s) != 0 {
 		t.Fatalf("sent %+v", s)
 	}
-	k.wait()
+	k.next()
 	if s := k.outAll(); len(s) != 1 || s[0].Len != 500 {
 		t.Errorf("%+v", s)
 	}
@@ -298,7 +298,7 @@ func TestR2WithLivePeer(t *testing.T) {
 		if i > 20 {
 			t.Fatal("no end")
 		}
-		k.wait()
+		k.next()
 		k.outAll()
 		k.input(data(k.Unread(), 10))
 		k.outAll()
@@ -323,7 +323,7 @@ func TestOrphanInPersist(t *testing.T) {
 			t.Fatal("no end")
 		}
 		k.outAll()
-		k.wait()
+		k.next()
 		k.input(a)
 	}
 	if d := k.now; d.Sub(0) < time.Hour+30*time.Second {
@@ -339,7 +339,7 @@ func TestCorkEnds(t *testing.T) {
 	if s := k.outAll(); len(s) != 0 {
 		t.Fatalf("%+v", s)
 	}
-	if d := k.wait(); d != 200*time.Millisecond {
+	if d := k.next(); d != 200*time.Millisecond {
 		t.Errorf("after %v", d)
 	}
 	if s := k.outAll(); len(s) != 1 || s[0].Len != 100 {

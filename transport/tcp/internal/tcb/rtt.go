@@ -10,7 +10,9 @@ import (
 const tick = time.Millisecond
 
 // tsNow returns the timestamp clock.
-func (t *TCB) tsNow(now clock.Time) uint32 { return uint32(now/clock.Time(tick)) + t.tsOffset }
+func (t *TCB) tsNow(now clock.Time) uint32 { return timestamp(now, t.tsOffset) }
+
+func timestamp(now clock.Time, offset uint32) uint32 { return uint32(now/clock.Time(tick)) + offset }
 
 // ackRTT takes the round trip that an acknowledgement measures and returns it,
 // or 0. One segment is timed at a time (RFC 6298 §3), with the precision of

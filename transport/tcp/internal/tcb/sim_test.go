@@ -82,6 +82,15 @@ type host struct {
 	peer     *host
 	drop     func(seg *Segment) bool // scripted loss; nil for none
 	log      []Segment               // what went out
+	wait     *TimeWaitBlock          // in TIME-WAIT
+}
+
+// ends is when TIME-WAIT is over.
+func (h *host) ends() clock.Time {
+	if h.wait == nil {
+		return clock.Never
+	}
+	return h.wait.Ends()
 }
 
 // A wire joins two hosts in virtual time.
@@ -124,6 +133,10 @@ func (w *wire) pump(h *host) {
 		w.t.Fatalf("%s at %v: %v", h.name, time.Duration(w.now), err)
 	}
 	w.app(h)
+	if h.state == TimeWait && h.wait == nil {
+		wait := h.TimeWait(w.now)
+		h.wait = &wait
+	}
 }
 
 // app lets the application do what it can.
@@ -221,7 +234,7 @@ func (w *wire) transmit(to *host, seg Segment, data []byte) {
 // step moves to the next event and reports whether there was one.
 func (w *wire) step() bool {
 	w.steps++
-	next := min(w.a.Deadline(), w.b.Deadline())
+	next := min(w.a.Deadline(), w.b.Deadline(), w.a.ends(), w.b.ends())
 	for _, h := range []*host{w.a, w.b} {
 		if h.Ready.Front() != nil {
 			next = min(next, max(h.readAt, w.now))
@@ -245,6 +258,10 @@ func (w *wire) step() bool {
 	}
 	w.now = max(w.now, next)
 	for _, h := range []*host{w.a, w.b} {
+		if h.ends() <= w.now {
+			h.wait = nil
+			h.Discard()
+		}
 		h.Timer(w.now)
 		w.pump(h)
 	}
@@ -262,6 +279,12 @@ func (w *wire) arrive(f *frame) {
 		}
 		f.to.Accept(w.now, f.to.cfg, Start{ISS: Seq(w.rnd.Uint32()), MTU: int(f.to.mtu), MaxSegment: int(f.to.MaxSegment), CC: f.to.alg}, &f.seg)
 		w.pump(f.to)
+		return
+	}
+	if f.to.wait != nil {
+		if answer, ok := f.to.wait.Input(w.now, &f.seg); ok {
+			w.send(f.to, answer)
+		}
 		return
 	}
 	var pkt *packet.Packet

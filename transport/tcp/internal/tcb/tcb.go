@@ -11,7 +11,8 @@
 //
 //  1. calls Output until it returns false, and sends what it returns;
 //  2. takes Events, TakeAcked and the Ready queue;
-//  3. arms its one timer for Deadline.
+//  3. arms its one timer for Deadline, or, in TIME-WAIT, replaces the TCB by its
+//     TimeWaitBlock.
 //
 // A TCB counts octets of the send buffer by sequence number: the payload of an
 // output segment is octets [Seq, Seq+Len), and the first octet of the stream is
@@ -53,22 +54,20 @@ type TCB struct {
 	sndWnd             uint32 // SND.WND in bytes
 	maxWnd             uint32 // the largest window that the peer ever offered
 	smallEnd           Seq    // end of the last segment below one MSS (Minshall's Nagle)
-	pushEnd            Seq    // queued up to here goes out whatever Nagle says
 	acked              uint32 // for TakeAcked
 
 	// Receiving.
-	irs, rcvNxt Seq
-	rcvAdv      Seq    // right edge of the window that was advertised
-	rcvAcked    Seq    // Last.ACK.sent of RFC 7323 §4.3
-	rcvFin      Seq    // of the peer's FIN, when flagFinSeen
-	rcvUp       Seq    // RCV.UP, when flagUrgent
-	reply       Seq    // number of the reset that outReply asks for
-	rcvBuf      uint32 // bytes that may be unread
-	unread      uint32 // bytes in Ready or with the socket
-	challenges  uint32 // challenge ACKs sent
-	sndShift    uint8
-	rcvShift    uint8
-	quick       uint8 // segments still to be acknowledged at once
+	guard
+	irs      Seq
+	rcvAcked Seq    // Last.ACK.sent of RFC 7323 §4.3
+	rcvFin   Seq    // of the peer's FIN, when flagFinSeen
+	rcvUp    Seq    // RCV.UP, when flagUrgent
+	reply    Seq    // number of the reset that outReply asks for
+	rcvBuf   uint32 // bytes that may be unread
+	unread   uint32 // bytes in Ready or with the socket
+	sndShift uint8
+	rcvShift uint8
+	quick    uint8 // segments still to be acknowledged at once
 
 	// Segment sizes.
 	overhead uint8
@@ -79,9 +78,7 @@ type TCB struct {
 	mtu      uint32
 
 	// Timestamps (RFC 7323).
-	tsOffset   uint32
-	tsRecent   uint32
-	tsRecentAt clock.Time
+	tsOffset uint32
 
 	// Congestion and loss.
 	win     cc.Window
@@ -111,12 +108,10 @@ type TCB struct {
 	rtoAt   clock.Time // retransmission, or persist when nothing is in flight
 	ackAt   clock.Time // delayed ACK
 	aliveAt clock.Time // keepalive
-	closeAt clock.Time // TIME-WAIT, FIN-WAIT-2, linger
+	closeAt clock.Time // FIN-WAIT-2, linger
 
-	lastRecv  clock.Time
-	lastSend  clock.Time // of data
-	challenge clock.Time // last challenge ACK
-
+	lastRecv clock.Time
+	lastSend clock.Time // of data
 	progress clock.Time // since when the oldest octet waits to be acknowledged
 
 	tune drs
@@ -153,7 +148,6 @@ const (
 	flagWScale                         // negotiated
 	flagNoDelay                        // Nagle off
 	flagCork                           // only full segments
-	flagPush                           // pushEnd counts
 	flagSmall                          // smallEnd counts
 	flagFin                            // a FIN follows the queued data
 	flagNoRead                         // Close: nobody will read what comes

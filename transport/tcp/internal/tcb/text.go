@@ -51,7 +51,7 @@ func (t *TCB) inputText(now clock.Time, seg *Segment, pkt *packet.Packet) {
 	if n > 0 {
 		t.accept(now, seg, seq, n, pkt)
 	}
-	t.inputFin(now)
+	t.inputFin()
 }
 
 // endEmpty ends the packet of a segment of which nothing was left.
@@ -185,7 +185,7 @@ func (t *TCB) inputUrgent(seg *Segment) {
 }
 
 // inputFin takes the peer's FIN when all before it has arrived.
-func (t *TCB) inputFin(now clock.Time) {
+func (t *TCB) inputFin() {
 	if !t.has(flagFinSeen) || !t.state.receives() {
 		return
 	}
@@ -202,6 +202,6 @@ func (t *TCB) inputFin(now clock.Time) {
 	case FinWait1: // our FIN is not acknowledged, or it would be FIN-WAIT-2
 		t.state = Closing
 	case FinWait2:
-		t.timeWait(now)
+		t.timeWait()
 	}
 }

@@ -44,15 +44,14 @@ func (t *TCB) Timer(now clock.Time) {
 	}
 }
 
-// closeExpired ends TIME-WAIT, FIN-WAIT-2 or a linger.
+// closeExpired ends FIN-WAIT-2 or a linger.
 func (t *TCB) closeExpired() {
 	t.closeAt = 0
-	switch t.state {
-	case TimeWait, FinWait2:
+	if t.state == FinWait2 {
 		t.finish()
-	default:
-		t.Abort()
+		return
 	}
+	t.Abort()
 }
 
 // rtoExpired is an expiry of the retransmission or persist timer.
@@ -134,7 +133,7 @@ func (t *TCB) persistExpired(now clock.Time) {
 
 // armAlive starts the keepalive timer if there is to be one.
 func (t *TCB) armAlive(now clock.Time) {
-	if t.opt == nil || t.opt.alive.Idle <= 0 || !t.state.synchronized() || t.state == TimeWait {
+	if t.opt == nil || t.opt.alive.Idle <= 0 || !t.state.synchronized() {
 		return
 	}
 	t.opt.probes = 0

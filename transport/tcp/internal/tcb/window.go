@@ -53,12 +53,6 @@ func (t *TCB) allowed() (n int, fin, ok bool) {
 // only for an earlier small one, so that a large write does not wait for its
 // own first part.
 func (t *TCB) smallMayGo() bool {
-	if t.has(flagPush) {
-		if !t.pushEnd.Before(t.end) {
-			return true
-		}
-		t.flags &^= flagPush
-	}
 	if t.has(flagCork) {
 		return false
 	}
