@@ -182,3 +182,8 @@ func tcp(src, dst string, g seg) []byte {
 	copy(b[wire.TCPLen:], o)
 	return ip(wire.ProtoTCP, s.Addr(), d.Addr(), b, 16)
 }
+
+// flagChoices are flags that segments have, the usual ones more often.
+var flagChoices = []uint16{
+	tcpSYN, tcpSYN | tcpACK, tcpACK, tcpACK, tcpACK, tcpACK | 8, tcpFIN | tcpACK, tcpRST, tcpRST | tcpACK, tcpFIN, tcpSYN | tcpRST, 0, tcpSYN | tcpFIN, tcpACK | 32,
+}

@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
@@ -177,8 +178,16 @@ func followTCP(t *tracker, e *entry, p *look) outcome {
 			held = false
 		}
 	}
-	if held && !c.inWindow(p.dir, &s) && !t.liberal.Load() {
-		return invalid
+	if held {
+		switch c.inWindow(p.dir, &s) {
+		case late:
+			return fine
+		case outside:
+			if c.sides[p.dir].flags&loose == 0 && !t.liberal.Load() {
+				c.doubt(t, e, p, s.kind)
+				return invalid
+			}
+		}
 	}
 	return c.advance(t, e, p, &s, next)
 }
@@ -236,29 +245,49 @@ const (
 	resetTrue     resetKind = iota
 	resetFalse              // nobody who knows the connection has sent it
 	resetDoubtful           // in the window, but not exactly what its receiver expects
-	resetAnswer             // to a segment that was let through without a connection
+	resetAnswer             // true, and not held against the window
 )
 
 // judgeReset holds a reset against what its sender can know. Its receiver believes
 // only the very sequence number that it expects next and answers others with a
 // challenge (RFC 5961 §3.2); those leave the connection as it is.
 func (c *tcpState) judgeReset(t *tracker, e *entry, d netfilter.Dir, s *tcpSeg) resetKind {
-	peer := &c.sides[1-d]
-	if peer.flags&acked != 0 {
-		if after(peer.maxAck, s.seq) && !t.ignoreBadReset.Load() {
-			return resetFalse
-		}
+	if c.state >= finWait && c.state <= closed {
+		return resetAnswer // it is closing: there is nothing left to protect
+	}
+	// Behind a SYN that was let through nobody knows which numbers count.
+	if peer := &c.sides[1-d]; peer.flags&acked != 0 && c.kind != kindSYN {
 		exact := s.seq == peer.maxAck
 		follows := c.kind == kindACK && c.lastDir == d && s.seq == c.end // the last of a train
-		if c.state >= established && c.state <= lastAck && !exact && !follows {
+		switch {
+		case after(peer.maxAck, s.seq) && !t.ignoreBadReset.Load():
+			return resetFalse
+		case c.state == established && e.Is(netfilter.Assured) && !exact && !follows:
 			return resetDoubtful
 		}
+		return resetTrue
 	}
 	answers := e.Is(netfilter.SeenReply) && c.kind == kindSYN || !e.Is(netfilter.Assured) && c.kind == kindACK
-	if answers && c.lastDir != d && s.flags&tcpACK != 0 && s.ack == c.end {
+	if answers && s.ack == c.end {
 		return resetAnswer
 	}
 	return resetTrue
+}
+
+// doubt notes a FIN or a reset outside the window. When both sides send such, the
+// ends know more than is known here: the connection is as good as over, and must
+// not stay for days.
+func (c *tcpState) doubt(t *tracker, e *entry, p *look, k kind) {
+	if k != kindRST && k != kindFIN || e.Status.Load()&(netfilter.Assured|netfilter.Fixed) != netfilter.Assured {
+		return
+	}
+	if c.lastDir == p.dir || c.kind != kindRST && c.kind != kindFIN {
+		c.lastDir, c.kind = p.dir, k
+		return
+	}
+	if until := int64(p.now.Add(time.Duration(t.timeouts.tcpUnack.Load()))); until < e.Deadline.Load() {
+		e.Deadline.Store(until)
+	}
 }
 
 // advance moves the connection to its next state and renews its timeout.
@@ -275,7 +304,7 @@ func (c *tcpState) advance(t *tracker, e *entry, p *look, s *tcpSeg, next state)
 	}
 	e.renew(p.now, c.timeout(t, e, s))
 	switch seen := e.Is(netfilter.SeenReply); {
-	case !seen && s.kind == kindRST && p.dir == netfilter.Reply:
+	case !seen && s.kind == kindRST:
 		return refused
 	case seen && next == established && (before == synRecv || before == established):
 		if e.set(netfilter.Assured) {

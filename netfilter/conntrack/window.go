@@ -23,35 +23,41 @@ type claim struct {
 //	III  sack <= b.end                  it acknowledges what was sent
 //	IV   sack >= b.end - max(a.window, maxAckWindow)
 //
-// A segment of a side that was picked up in the middle always passes: how its
-// windows are scaled is not known.
-func (c *tcpState) inWindow(d netfilter.Dir, s *tcpSeg) bool {
+// What fails I or III nobody has sent who follows the rules. What fails II or IV is
+// late: its receiver throws it away, and so it teaches nothing. A segment of a side
+// that was picked up in the middle always passes: how its windows are scaled is not
+// known.
+func (c *tcpState) inWindow(d netfilter.Dir, s *tcpSeg) place {
 	a, b := &c.sides[d], &c.sides[1-d]
 	k := c.claimOf(a, b, s)
 	switch {
 	case a.window == 0:
 		if c.meet(a, b, s, &k) {
-			return true
+			return within
 		}
-	case s.flags&tcpSYN != 0 && after(s.end, a.end) && c.opening(d):
+	case s.flags&tcpSYN != 0 && after(s.end, a.end) && (c.state == synSent || c.state == synRecv):
 		// It has given up its first attempt and begins anew.
 		if c.meet(a, b, s, &k) {
-			return true
+			return within
 		}
-	case b.window == 0 && s.flags&tcpACK != 0:
+	case b.window == 0 && b.flags&loose != 0 && s.flags&tcpACK != 0:
 		b.end, b.maxEnd = k.sack, k.sack // of b nothing was seen yet
 	}
-	if !a.within(b, &k) && a.flags&loose == 0 {
-		return false
+	at := a.place(b, &k)
+	if at == within {
+		a.take(b, s, &k)
 	}
-	a.take(b, s, &k)
-	return true
+	return at
 }
 
-// opening reports whether d may still choose its first sequence number.
-func (c *tcpState) opening(d netfilter.Dir) bool {
-	return c.state == synSent && d == netfilter.Original || c.state == synRecv && d == netfilter.Reply
-}
+// A place is where a segment lies with respect to the window.
+type place uint8
+
+const (
+	within  place = iota
+	late          // before it, or behind it by so little that the other end may take it
+	outside       // behind it, or it acknowledges what was not sent
+)
 
 func (c *tcpState) claimOf(a, b *side, s *tcpSeg) claim {
 	k := claim{seq: s.seq, end: s.end, ack: s.ack, sack: s.ack, window: s.window, acks: s.flags&tcpACK != 0}
@@ -103,12 +109,27 @@ func (c *tcpState) meet(a, b *side, s *tcpSeg, k *claim) bool {
 	return false
 }
 
-// within reports whether a segment of side a passes the four bounds.
-func (a *side) within(b *side, k *claim) bool {
-	return !after(k.seq, a.maxEnd) &&
-		(b.window == 0 || !after(a.end-b.window, k.end)) &&
-		!after(k.sack, b.end) &&
-		!after(b.end-max(a.window, maxAckWindow), k.sack)
+// place holds a segment of side a against the four bounds.
+func (a *side) place(b *side, k *claim) place {
+	old := b.window != 0 && after(a.end-b.window, k.end)
+	lateAck := after(b.end-max(a.window, maxAckWindow), k.sack)
+	switch {
+	case after(k.seq, a.maxEnd):
+		// Some send a little more than they may. If the other end takes it, its
+		// acknowledgements have to be believed.
+		over := k.end - a.maxEnd + 1
+		if b.window != 0 && !old && !lateAck && over <= b.window && !after(k.sack, b.end) {
+			a.end = k.end
+			a.flags |= unanswered
+			return late
+		}
+		return outside
+	case after(k.sack, b.end):
+		return outside
+	case old || lateAck:
+		return late
+	}
+	return within
 }
 
 // take takes in what a segment of side a says.

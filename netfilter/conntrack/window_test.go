@@ -225,19 +225,28 @@ func shake(k *talk, hosts [2]*host, unseen bool) {
 	k.client(netfilter.Established, seg{flags: tcpACK, seq: a.next, ack: b.next, win: int(max(first[0]>>a.shift(), 1))})
 }
 
-// forge sends what nobody could have sent: each must be invalid and change nothing.
+// forge sends what nobody could have sent: what claims too much is invalid, what
+// comes too late is ignored. Neither teaches anything.
 func forge(t *rapid.T, r *rig, hosts [2]*host, from [2]string, d int) {
 	me, peer := hosts[d], hosts[1-d]
 	far := uint32(1 << 30)
-	for _, s := range []seg{
-		{flags: tcpACK, seq: peer.right + far, ack: me.got, n: 10},
-		{flags: tcpACK, seq: me.next - far, ack: me.got, n: 10},
-		{flags: tcpACK, seq: me.next, ack: peer.next + 100000},
-		{flags: tcpACK, seq: me.next, ack: peer.next - far},
-		{flags: tcpRST, seq: me.una - far},
+	for _, x := range []struct {
+		seg
+		late bool
+	}{
+		{seg{flags: tcpACK, seq: peer.right + far, ack: me.got, n: 10}, false},
+		{seg{flags: tcpACK, seq: me.next, ack: peer.next + 100000}, false},
+		{seg{flags: tcpRST, seq: me.una - far}, false},
+		{seg{flags: tcpACK, seq: me.next - far, ack: me.got, n: 10}, true},
+		{seg{flags: tcpACK, seq: me.next, ack: peer.next - far}, true},
 	} {
-		if c, info, _ := r.pass(tcp(from[d], from[1-d], s)); info != netfilter.Invalid {
-			t.Fatalf("the forged segment %+v of side %d is %d of %v", s, d, info, c.Tuples)
+		before := entryOfTalk(r)
+		c, info, _ := r.pass(tcp(from[d], from[1-d], x.seg))
+		if (info == netfilter.Invalid) == x.late {
+			t.Fatalf("the forged segment %+v of side %d is %d of %v", x, d, info, c)
+		}
+		if after := entryOfTalk(r); after != before {
+			t.Fatalf("the forged segment %+v of side %d has changed\n%s to\n%s", x, d, before, after)
 		}
 	}
 }

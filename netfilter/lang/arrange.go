@@ -16,7 +16,11 @@ func Arrange(elems []rule.Elem, key *rule.Type, merge, anonymous bool) (out []ru
 		elems = withoutCovered(elems)
 	}
 	out = slices.Clone(elems)
-	slices.SortStableFunc(out, func(a, b rule.Elem) int { return compareKeys(a.Key, b.Key) })
+	order := compareKeys
+	if slices.ContainsFunc(elems, isWild) {
+		order = compareBeginnings
+	}
+	slices.SortStableFunc(out, func(a, b rule.Elem) int { return order(a.Key, b.Key) })
 	if len(key.Parts) > 0 && intervals {
 		return slices.Clone(elems), true // kept in the order in which they came
 	}
@@ -114,6 +118,9 @@ func compareKeys(a, b rule.Expr) int {
 	ca, ok1 := a.(*rule.Concat)
 	cb, ok2 := b.(*rule.Concat)
 	if ok1 && ok2 {
+		if len(ca.Parts) == len(cb.Parts) && ca.Parts[0].Type().Host {
+			return compareHost(ca, cb)
+		}
 		for i := range min(len(ca.Parts), len(cb.Parts)) {
 			if c := compareKeys(ca.Parts[i], cb.Parts[i]); c != 0 {
 				return c
@@ -122,6 +129,40 @@ func compareKeys(a, b rule.Expr) int {
 		return len(ca.Parts) - len(cb.Parts)
 	}
 	return bytes.Compare(sortKey(a), sortKey(b))
+}
+
+// compareHost orders concatenations whose first part is in the host's order: all of
+// them is, so that the last part counts most, and what the network has is turned round.
+func compareHost(a, b *rule.Concat) int {
+	key := func(e rule.Expr) []byte {
+		k := slices.Clone(sortKey(e))
+		if !e.Type().Host {
+			slices.Reverse(k)
+		}
+		return k
+	}
+	for i := len(a.Parts) - 1; i >= 0; i-- {
+		if c := bytes.Compare(key(a.Parts[i]), key(b.Parts[i])); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func isWild(e rule.Elem) bool {
+	v, ok := e.Key.(*rule.Value)
+	return ok && v.Wild
+}
+
+// compareBeginnings orders names among which beginnings of names are: as intervals,
+// whose first letter counts most.
+func compareBeginnings(a, b rule.Expr) int {
+	v, ok := a.(*rule.Value)
+	w, ok2 := b.(*rule.Value)
+	if ok && ok2 {
+		return bytes.Compare(v.Data, w.Data)
+	}
+	return compareKeys(a, b)
 }
 
 func boolInt(b bool) int {
@@ -140,6 +181,9 @@ func sortKey(e rule.Expr) []byte {
 			copy(d, x.Data)
 			slices.Reverse(d)
 			return d
+		}
+		if x.T == rule.TCPFlagType && len(bitNames(x)) > 1 {
+			return nil // an expression of bits has no place in nft's order: it comes first
 		}
 		return x.Data
 	case *rule.Prefix:

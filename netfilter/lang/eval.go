@@ -218,6 +218,6 @@ func (ev *evaluator) rule(c *command, stmts []*stmt) error {
 			return err
 		}
 	}
-	c.RuleSpec.Stmts = sc.stmts
+	c.RuleSpec.Stmts = mergeOrder(sc.stmts)
 	return nil
 }

@@ -166,6 +166,9 @@ func (sc *scope) binaryExpr(n *node, want *rule.Type, size int) (rule.Expr, erro
 func fold(b *rule.Binary) rule.Expr {
 	inner, ok := b.Left.(*rule.Binary)
 	rv, ok2 := b.Right.(*rule.Value)
+	if ok && ok2 && inner.Op == '&' && b.Op == '|' {
+		return setBits(b, inner, rv)
+	}
 	if !ok || !ok2 || inner.Op != b.Op || b.Op == '<' || b.Op == '>' {
 		return b
 	}
@@ -174,6 +177,16 @@ func fold(b *rule.Binary) rule.Expr {
 		return b
 	}
 	return &rule.Binary{Op: b.Op, Left: inner.Left, Right: combine(b.Op, iv, rv)}
+}
+
+// setBits makes `x & mask | bits` what Linux makes of it: a mask that keeps the bits.
+func setBits(b, inner *rule.Binary, v *rule.Value) rule.Expr {
+	mask, ok := inner.Right.(*rule.Value)
+	if !ok {
+		return b
+	}
+	kept := &rule.Binary{Op: '&', Left: inner.Left, Right: combine('|', mask, v)}
+	return &rule.Binary{Op: '|', Left: kept, Right: v}
 }
 
 func combine(op byte, a, b *rule.Value) *rule.Value {
@@ -275,7 +288,7 @@ func (sc *scope) rangeOf(t *rule.Type, size int, n *node) (rule.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if toBig(lo).Cmp(toBig(hi)) >= 0 && t.Format != rule.Hour {
+	if toBig(lo).Cmp(toBig(hi)) > 0 && t.Format != rule.Hour {
 		return nil, &Error{At: n.at, Msg: "Range has zero or negative size"}
 	}
 	return &rule.Range{Lo: lo, Hi: hi}, nil

@@ -1,7 +1,10 @@
 package lang
 
 import (
+	"bytes"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -203,8 +206,48 @@ func flatten(n *node) (out []*node) {
 func (sc *scope) arrange(lit *rule.SetLit, n *node) error {
 	elems, ok := Arrange(lit.Elems, lit.Key, lit.Data == nil, true)
 	if !ok {
-		return &Error{At: n.at, Msg: "conflicting intervals specified"}
+		return overlap(lit.Elems, n)
 	}
 	lit.Elems = elems
+	return duplicate(lit, n)
+}
+
+// overlap reports which elements of a map overlap.
+func overlap(elems []rule.Elem, n *node) error {
+	for i := range elems {
+		lo, hi := bounds(elems[i].Key)
+		for j := range elems {
+			lo2, hi2 := bounds(elems[j].Key)
+			if i != j && i < len(n.kids) && j < len(n.kids) && lo.Cmp(lo2) >= 0 && lo.Cmp(hi2) <= 0 && (hi.Cmp(hi2) <= 0 || lo.Cmp(lo2) > 0) {
+				return &Error{At: keyNode(n.kids[i]).at, More: []Span{keyNode(n.kids[j]).at}, Msg: "conflicting intervals specified"}
+			}
+		}
+	}
+	return &Error{At: n.at, Msg: "conflicting intervals specified"}
+}
+
+// duplicate reports a key that an anonymous map has twice, which Linux refuses.
+func duplicate(lit *rule.SetLit, n *node) error {
+	if lit.Data == nil {
+		return nil
+	}
+	for i := range lit.Elems[:max(len(lit.Elems)-1, 0)] {
+		v, ok := lit.Elems[i].Key.(*rule.Value)
+		w, ok2 := lit.Elems[i+1].Key.(*rule.Value)
+		if ok && ok2 && v.Wild == w.Wild && bytes.Equal(v.Data, w.Data) {
+			return Store(lastWith(n, v), syscall.EEXIST)
+		}
+	}
 	return nil
+}
+
+// lastWith returns the place of the last element that is written as a key.
+func lastWith(n *node, v *rule.Value) Span {
+	text := (&printer{}).text(v)
+	for i := len(n.kids) - 1; i >= 0; i-- {
+		if k := keyNode(n.kids[i]); strings.Trim(text, `"`) == k.text {
+			return k.at
+		}
+	}
+	return n.at
 }

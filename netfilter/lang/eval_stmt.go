@@ -29,6 +29,9 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 	if !constantNode(right) {
 		return &Error{At: right.at, Msg: "Right hand side of relational expression (" + opSign(op) + ") must be constant"}
 	}
+	if ct, ok := l.(*rule.CT); ok && (ct.Key == rule.CTProtoSrc || ct.Key == rule.CTProtoDst) && sc.trans == "" {
+		return &Error{At: right.at, Msg: "Can't parse symbolic invalid expressions"}
+	}
 	t := sized(l)
 	sc.left = &left.at
 	r, err := sc.constant(t, l.Bits(), right)
@@ -52,11 +55,27 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 			return &Error{At: right.at, More: []Span{left.at}, Msg: fmt.Sprintf("Invalid operator (%s) for this right hand side", op)}
 		}
 	}
+	r, op = acrossMidnight(r, op)
 	m := &rule.Match{Op: op, Left: l, Right: r}
 	canonical(m)
 	sc.add(m)
 	sc.learn(m)
 	return nil
+}
+
+// acrossMidnight turns hours from the evening to the morning into those that are not
+// between.
+func acrossMidnight(r rule.Expr, op rule.Op) (rule.Expr, rule.Op) {
+	x, ok := r.(*rule.Range)
+	if !ok || x.Lo.T.Format != rule.Hour || toUint(x.Lo) <= toUint(x.Hi) {
+		return r, op
+	}
+	if op == rule.Ne {
+		op = rule.Implicit
+	} else {
+		op = rule.Ne
+	}
+	return &rule.Range{Lo: x.Hi, Hi: x.Lo}, op
 }
 
 func opSign(op rule.Op) string {
@@ -137,11 +156,14 @@ func (sc *scope) mapTo(key rule.Expr, at, m *node, data *rule.Type, size int) (r
 			return nil, err
 		}
 		ref := e.(*rule.SetRef)
+		if set := sc.ev.set(sc.family, sc.table, m.text); !set.Map() {
+			return nil, &Error{At: m.at, Msg: "Expression is not a map"}
+		}
 		if !sameType(sized(key), ref.Key) {
 			return nil, mismatch(at.at, m.at, key.Type(), ref.Key)
 		}
 		if data != nil && ref.Data != nil && !sameType(data, ref.Data) {
-			return nil, &Error{At: m.at, Msg: "datatype mismatch, expected " + typeDesc(data) + ", expression has type " + typeDesc(ref.Data)}
+			return nil, &Error{At: at.at.to(m.at), More: []Span{sc.at}, Msg: "datatype mismatch: expected " + typeDesc(data) + ", expression has type " + typeDesc(ref.Data)}
 		}
 		return ref, nil
 	}
@@ -207,6 +229,9 @@ func (sc *scope) assign(dst, v *node) error {
 	if err != nil {
 		return err
 	}
+	if t := e.Type(); !constantNode(v) && v.kind == nLeaf && t != rule.IntegerType && !sameType(t, d.Type()) {
+		return &Error{At: v.at, More: []Span{sc.at}, Msg: "datatype mismatch: expected " + typeDesc(d.Type()) + ", expression has type " + typeDesc(t)}
+	}
 	sc.add(&rule.Assign{Dst: d, Value: e})
 	return nil
 }
@@ -239,6 +264,9 @@ func (sc *scope) objectRef(k rule.ObjectKind, n *node) error {
 		if n.kind != nSymbol && n.kind != nString {
 			return &Error{At: n.at, Msg: "object name expected"}
 		}
+		if n.text == "" {
+			return &Error{At: n.at, Msg: "Empty string is not allowed"}
+		}
 		s.Name = &rule.Value{T: rule.StringType, Data: []byte(n.text), N: len(n.text) * 8}
 	}
 	sc.add(s)
@@ -248,6 +276,9 @@ func (sc *scope) objectRef(k rule.ObjectKind, n *node) error {
 func (sc *scope) dup(addr, dev *node) error {
 	d := &rule.Dup{}
 	var err error
+	if sc.family != rule.IP && sc.family != rule.IP6 && sc.family != rule.Netdev {
+		return &Error{At: sc.at, Msg: "unsupported family"}
+	}
 	if sc.family == rule.Netdev {
 		d.Device, err = sc.expr(addr, rule.IfindexType, 32)
 	} else {
@@ -266,6 +297,9 @@ func (sc *scope) dup(addr, dev *node) error {
 }
 
 func (sc *scope) fwd(d *rule.Fwd, dev, addr *node) (err error) {
+	if sc.family != rule.Netdev {
+		return &Error{At: sc.at, Msg: "unsupported family"}
+	}
 	if d.Device, err = sc.expr(dev, rule.IfindexType, 32); err == nil && addr != nil {
 		t := addrType(d.Family)
 		d.Addr, err = sc.expr(addr, t, t.Bits)
@@ -342,7 +376,7 @@ func (sc *scope) nat(d *natDecl) (err error) {
 		case sc.family == rule.IP6, sc.net == "ip6":
 			n.Family = rule.IP6
 		case sc.family == rule.Inet && sc.net == "" && d.addr != nil:
-			n.Family, n.HasFamily = guessFamily(d.addr), true
+			return &Error{At: d.at, Msg: "ip or ip6 must be specified with address for inet tables."}
 		}
 	}
 	if sc.family == rule.Inet && d.addr != nil {
@@ -363,6 +397,9 @@ func (sc *scope) nat(d *natDecl) (err error) {
 		if n.Addr, err = sc.expr(d.addr, want, want.Bits); err != nil {
 			return err
 		}
+	}
+	if r, ok := n.Addr.(*rule.Range); ok {
+		n.Addr = prefixed(r)
 	}
 	if d.port != nil {
 		if sc.trans == "" && !sc.portKnown() {
@@ -412,17 +449,6 @@ func (sc *scope) mapsToBoth(m *node) bool {
 		}
 	}
 	return false
-}
-
-// guessFamily tells the family of an address that is written.
-func guessFamily(n *node) rule.Family {
-	for len(n.kids) > 0 {
-		n = n.kids[len(n.kids)-1]
-	}
-	if addressValue(rule.IPv6Type, n.text) != nil {
-		return rule.IP6
-	}
-	return rule.IP
 }
 
 // update checks a change of a set from the packet path.

@@ -24,9 +24,12 @@ func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
 		}
 		link, net, trans := known(m.Left, v)
 		for _, later := range stmts[i+1:] {
-			if impliesHeader(later, link, net, trans) {
+			if impliesHeader(later, link, net, trans) || resetImplies(f, later, trans) {
 				hidden[i] = true
 				break
+			}
+			if acts(later) {
+				break // nft looks no further
 			}
 		}
 	}
@@ -63,6 +66,22 @@ func icmpImplied(left rule.Expr, v *rule.Value, rest []rule.Stmt) bool {
 	return found
 }
 
+// acts reports whether a statement does more than to look.
+func acts(s rule.Stmt) bool {
+	switch s.(type) {
+	case *rule.Match, *rule.VMap:
+		return false
+	}
+	return true
+}
+
+// resetImplies reports whether a statement is a reset, which in ip and ip6 says that the
+// packet is TCP.
+func resetImplies(f rule.Family, s rule.Stmt, trans string) bool {
+	r, ok := s.(*rule.Reject)
+	return ok && r.Kind == rule.RejectTCPReset && trans == "tcp" && (f == rule.IP || f == rule.IP6)
+}
+
 // impliesHeader reports whether a statement needs one of the headers.
 func impliesHeader(s rule.Stmt, link, net, trans string) bool {
 	found := false
@@ -77,7 +96,7 @@ func impliesHeader(s rule.Stmt, link, net, trans string) bool {
 				h = "" // it is listed with the type that leads to it
 			}
 			found = found || h == trans && trans != "" || h == net && net != "" || h == link && link != "" ||
-				net == "ip" && (h == "icmp" || h == "igmp") || net == "ip6" && h == "icmpv6"
+				net == "ip" && h == "icmp" || net == "ip6" && h == "icmpv6"
 		case *rule.Exthdr:
 			found = found || x.Kind == rule.TCPOption && trans == "tcp" || x.Kind == rule.SCTPChunk && trans == "sctp" ||
 				x.Kind == rule.IPv6Ext && net == "ip6" || x.Kind == rule.IPOption && net == "ip"

@@ -192,5 +192,5 @@ func (p *printer) jsonBits(v *rule.Value) any {
 	if len(names) == 0 {
 		return toBig(v)
 	}
-	return oneOrMany(ordered(v.T, names))
+	return oneOrMany(names)
 }

@@ -192,9 +192,6 @@ func (p *parser) typeofExpr() *node {
 // duration reads a span of time.
 func (p *parser) duration() time.Duration {
 	t := p.tok
-	if t.kind == tNumber {
-		return time.Duration(p.number()) * time.Second
-	}
 	if t.kind == tQuoted || t.kind == tWord {
 		p.next()
 		if d, ok := parseDuration(t.text); ok {
@@ -202,7 +199,7 @@ func (p *parser) duration() time.Duration {
 		}
 		p.failAt(p.span(t), "bad time format")
 	}
-	p.unexpected()
+	p.unexpected("string")
 	return 0
 }
 

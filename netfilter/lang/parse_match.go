@@ -145,9 +145,6 @@ func (p *parser) mapStatement(start int) *stmt {
 	}
 	p.expect("}")
 	p.leave()
-	for p.is("counter") || p.is("limit") || p.is("quota") {
-		opts.stmts = append(opts.stmts, p.statement())
-	}
 	return p.update(start, u, ref, key, data, opts)
 }
 

@@ -19,7 +19,9 @@ func (p *parser) nat(start int) *stmt {
 	switch n.Kind {
 	case rule.Masquerade, rule.Redirect:
 		if p.accept("to") {
-			p.expect(":")
+			if n.Kind == rule.Masquerade || p.is(":") {
+				p.expect(":")
+			}
 			d.port = p.natPart()
 		} else if n.Kind == rule.Redirect && p.accept(":") {
 			d.port = p.natPart()
@@ -154,7 +156,7 @@ func (p *parser) behaviour() rule.Behaviour {
 }
 
 func (p *parser) dup(start int) *stmt {
-	at := p.span(p.next())
+	p.next()
 	if !p.accept("to") {
 		p.unexpected("to")
 	}
@@ -163,11 +165,11 @@ func (p *parser) dup(start int) *stmt {
 	if p.accept("device") {
 		dev = p.mapValue()
 	}
-	return &stmt{at: at, eval: func(sc *scope) error { return sc.dup(addr, dev) }}
+	return &stmt{at: p.since(start), eval: func(sc *scope) error { return sc.dup(addr, dev) }}
 }
 
 func (p *parser) fwd(start int) *stmt {
-	at := p.span(p.next())
+	p.next()
 	d := &rule.Fwd{}
 	var addr, dev *node
 	if p.accept("ip", "ip6") {
@@ -183,5 +185,5 @@ func (p *parser) fwd(start int) *stmt {
 		p.expect("to")
 		dev = p.mapValue()
 	}
-	return &stmt{at: at, eval: func(sc *scope) error { return sc.fwd(d, dev, addr) }}
+	return &stmt{at: p.since(start), eval: func(sc *scope) error { return sc.fwd(d, dev, addr) }}
 }

@@ -134,7 +134,11 @@ func (p *parser) timeoutItem(o *rule.Object) {
 			}
 			name := p.word().text
 			p.expect(":")
-			o.Timeouts[name] = p.duration()
+			if p.tok.kind == tNumber {
+				o.Timeouts[name] = time.Duration(min(p.number(), 1<<32)) * time.Second
+			} else {
+				o.Timeouts[name] = p.duration()
+			}
 			p.blank()
 			if !p.accept(",") {
 				break

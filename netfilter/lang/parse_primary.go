@@ -301,11 +301,11 @@ func (p *parser) option(k rule.ExthdrKind) rule.Expr {
 		return e
 	}
 	t := p.tok
-	if t.kind == tNumber {
+	if t.kind == tNumber && k == rule.TCPOption {
 		p.next()
 		return &rule.Exthdr{Kind: k, Number: uint8(p.parseNumber(t))}
 	}
-	name := p.word("string").text
+	name := p.word().text
 	switch name {
 	case "mss":
 		name = "maxseg"

@@ -192,13 +192,18 @@ func (p *parser) limit() (l rule.Limit) {
 	} else {
 		p.accept("until")
 	}
+	start := p.tok.start
 	l.Rate.Amount = p.number()
 	if p.accept("/") {
 		l.Rate.Per = p.unit()
 		l.Burst = 5
 		if p.accept("burst") {
+			at := p.last.start
 			l.Burst = p.number()
 			p.expect("packets")
+			if l.Burst == 0 {
+				p.failAt(p.since(at), "packet limit burst must be > 0")
+			}
 		}
 		return l
 	}
@@ -207,14 +212,14 @@ func (p *parser) limit() (l rule.Limit) {
 	size, unit := cut(t.text)
 	m, ok := sizes[size]
 	if !ok {
-		p.failAt(p.span(t), "wrong rate format")
+		p.failAt(p.since(start), "Wrong rate format")
 	}
 	l.Rate.Amount *= m
 	if unit == "" {
 		p.expect("/")
 		l.Rate.Per = p.unit()
 	} else if l.Rate.Per, ok = units[unit]; !ok {
-		p.failAt(p.span(t), "wrong rate format")
+		p.failAt(p.since(start), "Wrong rate format")
 	}
 	if p.accept("burst") {
 		l.Burst = p.size(p.last.start)

@@ -2,7 +2,6 @@ package lang
 
 import (
 	"fmt"
-	"math/big"
 	"net/netip"
 	"strings"
 	"time"
@@ -39,7 +38,7 @@ func (p *printer) expr(e rule.Expr) {
 		p.fib(x)
 	case *rule.RT:
 		p.f("rt ")
-		if x.Key == rule.RTNexthop && x.HasFamily {
+		if x.Key == rule.RTNexthop {
 			p.f("%s ", x.Family)
 		}
 		p.f("%s", x.Key)
@@ -352,25 +351,7 @@ func (p *printer) bits(v *rule.Value) string {
 		names = append(names, name)
 	}
 	if len(names) == 0 {
-		return fmt.Sprintf("0x%0*x", min(len(v.Data), 8)*2, new(big.Int))
-	}
-	if p.Numeric {
-		return strings.Join(names, ",")
-	}
-	if v.T == rule.CTStateType || v.T == rule.CTStatusType || v.T == rule.TCPFlagType || v.T == rule.CTEventType {
-		return strings.Join(ordered(v.T, names), ",")
+		return "0x0"
 	}
 	return strings.Join(names, ",")
-}
-
-// ordered puts symbols into the order of their type's table.
-func ordered(t *rule.Type, names []string) (out []string) {
-	for _, s := range t.Symbols {
-		for _, n := range names {
-			if n == s.Name {
-				out = append(out, n)
-			}
-		}
-	}
-	return out
 }

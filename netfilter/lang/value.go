@@ -82,6 +82,9 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		}
 		return fail("Could not parse relative time")
 	case rule.Time, rule.Hour, rule.Day:
+		if v, ok := parseInt(n.text); ok && t.Format == rule.Day && v.Cmp(big.NewInt(6)) > 0 {
+			return fail("Value " + v.String() + " exceeds valid range 0-6")
+		}
 		if v, ok := clockValue(t, n.text); ok {
 			return number(t, bits, v), nil
 		}
@@ -122,13 +125,6 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 
 // lookup returns the value of a type's symbol, whose case matters little for days.
 func lookup(t *rule.Type, s string) (uint64, bool) {
-	if t.Format == rule.Day {
-		for _, y := range t.Symbols {
-			if len(s) >= 3 && strings.HasPrefix(strings.ToLower(y.Name), strings.ToLower(s)) {
-				return y.Value, true
-			}
-		}
-	}
 	if t == rule.InetProtoType {
 		return lookupProtocol(s)
 	}
