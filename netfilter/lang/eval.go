@@ -218,6 +218,9 @@ func (ev *evaluator) rule(c *command, stmts []*stmt) error {
 			return err
 		}
 	}
+	if sc.late != nil {
+		return sc.late
+	}
 	c.RuleSpec.Stmts = mergeOrder(sc.stmts)
 	return nil
 }

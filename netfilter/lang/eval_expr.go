@@ -87,10 +87,6 @@ func (sc *scope) needExthdr(e *rule.Exthdr, at Span) error {
 		return sc.needNet("ip6", at)
 	case rule.IPOption:
 		return sc.needNet("ip", at)
-	case rule.TCPOption:
-		return sc.needTrans("tcp", at)
-	case rule.SCTPChunk:
-		return sc.needTrans("sctp", at)
 	}
 	return nil
 }

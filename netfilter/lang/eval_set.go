@@ -209,7 +209,10 @@ func (sc *scope) arrange(lit *rule.SetLit, n *node) error {
 		return overlap(lit.Elems, n)
 	}
 	lit.Elems = elems
-	return duplicate(lit, n)
+	if sc.late == nil {
+		sc.late = duplicate(lit, n)
+	}
+	return nil
 }
 
 // overlap reports which elements of a map overlap.

@@ -59,7 +59,17 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 	m := &rule.Match{Op: op, Left: l, Right: r}
 	canonical(m)
 	sc.add(m)
+	net, trans := sc.net, sc.trans
 	sc.learn(m)
+	if sc.trans != trans {
+		sc.transAt = at
+	}
+	if sc.net != net {
+		sc.netAt = left.at
+	}
+	if right.kind == nSet && m.Op == rule.Implicit {
+		sc.learnSet(l, right)
+	}
 	return nil
 }
 
@@ -109,6 +119,12 @@ func single(lit *rule.SetLit, op rule.Op) (rule.Expr, rule.Op) {
 // canonical gives relations that mean the same one form.
 func canonical(m *rule.Match) {
 	t := m.Left.Type()
+	switch m.Right.(type) {
+	case *rule.SetLit, *rule.SetRef:
+		if m.Op == rule.Eq {
+			m.Op = rule.Implicit
+		}
+	}
 	if m.Op == rule.Eq && !t.Bitmask() {
 		m.Op = rule.Implicit
 	}
@@ -319,6 +335,8 @@ func addrType(f rule.Family) *rule.Type {
 var rejectTypes = map[rule.RejectKind]*rule.Type{rule.RejectICMP: rule.ICMPCodeType, rule.RejectICMP6: rule.ICMPv6CodeType, rule.RejectICMPX: rule.ICMPXCodeType}
 
 func (sc *scope) reject(r *rule.Reject, code *node, at Span) error {
+	sc.first = true
+	defer func() { sc.first = false }()
 	if code != nil {
 		v, err := sc.symbol(rejectTypes[r.Kind], 8, code)
 		if err != nil {
@@ -336,6 +354,8 @@ func (sc *scope) reject(r *rule.Reject, code *node, at Span) error {
 		}
 	}
 	switch {
+	case r.Kind == rule.RejectTCPReset && sc.trans != "" && sc.trans != "tcp":
+		return &Error{At: at, More: []Span{sc.transAt}, Msg: "you cannot use tcp reset with this protocol"}
 	case r.Kind == rule.RejectTCPReset:
 		if err := sc.needTrans("tcp", at); err != nil {
 			return err
@@ -383,6 +403,10 @@ func (sc *scope) nat(d *natDecl) (err error) {
 		n.HasFamily = true
 	}
 	if n.HasFamily && sc.family == rule.Inet {
+		if fam := n.Family.String(); sc.net != "" && sc.net != fam {
+			msg := "conflicting protocols specified: " + sc.net + " vs. " + fam + ". You must specify ip or ip6 family in nat statement"
+			return &Error{At: d.at, More: []Span{sc.netAt}, Msg: msg}
+		}
 		if err := sc.needNet(n.Family.String(), d.at); err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
 				hidden[i] = true
 				break
 			}
-			if acts(later) {
+			if acts(later) || saysAgain(later, link, net, trans) {
 				break // nft looks no further
 			}
 		}
@@ -64,6 +64,21 @@ func icmpImplied(left rule.Expr, v *rule.Value, rest []rule.Stmt) bool {
 		}
 	})
 	return found
+}
+
+// saysAgain reports whether a statement says what one before said of the same layer:
+// nft hides the last of them.
+func saysAgain(s rule.Stmt, link, net, trans string) bool {
+	m, ok := s.(*rule.Match)
+	if !ok || m.Op != rule.Implicit {
+		return false
+	}
+	v, ok := m.Right.(*rule.Value)
+	if !ok {
+		return false
+	}
+	l, n, t := known(m.Left, v)
+	return l != "" && link != "" || n != "" && net != "" || t != "" && trans != ""
 }
 
 // acts reports whether a statement does more than to look.

@@ -2,6 +2,8 @@ package lang
 
 // grammarWords are the words of nft's grammar that it does not take for names.
 var grammarWords = map[string]bool{
+	"cgroup": true, "cpu": true, "iif": true, "iifgroup": true, "iifname": true, "iiftype": true, "nftrace": true, "oif": true,
+	"oifgroup": true, "oifname": true, "oiftype": true, "pkttype": true, "rtclassid": true, "skgid": true, "skuid": true,
 	"accept": true, "add": true, "ah": true, "alias-none": true, "all": true, "and": true, "arp": true, "at": true,
 	"auto-merge": true, "bridge": true, "burst": true, "chain": true, "chains": true, "checksum": true, "comment": true,
 	"comp": true, "constant": true, "continue": true, "counter": true, "counters": true, "create": true, "ct": true, "daddr": true,
@@ -27,6 +29,7 @@ var grammarWords = map[string]bool{
 
 // softWords are keywords of one place only, which are names everywhere else.
 var softWords = map[string]bool{
+	"cgroup": true, "cpu": true,
 	"alias-none": true, "all": true, "at": true, "auto-merge": true, "burst": true, "checksum": true, "constant": true,
 	"daddr": true, "device": true, "devices": true, "dport": true, "dynamic": true, "elements": true, "expires": true,
 	"export": true, "gc-interval": true, "helper": true, "helpers": true, "hook": true, "hooks": true, "hoplimit": true,

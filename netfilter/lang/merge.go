@@ -29,7 +29,7 @@ func mergeOrder(stmts []rule.Stmt) []rule.Stmt {
 			if len(run) > 1 {
 				flush()
 			}
-		} else if mergeable(s) != nil {
+		} else if _, ok := mergeable(s); ok {
 			run = append(run, i)
 		}
 	}
@@ -47,36 +47,54 @@ func mergeOrder(stmts []rule.Stmt) []rule.Stmt {
 	return out
 }
 
-// mergeable returns the field a statement compares with one value, or nil.
-func mergeable(s rule.Stmt) *rule.Field {
+// A place is where a field is: bits from the beginning of a header.
+type place struct {
+	base      rule.Base
+	off, bits int
+}
+
+func (p place) compare(q place) int {
+	if p.base != q.base {
+		return int(p.base) - int(q.base)
+	}
+	return p.off - q.off
+}
+
+// mergeable returns the place of a field that a statement compares with one value.
+func mergeable(s rule.Stmt) (place, bool) {
 	m, ok := s.(*rule.Match)
 	if !ok || m.Op != rule.Implicit && m.Op != rule.Eq {
-		return nil
+		return place{}, false
 	}
 	p, ok := m.Left.(*rule.Payload)
-	if v, is := m.Right.(*rule.Value); !ok || !is || v.Wild || p.Field == nil || p.Field.Offset%8 != 0 || p.Field.Bits%8 != 0 {
-		return nil
+	if v, is := m.Right.(*rule.Value); !ok || !is || v.Wild {
+		return place{}, false
 	}
-	if m.Op == rule.Implicit && p.Field.Type.Bitmask() {
-		return nil
+	if m.Op == rule.Implicit && p.Type().Bitmask() {
+		return place{}, false
 	}
-	return p.Field
+	at := place{p.Base, p.Offset, p.N}
+	if f := p.Field; f != nil {
+		at = place{f.Base, f.Offset, f.Bits}
+	}
+	return at, at.off%8 == 0 && at.bits%8 == 0
 }
 
 // mergeRun finds the neighbours among matches: they go to the place of the first of
 // their fields, what has no neighbour stays.
 func mergeRun(stmts []rule.Stmt, run []int, moves map[int][]int, gone map[int]bool) {
+	at := func(i int) place { p, _ := mergeable(stmts[i]); return p }
 	sorted := slices.Clone(run)
-	slices.SortStableFunc(sorted, func(a, b int) int { return mergeable(stmts[a]).Offset - mergeable(stmts[b]).Offset })
+	slices.SortStableFunc(sorted, func(a, b int) int { return at(a).compare(at(b)) })
 	first, bits := 0, 0
-	for i, at := range sorted {
-		f := mergeable(stmts[at])
-		if i > 0 && adjacent(mergeable(stmts[sorted[i-1]]), f) && worthMerging(bits, f.Bits) {
-			moves[first] = append(moves[first], at)
-			gone[at], bits = true, bits+f.Bits
+	for i, s := range sorted {
+		p := at(s)
+		if i > 0 && adjacent(at(sorted[i-1]), p) && worthMerging(bits, p.bits) {
+			moves[first] = append(moves[first], s)
+			gone[s], bits = true, bits+p.bits
 			continue
 		}
-		first, bits = at, f.Bits
+		first, bits = s, p.bits
 	}
 }
 
@@ -86,6 +104,4 @@ func worthMerging(a, b int) bool {
 	return a+b <= fastCompare || a+b <= maxCompare && max(a, b) > fastCompare
 }
 
-func adjacent(a, b *rule.Field) bool {
-	return a.Base == b.Base && a.Header == b.Header && a.Offset+a.Bits == b.Offset
-}
+func adjacent(a, b place) bool { return a.base == b.base && a.off+a.bits == b.off }

@@ -156,6 +156,9 @@ func (p *parser) tableItem(t *command) {
 // comment reads the text of a comment, of at most 128 bytes.
 func (p *parser) comment() string {
 	t := p.tok
+	if t.kind == tWord && reserved(t.text) {
+		p.unexpected("string", "quoted string", "string with a trailing asterisk")
+	}
 	s := p.text()
 	if len(s) > 127 {
 		p.failAt(p.span(t), "comment too long, 128 characters maximum allowed")

@@ -250,7 +250,7 @@ var logLevels = map[string]bool{"emerg": true, "alert": true, "crit": true, "err
 var logFlags = map[string]rule.LogFlags{"tcp": 0, "ip": 0, "skuid": rule.LogSKUID, "ether": rule.LogEther, "all": rule.LogAll}
 
 func (p *parser) log(start int) *stmt {
-	p.next()
+	word := p.span(p.next())
 	l := &rule.Log{}
 	for {
 		switch {
@@ -276,7 +276,7 @@ func (p *parser) log(start int) *stmt {
 		case p.accept("flags"):
 			p.logFlags(l)
 		default:
-			return &stmt{at: p.since(start), eval: func(sc *scope) error { return sc.log(l, p.since(start)) }}
+			return &stmt{at: word, eval: func(sc *scope) error { return sc.log(l, p.since(start)) }}
 		}
 	}
 }

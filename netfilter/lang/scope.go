@@ -21,7 +21,15 @@ type scope struct {
 	// ended is the place of a statement behind which nothing counts.
 	ended *Span
 	left  *Span // the left side of the relation that is checked
-	elem  bool  // an element of a set, not a rule: no dependencies
+	// netAt is the expression that told of net.
+	netAt Span
+	// transAt is what told of trans.
+	transAt Span
+	// first: what is depended on goes in front of all other statements.
+	first bool
+	// late is what the kernel refuses, after all that nft itself finds.
+	late error
+	elem bool // an element of a set, not a rule: no dependencies
 }
 
 func (ev *evaluator) scope(f rule.Family, table string) *scope {
@@ -43,8 +51,12 @@ func (sc *scope) depend(left rule.Expr, v uint64) {
 		return
 	}
 	m := &rule.Match{Left: left, Right: number(left.Type(), left.Bits(), v)}
-	sc.add(m)
 	sc.learn(m)
+	if sc.first {
+		sc.stmts = append([]rule.Stmt{m}, sc.stmts...)
+		return
+	}
+	sc.add(m)
 }
 
 // need makes sure that a header is there: by what is known, or by a match.
@@ -100,6 +112,9 @@ func (sc *scope) needLink(h string, at Span) error {
 		sc.link = "ether"
 	}
 	if h == "vlan" && sc.link != "vlan" {
+		if sc.net != "" && sc.family == rule.Bridge {
+			return conflict(at, sc.link, h)
+		}
 		sc.depend(&rule.Payload{Field: rule.HeaderByName("ether").Field("type")}, 0x8100)
 		sc.link, sc.net = "vlan", ""
 	}
@@ -128,7 +143,7 @@ func (sc *scope) needNet(h string, at Span) error {
 	default:
 		sc.depend(&rule.Meta{Key: rule.MetaProtocol}, etherTypes[h])
 	}
-	sc.net = h
+	sc.net, sc.netAt = h, at
 	return nil
 }
 
@@ -141,6 +156,8 @@ func (sc *scope) needTrans(h string, at Span) error {
 		return nil
 	case sc.trans != "":
 		return conflict(at, sc.trans, h)
+	case sc.net == "arp":
+		return conflict(at, sc.net, h)
 	}
 	if sc.net == "" {
 		var err error
@@ -155,7 +172,7 @@ func (sc *scope) needTrans(h string, at Span) error {
 		}
 	}
 	sc.depend(&rule.Meta{Key: rule.MetaL4Proto}, transports[h])
-	sc.trans = h
+	sc.trans, sc.transAt = h, at
 	return nil
 }
 
@@ -175,8 +192,23 @@ func (sc *scope) learn(m *rule.Match) {
 	if net != "" {
 		sc.net = net
 	}
-	if trans != "" {
+	if trans != "" && sc.trans == "" {
 		sc.trans = trans
+	}
+}
+
+// learnSet takes over what a set of protocols says: nft takes the last for all.
+func (sc *scope) learnSet(left rule.Expr, n *node) {
+	if left.Bits() > 16 || left.Bits() == 0 {
+		return
+	}
+	for _, k := range n.kids {
+		if v, err := sc.value(sized(left), left.Bits(), keyNode(k)); err == nil {
+			if _, _, trans := known(left, v); trans != "" {
+				sc.trans = ""
+			}
+			sc.learn(&rule.Match{Left: left, Right: v})
+		}
 	}
 }
 

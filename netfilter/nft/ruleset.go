@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/lang"
@@ -73,6 +74,9 @@ func (m *machine) parse(req *netfilter.NFTRequest) ([]lang.Command, error) {
 			}
 			return out, err
 		}
+	}
+	if req.JSON && strings.HasPrefix(strings.TrimSpace(req.Text), "{") {
+		return lang.ParseJSON(req.Text, req.Name, opts)
 	}
 	return lang.Parse(req.Text, req.Name, opts)
 }
