@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/knitnet/knit/link"
@@ -22,12 +24,24 @@ const judged = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status 
 // malformed packets and wrong checksums.
 func captureAll(t *testing.T, devices ...*link.Device) {
 	t.Helper()
+	captureSome(t, math.MaxInt64, devices...)
+}
+
+// captureSome is captureAll for bulk: it records as many bytes of packets, and as
+// many again each time that refill is called.
+func captureSome(t *testing.T, size int64, devices ...*link.Device) (refill func()) {
+	t.Helper()
+	var left atomic.Int64
+	left.Store(size)
 	file := filepath.Join(t.TempDir(), "all.pcapng")
 	f, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := capture.Start(f, capture.Options{Buffer: 64 << 20}, devices...)
+	c, err := capture.Start(f, capture.Options{
+		Buffer: 64 << 20,
+		Filter: func(_ []byte, length int) bool { return left.Add(-int64(length)) >= 0 },
+	}, devices...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +52,7 @@ func captureAll(t *testing.T, devices ...*link.Device) {
 		f.Close()
 		judge(t, file)
 	})
+	return func() { left.Store(size) }
 }
 
 func judge(t *testing.T, file string) {

@@ -105,11 +105,13 @@ func echoes(h *host) (sent, got [2]int) {
 func TestCurl(t *testing.T) {
 	const size = 100 << 20
 	kinds(t, func(t *testing.T, k *knit.Kernel, h *host) {
+		refill := captureSome(t, 16<<20, h.device)
 		ln, err := k.Listen("tcp", ":80")
 		if err != nil {
 			t.Fatal(err)
 		}
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			refill()
 			if r.Method == http.MethodPut {
 				sum := sha256.New()
 				n, _ := io.Copy(sum, r.Body)
@@ -191,6 +193,7 @@ func TestHalfClose(t *testing.T) {
 func TestLoad(t *testing.T) {
 	k := startKernel(t, "tcp")
 	h := newHost(t, k, 1, "tun")
+	refill := captureSome(t, 4<<20, h.device)
 	ln, err := k.Listen("tcp", ":80")
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +202,7 @@ func TestLoad(t *testing.T) {
 	go srv.Serve(ln)
 	t.Cleanup(func() { srv.Close() })
 	for _, connection := range []string{"keep-alive", "close"} {
+		refill()
 		out := h.run("wrk", "-t", "2", "-c", "50", "-d", "3s", "-H", "Connection: "+connection, "http://"+h.gw4.String()+"/")
 		if strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") || !regexp.MustCompile(`[1-9]\d* requests in`).MatchString(out) {
 			t.Errorf("wrk, Connection: %s:\n%s", connection, out)
@@ -210,6 +214,7 @@ func TestLoad(t *testing.T) {
 // the namespace.
 func TestClient(t *testing.T) {
 	kinds(t, func(t *testing.T, k *knit.Kernel, h *host) {
+		captureAll(t, h.device)
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "file"), []byte("from outside"), 0o644); err != nil {
 			t.Fatal(err)

@@ -118,7 +118,7 @@ func CompleteChecksum(pkt *packet.Packet) bool {
 		return false
 	}
 	sum := ChecksumFrom(pkt, from, 0)
-	binary.BigEndian.PutUint16(pkt.Head()[field:], sum.FinishUDP())
+	binary.BigEndian.PutUint16(pkt.Head()[field:], sum.FinishAt(int(pkt.CsumOffset)))
 	pkt.Csum = packet.CsumUnnecessary
 	return true
 }

@@ -85,5 +85,5 @@ func checksum(pkt *packet.Packet) (field int, sum uint16) {
 	if from < 0 || from > pkt.Len() {
 		return -1, 0
 	}
-	return from + int(pkt.CsumOffset), link.ChecksumFrom(pkt, from, 0).FinishUDP()
+	return from + int(pkt.CsumOffset), link.ChecksumFrom(pkt, from, 0).FinishAt(int(pkt.CsumOffset))
 }
