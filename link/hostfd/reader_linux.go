@@ -74,6 +74,9 @@ func (r *reader) fillBatch(fd int) (more bool) {
 			} else {
 				r.dev.Rx().Errors.Inc()
 			}
+		case errno == 0 && keepsEmpty(fd):
+			r.dev.Rx().Errors.Inc()
+			failed++
 		case errno == 0:
 			r.failure = io.EOF // of a socket whose other end is closed
 			return false
@@ -88,6 +91,13 @@ func (r *reader) fillBatch(fd int) (more bool) {
 		}
 	}
 	return failed < maxBatch // else ask the poller first
+}
+
+// keepsEmpty reports whether a read of nothing is an empty frame that somebody sent,
+// and no end: datagram and packet sockets have none.
+func keepsEmpty(fd int) bool {
+	t, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil && (t == unix.SOCK_DGRAM || t == unix.SOCK_RAW)
 }
 
 // isFatal reports whether the queue will never give anything again.

@@ -18,10 +18,15 @@ import (
 // packet for each read and write, and needs no privilege. The test has the other end.
 func attachSocket(t *testing.T, vnet int) (dev *link.Device, fd int) {
 	t.Helper()
+	return attachSocketOf(t, unix.SOCK_SEQPACKET, vnet)
+}
+
+func attachSocketOf(t *testing.T, kind, vnet int) (dev *link.Device, fd int) {
+	t.Helper()
 	l := linktest.New(t)
 	r := linktest.Load(t, l, tun.Module)
 	attach := linktest.SymbolOf[link.AttachFunc](t, r, "tun", link.TUNAttachSymbol)
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +160,30 @@ func TestOtherEndCloses(t *testing.T) {
 	<-lost
 	if dev.Flags()&link.LowerUp != 0 || dev.Rx().Errors.Load() != 0 {
 		t.Errorf("flags %#x, %d errors", dev.Flags(), dev.Rx().Errors.Load())
+	}
+}
+
+// TestEmptyDatagram: where a read of nothing is a frame of nothing it is an error of
+// the frame and not the end of the device.
+func TestEmptyDatagram(t *testing.T) {
+	dev, fd := attachSocketOf(t, unix.SOCK_DGRAM, 0)
+	came := make(chan struct{})
+	linktest.Handle(t, dev.Layer(), wire.EtherTypeIPv4, func(_ *link.Device, pkt *packet.Packet) {
+		pkt.Consume()
+		close(came)
+	})
+	linktest.Up(t, dev)
+	pkt := linktest.UDP4(dev.Layer().Pool, 1, 2, nil)
+	frame := linktest.Bytes(pkt)
+	pkt.Consume()
+	for _, b := range [][]byte{nil, frame} {
+		if err := unix.Send(fd, b, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-came
+	if dev.Flags()&link.LowerUp == 0 || dev.Rx().Errors.Load() != 1 {
+		t.Errorf("flags %#x, %d errors, want a carrier and 1", dev.Flags(), dev.Rx().Errors.Load())
 	}
 }
 
