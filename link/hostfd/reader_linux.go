@@ -1,7 +1,9 @@
 package hostfd
 
 import (
+	"errors"
 	"io"
+	"os"
 	"unsafe"
 
 	"github.com/knitnet/knit/core/packet"
@@ -31,7 +33,14 @@ func newReader(d *driver, dev *link.Device, q *queue) *reader {
 
 // run reads until Close sets a deadline in the past, or the queue is lost.
 func (r *reader) run() {
-	_ = r.queue.raw.Read(r.ready) // an error is the deadline
+	if err := r.queue.raw.Read(r.ready); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// The poller gives up a descriptor that is nothing but in error, as that of an
+		// interface that was deleted while nobody waited: a read says why.
+		_ = r.queue.raw.Control(func(fd uintptr) { r.ready(fd) })
+		if r.failure == nil {
+			r.failure = err
+		}
+	}
 	if r.failure == nil {
 		return
 	}

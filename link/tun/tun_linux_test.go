@@ -222,6 +222,33 @@ func TestHostInterface(t *testing.T) {
 	})
 }
 
+// TestDeletedWhileDown: an interface that was deleted while nobody was reading is
+// missed as soon as somebody is.
+func TestDeletedWhileDown(t *testing.T) {
+	hosttest.Namespace(t, func(t *testing.T) {
+		l := linktest.New(t)
+		linktest.Load(t, l, tun.Module)
+		dev := hosttest.Create(t, l, "tun", "in0", map[string]string{"host": "out0"})
+		linktest.Up(t, dev)
+		hosttest.Must(t, dev.SetUp(false))
+		iface, err := netlink.LinkByName("out0")
+		hosttest.Must(t, err)
+		hosttest.Must(t, netlink.LinkDel(iface))
+		lost := make(chan struct{})
+		defer l.Watch(func(e link.Event) {
+			if e.Kind == link.Changed {
+				close(lost)
+			}
+		})()
+		linktest.Up(t, dev)
+		select {
+		case <-lost:
+		case <-time.After(10 * time.Second):
+			t.Error("the device keeps its carrier though the host's interface is gone")
+		}
+	})
+}
+
 // TestUnderLoadAndDelete: the device goes while many send and the host floods it.
 func TestUnderLoadAndDelete(t *testing.T) {
 	hosttest.Namespace(t, func(t *testing.T) {
