@@ -84,7 +84,8 @@ func (f Features) consistent() Features {
 // A Driver moves frames between a device and the outside world.
 type Driver interface {
 	// Transmit sends the packets of q, which it owns, in order. Frames have
-	// their link header. It is called concurrently.
+	// their link header. What cannot be sent goes to Device.NotSent. It is called
+	// concurrently.
 	Transmit(dev *Device, q *packet.Queue)
 	// Open is called when the device goes up; from then on the driver may call
 	// Receive. An error keeps the device down.

@@ -48,6 +48,15 @@ func (dev *Device) transmit(q *packet.Queue) {
 	dev.driver.Transmit(dev, q)
 }
 
+// NotSent ends a packet of Transmit that the driver, which owns it, could not send:
+// it counts as dropped and, as on Linux, not as sent.
+func (dev *Device) NotSent(pkt *packet.Packet, why stat.Reason) {
+	dev.tx.Packets.Add(^uint64(0))
+	dev.tx.Bytes.Add(-uint64(pkt.Len()))
+	dev.tx.Dropped.Inc()
+	pkt.Drop(why)
+}
+
 // prepare does in software what the driver cannot do.
 func (dev *Device) prepare(q *packet.Queue) {
 	f := dev.Features()

@@ -93,8 +93,8 @@ func TestFullRing(t *testing.T) {
 		send()
 		sent++
 	}
-	if dev.Tx().Dropped.Load() != 1 {
-		t.Errorf("%d counted as dropped, want 1", dev.Tx().Dropped.Load())
+	if tx := dev.Tx(); tx.Dropped.Load() != 1 || tx.Packets.Load() != uint64(sent-1) || tx.Bytes.Load() != uint64(sent-1)*1028 {
+		t.Errorf("%d counted as dropped, %d of %d bytes as sent, want 1 and %d", tx.Dropped.Load(), tx.Packets.Load(), tx.Bytes.Load(), sent-1)
 	}
 	frame := make([]byte, 2000)
 	for range sent - 1 {
