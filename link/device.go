@@ -132,8 +132,9 @@ type Info struct {
 	MTU int
 	// MinMTU and MaxMTU bound later changes; zero means 68 and 65535.
 	MinMTU, MaxMTU int
-	// Flags in addition to those that follow from Type.
+	// Flags in addition to those that follow from Type, and Without which of those.
 	Flags    Flags
+	Without  Flags
 	Features Features
 	// Driver parameters of interest to `ip -d link`.
 	Detail string
@@ -215,6 +216,7 @@ func withDefaults(info Info) Info {
 	case None:
 		info.Flags |= PointToPoint | NoARP | MulticastDev
 	}
+	info.Flags &^= info.Without
 	return info
 }
 
