@@ -18,7 +18,11 @@ func (c *Capture) see(index int, pkt *packet.Packet, outgoing bool) {
 	if outgoing {
 		dir = Out
 	}
-	if c.opt.Direction != Unknown && c.opt.Direction != dir || !c.wanted(pkt) {
+	if c.opt.Direction != Unknown && c.opt.Direction != dir {
+		return
+	}
+	c.seen[index].Inc()
+	if !c.wanted(pkt) {
 		return
 	}
 	field, sum := checksum(pkt)
