@@ -17,6 +17,7 @@ func (dev *Device) Receive(q *packet.Queue) {
 
 func (dev *Device) receive(q *packet.Queue) {
 	if !dev.Up() {
+		dev.rx.Dropped.Add(uint64(q.Len()))
 		q.Drop(stat.DevReady)
 		return
 	}

@@ -306,6 +306,23 @@ func TestUnload(t *testing.T) {
 	})
 }
 
+// TestFailureLeavesTheHostAlone: a device whose name is taken here leaves no persistent
+// interface on the host.
+func TestFailureLeavesTheHostAlone(t *testing.T) {
+	hosttest.Namespace(t, func(t *testing.T) {
+		l := linktest.New(t)
+		linktest.Load(t, l, tun.Module)
+		hosttest.Create(t, l, "tun", "knit0", nil)
+		_, err := l.Create("tun", "knit0", map[string]string{"host": "out0", "persist": "on", "queues": "2"})
+		if !errors.Is(err, link.ErrExists) {
+			t.Errorf("a name that is taken: %v", err)
+		}
+		if _, err := netlink.LinkByName("out0"); err == nil {
+			t.Error("an interface of the host stays")
+		}
+	})
+}
+
 // TestClear: a TUN that cannot be opened says why in one line, and nothing stays.
 func TestClear(t *testing.T) {
 	l := linktest.New(t)
