@@ -129,9 +129,9 @@ func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 }
 
 // sameNotes reports whether the same is known of two packets, by the link and by
-// ingress hooks.
+// ingress hooks. What modules keep in slots nobody else can compare.
 func sameNotes(a, b *packet.Packet) bool {
-	return a.Mark == b.Mark && a.Priority == b.Priority && a.Kind == b.Kind
+	return a.Mark == b.Mark && a.Priority == b.Priority && a.Kind == b.Kind && !a.Noted() && !b.Noted()
 }
 
 // continues reports whether the IPv4 identification goes on as Segment will let it.

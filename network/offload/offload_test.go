@@ -220,7 +220,13 @@ func TestMergeLeavesAlone(t *testing.T) {
 // came in frames of another kind, stay apart: what is known of one is not true of
 // the other.
 func TestMergeKeepsNotes(t *testing.T) {
+	slot, undo, err := packet.NewSlot[*int](new(packet.Slots), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer undo()
 	for name, note := range map[string]func(*packet.Packet){
+		"slot":     func(p *packet.Packet) { slot.Set(p, new(int)) },
 		"mark":     func(p *packet.Packet) { p.Mark = 1 },
 		"priority": func(p *packet.Packet) { p.Priority = 1 },
 		"kind":     func(p *packet.Packet) { p.Kind = packet.OtherHost },
