@@ -274,30 +274,32 @@ func TestRandomLikeTCPDump(t *testing.T) {
 	if _, err := exec.LookPath("tcpdump"); err != nil {
 		t.Skipf("no tcpdump on this machine: %v", err)
 	}
-	r := rand.New(rand.NewPCG(21, 22))
-	var frames [][]byte
-	for len(frames) < 500 {
-		if b, short := randomFrame(r, Ethernet); !short {
-			frames = append(frames, b)
-		}
-	}
-	file := writePCAP(t, Ethernet, frames)
 	nonsense := regexp.MustCompile("(division|modulus) by zero|shift by more than 31")
-	for range 300 {
-		expr := randomExpr(r, 3)
-		want, tcpdumpErr := matching(t, file, expr, "-O")
-		f, err := Compile(expr, Ethernet)
-		if (err == nil) != (tcpdumpErr == nil) && nonsense.MatchString(fmt.Sprint(err, tcpdumpErr)) {
-			continue // libpcap takes the index of ip[0] for the number to divide by, and -1 for 1
+	for _, l := range []Link{Ethernet, Raw} {
+		r := rand.New(rand.NewPCG(21, 22))
+		var frames [][]byte
+		for len(frames) < 500 {
+			if b, short := randomFrame(r, l); !short {
+				frames = append(frames, b)
+			}
 		}
-		if (err == nil) != (tcpdumpErr == nil) {
-			t.Errorf("%q: %v, tcpdump says %v", expr, err, tcpdumpErr)
-			continue
-		}
-		for i := 0; err == nil && i < len(frames); i++ {
-			if got := f.Match(frames[i], len(frames[i])); got != want[i] {
-				t.Errorf("%q: %v for % x, tcpdump says %v", expr, got, frames[i][:min(len(frames[i]), 60)], want[i])
-				break
+		file := writePCAP(t, l, frames)
+		for range 200 {
+			expr := randomExpr(r, 3)
+			want, tcpdumpErr := matching(t, file, expr, "-O")
+			f, err := Compile(expr, l)
+			if (err == nil) != (tcpdumpErr == nil) && nonsense.MatchString(fmt.Sprint(err, tcpdumpErr)) {
+				continue // libpcap takes the index of ip[0] for the number to divide by, and -1 for 1
+			}
+			if (err == nil) != (tcpdumpErr == nil) {
+				t.Errorf("link %d, %q: %v, tcpdump says %v", l, expr, err, tcpdumpErr)
+				continue
+			}
+			for i := 0; err == nil && i < len(frames); i++ {
+				if got := f.Match(frames[i], len(frames[i])); got != want[i] {
+					t.Errorf("link %d, %q: %v for % x, tcpdump says %v", l, expr, got, frames[i][:min(len(frames[i]), 60)], want[i])
+					break
+				}
 			}
 		}
 	}
