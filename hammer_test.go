@@ -17,6 +17,7 @@ import (
 	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/transport"
 )
 
 // counter is a module that counts packets at two hook points.
@@ -40,6 +41,7 @@ func counter(seen *atomic.Int64) module.Spec {
 func TestModulesComeAndGoUnderTraffic(t *testing.T) {
 	leak.Check(t)
 	a, z := pair(t, link.PipeConfig{Features: link.TxCsum | link.GRO}, "tcp", "tcp_cubic", "tcp_reno")
+	leak.Zero(t, "sockets", func() int64 { return openSockets(a) + openSockets(z) })
 	var seen atomic.Int64
 	if err := a.Modules.Add(counter(&seen)); err != nil {
 		t.Fatal(err)
@@ -77,6 +79,16 @@ func TestModulesComeAndGoUnderTraffic(t *testing.T) {
 	if seen.Load() == 0 {
 		t.Error("the hook never saw a packet")
 	}
+}
+
+// openSockets counts TCP's sockets, those in TIME-WAIT aside.
+func openSockets(k *knit.Kernel) (n int64) {
+	for _, s := range k.Transport.Sockets(transport.TCP) {
+		if s.State != "TIME-WAIT" {
+			n++
+		}
+	}
+	return n
 }
 
 // cycle loads a module that is not loaded, or unloads it and loads it again.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/knitnet/knit"
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
@@ -19,7 +20,10 @@ func pair(t testing.TB, cfg link.PipeConfig, modules ...string) (a, z *knit.Kern
 	t.Helper()
 	ks := [2]*knit.Kernel{}
 	for i := range ks {
-		k, err := knit.New(knit.Config{Modules: std.Modules()})
+		clk := clock.NewReal() // the kernel's own would disarm what is left
+		t.Cleanup(clk.Close)
+		leak.Zero(t, "timers", func() int64 { return int64(clk.Pending()) })
+		k, err := knit.New(knit.Config{Modules: std.Modules(), Clock: clk})
 		if err != nil {
 			t.Fatal(err)
 		}

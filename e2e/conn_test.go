@@ -38,6 +38,7 @@ func (h *host) inside(f func() error) error {
 // the contract of net.Conn.
 func TestNetConn(t *testing.T) {
 	kinds(t, func(t *testing.T, k *knit.Kernel, h *host) {
+		captureAll(t, h.device)
 		linux := func(t *testing.T) (ln net.Listener) {
 			err := h.inside(func() (err error) { ln, err = net.Listen("tcp", net.JoinHostPort(h.v4.String(), "0")); return err })
 			if err != nil {

@@ -28,18 +28,38 @@ import (
 	"github.com/knitnet/knit/std"
 )
 
+// insideVar is set in the process that TestMain has started in a namespace.
+const insideVar = "KNIT_E2E_INSIDE"
+
 // TestMain enters a user namespace when it is not root, and says so when the
 // machine forbids that.
 func TestMain(m *testing.M) {
+	if os.Getenv(insideVar) != "" {
+		// What the tests call the host's loopback is this namespace's.
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			err = netlink.LinkSetUp(lo)
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "e2e: lo up: %v\n", err)
+			os.Exit(1)
+		}
+	}
 	if os.Geteuid() == 0 {
 		os.Exit(m.Run())
 	}
-	cmd := exec.Command("unshare", append([]string{"--user", "--net", "--map-root-user"}, os.Args...)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	err := cmd.Run()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: run as root, or where unshare --user --net works: %v\n", err)
+	os.Setenv(insideVar, "1")
+	unshare := func(args ...string) *exec.Cmd {
+		return exec.Command("unshare", append([]string{"--user", "--net", "--map-root-user"}, args...)...)
+	}
+	if out, err := unshare("true").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: run as root, or where unshare --user --net works: %v: %s\n", err, out)
 		os.Exit(1)
+	}
+	cmd := unshare(os.Args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if cmd.Run() != nil {
+		os.Exit(1) // the tests have said why
 	}
 }
 

@@ -89,9 +89,11 @@ func (h *host) iperf3(args ...string) (r iperf) {
 // directions, with one and with eight streams, over both IP versions.
 func TestIperf3(t *testing.T) {
 	_, a, z := gateway(t)
+	refill := captureSome(t, 8<<20, a.device, z.device)
 	z.start("Server listening", "iperf3", "-s", "--forceflush")
 	for _, target := range []string{z.v4.String(), z.v6.String()} {
 		for _, args := range [][]string{{}, {"-R"}, {"-P", "8"}, {"-P", "8", "-R"}, {"--bidir"}} {
+			refill()
 			r := a.iperf3(append([]string{"-c", target, "-n", "64M"}, args...)...)
 			// The server stops counting when the client says that it has sent all.
 			if r.End.SumReceived.Bytes < 32<<20 {
@@ -99,6 +101,7 @@ func TestIperf3(t *testing.T) {
 			}
 		}
 		for _, args := range [][]string{{}, {"-R"}, {"-P", "8"}} {
+			refill()
 			r := a.iperf3(append([]string{"-u", "-c", target, "-b", "20M", "-t", "1"}, args...)...)
 			if r.End.Sum.Packets == 0 {
 				t.Errorf("iperf3 -u -c %s %v moved no packet", target, args)

@@ -20,7 +20,8 @@ type AttachConfig struct {
 	// Name of the device; may contain %d.
 	Name string
 	// Files are the queues, from 1 on; each read and each write is one packet or
-	// frame. They are duplicated: the caller keeps its own and closes them.
+	// frame. They are duplicated: the caller keeps its own, which become non-blocking
+	// with them, and closes them.
 	Files []*os.File
 	// VNetHdrLen is the length in bytes of the virtio-net header before each
 	// frame: 10 or 12, or 0 for none. Its fields are little-endian.

@@ -113,20 +113,25 @@ func (dev *Device) SetMAC(m wire.MAC) error {
 	return nil
 }
 
-// SetFeatures switches features the driver has on or off; EINVAL for others.
+// SetFeatures switches features the driver has on or off; EINVAL for others. Without
+// TxCsum those that need it are off, too.
 func (dev *Device) SetFeatures(f Features) error {
 	if extra := f &^ (dev.info.Features | GRO); extra != 0 {
 		return fmt.Errorf("features %#x of %s: %w", uint32(extra), dev.Name(), syscall.EINVAL)
 	}
-	dev.features.Store(uint32(f))
+	dev.features.Store(uint32(f.consistent()))
 	dev.layer.notify(Event{Changed, dev})
 	return nil
 }
 
-// Rename gives the device another name.
+// Rename gives the device another name; its own changes nothing.
 func (dev *Device) Rename(name string) error {
 	l := dev.layer
 	l.mu.Lock()
+	if name == dev.Name() {
+		l.mu.Unlock()
+		return nil
+	}
 	name, err := l.freeName(name)
 	if err == nil {
 		dev.name.Store(&name)

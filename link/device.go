@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
@@ -71,10 +72,20 @@ const (
 	Default = AllTx | GRO
 )
 
+// consistent returns f without what needs something that f lacks: a segment that the
+// driver cuts has no checksum yet (Linux's netdev_fix_features).
+func (f Features) consistent() Features {
+	if f&TxCsum == 0 {
+		f &^= AllTx
+	}
+	return f
+}
+
 // A Driver moves frames between a device and the outside world.
 type Driver interface {
 	// Transmit sends the packets of q, which it owns, in order. Frames have
-	// their link header. It is called concurrently.
+	// their link header. What cannot be sent goes to Device.NotSent. It is called
+	// concurrently.
 	Transmit(dev *Device, q *packet.Queue)
 	// Open is called when the device goes up; from then on the driver may call
 	// Receive. An error keeps the device down.
@@ -121,8 +132,9 @@ type Info struct {
 	MTU int
 	// MinMTU and MaxMTU bound later changes; zero means 68 and 65535.
 	MinMTU, MaxMTU int
-	// Flags in addition to those that follow from Type.
+	// Flags in addition to those that follow from Type, and Without which of those.
 	Flags    Flags
+	Without  Flags
 	Features Features
 	// Driver parameters of interest to `ip -d link`.
 	Detail string
@@ -166,9 +178,12 @@ type Traffic struct {
 // Attach makes a device of d, down at first. Detach ends it.
 func (l *Layer) Attach(info Info, d Driver) (*Device, error) {
 	info = withDefaults(info)
+	if info.MTU < info.MinMTU || info.MTU > info.MaxMTU {
+		return nil, fmt.Errorf("mtu %d of %s: %w: want %d to %d", info.MTU, info.Name, syscall.EINVAL, info.MinMTU, info.MaxMTU)
+	}
 	dev := &Device{layer: l, driver: d, info: info}
 	dev.mtu.Store(int32(info.MTU))
-	dev.features.Store(uint32(info.Features))
+	dev.features.Store(uint32(info.Features.consistent()))
 	dev.flags.Store(uint32(info.Flags))
 	dev.storeMAC(info.Hardware)
 	if err := l.insert(dev); err != nil {
@@ -201,6 +216,7 @@ func withDefaults(info Info) Info {
 	case None:
 		info.Flags |= PointToPoint | NoARP | MulticastDev
 	}
+	info.Flags &^= info.Without
 	return info
 }
 
@@ -228,18 +244,24 @@ func (l *Layer) insert(dev *Device) error {
 
 // freeName checks a name, or finds one for a pattern. l.mu is held.
 func (l *Layer) freeName(name string) (string, error) {
-	taken := func(n string) bool { _, err := l.Lookup(n); return err == nil }
-	if base, rest, ok := strings.Cut(name, "%d"); ok {
-		for i := 0; ; i++ {
-			if n := fmt.Sprint(base, i, rest); !taken(n) {
-				return n, nil
-			}
+	base, rest, pattern := strings.Cut(name, "%d")
+	if pattern && strings.Contains(base+rest, "%") {
+		return "", fmt.Errorf("device name %q: %w: want at most one %%d and no other %%", name, syscall.EINVAL)
+	}
+	taken := make(map[string]bool)
+	for _, d := range l.Devices() {
+		taken[d.Name()] = true
+	}
+	for i := 0; pattern; i++ {
+		if n := fmt.Sprint(base, i, rest); !taken[n] {
+			name = n
+			break
 		}
 	}
 	if err := checkName(name); err != nil {
 		return "", err
 	}
-	if taken(name) {
+	if taken[name] {
 		return "", fmt.Errorf("device %q: %w", name, ErrExists)
 	}
 	return name, nil
@@ -247,8 +269,8 @@ func (l *Layer) freeName(name string) (string, error) {
 
 // checkName holds Linux's rules for interface names (dev_valid_name).
 func checkName(name string) error {
-	if name == "" || len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\r\v\f") {
-		return fmt.Errorf("device name %q: want 1 to 15 characters without '/', ':' and white space", name)
+	if name == "" || len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\r\v\f\x00") {
+		return fmt.Errorf("device name %q: %w: want 1 to 15 characters without '/', ':' and white space", name, syscall.EINVAL)
 	}
 	return nil
 }

@@ -55,7 +55,8 @@ func TestNames(t *testing.T) {
 	for _, c := range []struct{ ask, want string }{
 		{"eth%d", "eth0"}, {"eth%d", "eth1"}, {"eth3", "eth3"}, {"eth%d", "eth2"}, {"eth%d", "eth4"},
 		{"eth3", ""}, {"", ""}, {".", ""}, {"..", ""}, {"a/b", ""}, {"a b", ""}, {"a:1", ""},
-		{"a23456789012345", "a23456789012345"}, {"a234567890123456", ""},
+		{"a/b%d", ""}, {"%d%d", ""}, {"%s%d", ""}, {"a2345678901234%d", "a23456789012340"}, {"a2345678901234%d", "a23456789012341"}, {"a23456789012345%d", ""},
+		{"a\x00b", ""}, {"a23456789012345", "a23456789012345"}, {"a234567890123456", ""},
 	} {
 		dev, err := l.Attach(link.Info{Name: c.ask, Type: link.None}, new(sink))
 		if (err == nil) != (c.want != "") || err == nil && dev.Name() != c.want {
@@ -71,7 +72,7 @@ func TestNames(t *testing.T) {
 	if _, err := l.Lookup("eth1"); !errors.Is(err, link.ErrNoDevice) {
 		t.Errorf("Lookup of a detached device: %v", err)
 	}
-	if l.Device(eth1.Index()) != nil || len(l.Devices()) != 5 {
+	if l.Device(eth1.Index()) != nil || len(l.Devices()) != 7 {
 		t.Errorf("table after Detach: %v", l.Devices())
 	}
 	if err := eth1.SetUp(true); !errors.Is(err, link.ErrNoDevice) {
@@ -84,6 +85,9 @@ func TestNames(t *testing.T) {
 	eth0, _ := l.Lookup("eth0")
 	if err := eth0.Rename("eth3"); !errors.Is(err, link.ErrExists) {
 		t.Errorf("Rename to a taken name: %v", err)
+	}
+	if err := eth0.Rename("eth0"); err != nil {
+		t.Errorf("Rename to the same name: %v", err)
 	}
 	if err := eth0.Rename("wan"); err != nil || eth0.Name() != "wan" {
 		t.Errorf("Rename: %v, name %s", err, eth0.Name())
@@ -176,15 +180,32 @@ func TestCountedFlags(t *testing.T) {
 	}
 }
 
+// TestSegmentationNeedsChecksums: what is cut behind link is summed there, too.
+func TestSegmentationNeedsChecksums(t *testing.T) {
+	l := linktest.New(t)
+	dev, _ := attach(t, l, link.Info{Name: "p0", Type: link.None, Features: link.Default})
+	if err := dev.SetFeatures(link.Default &^ link.TxCsum); err != nil || dev.Features() != link.GRO {
+		t.Errorf("features %#x, %v, want GRO alone", dev.Features(), err)
+	}
+	if err := dev.SetFeatures(link.Default); err != nil || dev.Features() != link.Default {
+		t.Errorf("features %#x, %v, want all back", dev.Features(), err)
+	}
+	if dev, _ := attach(t, l, link.Info{Name: "p1", Type: link.None, Features: link.TSO4}); dev.Features() != 0 {
+		t.Errorf("features %#x of a new device, want none", dev.Features())
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	l := linktest.New(t)
 	dev, _ := attach(t, l, link.Info{Name: "e0", Type: link.Ether, MinMTU: 100, MaxMTU: 9000, Features: link.TxCsum})
 	ip, _ := attach(t, l, link.Info{Name: "p0", Type: link.None})
+	_, attachErr := l.Attach(link.Info{Name: "p1", Type: link.None, MTU: 70_000}, new(sink))
 	for _, c := range []struct {
 		what string
 		err  error
 		want error
 	}{
+		{"a new device with an MTU too large", attachErr, syscall.EINVAL},
 		{"MTU too small", dev.SetMTU(99), syscall.EINVAL},
 		{"MTU too large", dev.SetMTU(9001), syscall.EINVAL},
 		{"a feature the driver has not", dev.SetFeatures(link.TSO4), syscall.EINVAL},

@@ -17,6 +17,7 @@ func (dev *Device) Receive(q *packet.Queue) {
 
 func (dev *Device) receive(q *packet.Queue) {
 	if !dev.Up() {
+		dev.rx.Dropped.Add(uint64(q.Len()))
 		q.Drop(stat.DevReady)
 		return
 	}
@@ -89,8 +90,25 @@ func (dev *Device) readEthernet(pkt *packet.Packet, own wire.MAC, promisc bool) 
 	}
 	pkt.L2 = uint16(pkt.Offset())
 	pkt.Pull(wire.EthernetLen)
+	untag(pkt)
 	pkt.L3 = uint16(pkt.Offset())
 	return true
+}
+
+// untag takes off the tags that say no VLAN but a priority (IEEE 802.1Q §9.6): such a
+// frame is for who has no VLANs, too.
+func untag(pkt *packet.Packet) {
+	for pkt.Proto == wire.EtherTypeVLAN || pkt.Proto == wire.EtherTypeQinQ {
+		if !pkt.Ensure(wire.VLANLen) {
+			return
+		}
+		tag, _ := wire.ParseVLAN(pkt.Head())
+		if tag.ID() != 0 {
+			return
+		}
+		pkt.Proto = tag.EtherType()
+		pkt.Pull(wire.VLANLen)
+	}
 }
 
 // deliver gives runs of packets with the same EtherType to their handler.

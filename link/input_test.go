@@ -88,8 +88,33 @@ func TestBadFrames(t *testing.T) {
 			t.Errorf("reason %d: %d dropped, want %d", c.why, n, c.want)
 		}
 	}
-	if rx := dev.Rx(); rx.Errors.Load() != wire.EthernetLen || rx.Dropped.Load() != 1 {
+	if rx := dev.Rx(); rx.Errors.Load() != wire.EthernetLen || rx.Dropped.Load() != 2 {
 		t.Errorf("%d errors, %d dropped", rx.Errors.Load(), rx.Dropped.Load())
+	}
+}
+
+// TestPriorityTags: a tag without a VLAN is looked behind, as Linux does without its
+// module 8021q; frames of a VLAN are nobody's here.
+func TestPriorityTags(t *testing.T) {
+	l := linktest.New(t)
+	dev, _ := attach(t, l, link.Info{Name: "e0", Type: link.Ether, Hardware: own()})
+	linktest.Up(t, dev)
+	var got []string
+	linktest.Handle(t, l, wire.EtherTypeIPv4, func(_ *link.Device, pkt *packet.Packet) {
+		if int(pkt.L3) != pkt.Offset() || pkt.Proto != wire.EtherTypeIPv4 {
+			t.Errorf("L3 %d at %d, EtherType %#x", pkt.L3, pkt.Offset(), pkt.Proto)
+		}
+		got = append(got, string(linktest.Bytes(pkt)))
+		pkt.Consume()
+	})
+	for _, tagged := range []string{
+		"\xe0\x00\x08\x00one tag", "\x00\x00\x81\x00\xe0\x00\x08\x00two", "\x00\x05\x08\x00VLAN 5", "\x00\x00\x88\xa8\x00\x05\x08\x00VLAN 5 in 0",
+		"\x00\x00\x81\x00\x00", "\x00",
+	} {
+		receive(dev, frame(l, own(), wire.EtherTypeVLAN, tagged))
+	}
+	if !slices.Equal(got, []string{"one tag", "two"}) || dev.Rx().Dropped.Load() != 4 {
+		t.Errorf("got %q, %d dropped", got, dev.Rx().Dropped.Load())
 	}
 }
 

@@ -37,7 +37,14 @@ func (dev *Device) transmit(q *packet.Queue) {
 		}
 		dev.layer.Egress.RunBatch(q)
 	}
-	dev.prepare(q)
+	if f := dev.Features(); f&AllTx != AllTx {
+		dev.prepare(q, f)
+	}
+	dev.emit(q)
+}
+
+// emit gives q, which is empty afterwards, to the driver.
+func (dev *Device) emit(q *packet.Queue) {
 	if q.Empty() {
 		return
 	}
@@ -46,14 +53,25 @@ func (dev *Device) transmit(q *packet.Queue) {
 	}
 	dev.countBatch(&dev.tx, q)
 	dev.driver.Transmit(dev, q)
+	*q = packet.Queue{}
 }
 
-// prepare does in software what the driver cannot do.
-func (dev *Device) prepare(q *packet.Queue) {
-	f := dev.Features()
-	if f&AllTx == AllTx {
-		return
-	}
+// NotSent ends a packet of Transmit that the driver, which owns it, could not send:
+// it counts as dropped and, as on Linux, not as sent.
+func (dev *Device) NotSent(pkt *packet.Packet, why stat.Reason) {
+	dev.tx.Packets.Add(^uint64(0))
+	dev.tx.Bytes.Add(-uint64(pkt.Len()))
+	dev.tx.Dropped.Inc()
+	pkt.Drop(why)
+}
+
+// maxBurst is how many packets wait for the driver while others are cut: a batch of
+// large packets from a stranger, to be cut into small pieces, becomes a million.
+const maxBurst = 1024
+
+// prepare does in software what the driver cannot do. Past maxBurst packets it emits
+// what is ready.
+func (dev *Device) prepare(q *packet.Queue, f Features) {
 	// q itself takes what comes out, because what is passed to an Offload is
 	// allocated.
 	in := *q
@@ -64,7 +82,16 @@ func (dev *Device) prepare(q *packet.Queue) {
 		} else {
 			q.Push(pkt)
 		}
+		if q.Len() > maxBurst && !in.Empty() {
+			dev.finish(q, f)
+			dev.emit(q)
+		}
 	}
+	dev.finish(q, f)
+}
+
+// finish completes checksums if the driver does not.
+func (dev *Device) finish(q *packet.Queue, f Features) {
 	if f&TxCsum == 0 {
 		dev.completeChecksums(q)
 	}
@@ -118,7 +145,7 @@ func CompleteChecksum(pkt *packet.Packet) bool {
 		return false
 	}
 	sum := ChecksumFrom(pkt, from, 0)
-	binary.BigEndian.PutUint16(pkt.Head()[field:], sum.FinishUDP())
+	binary.BigEndian.PutUint16(pkt.Head()[field:], sum.FinishAt(int(pkt.CsumOffset)))
 	pkt.Csum = packet.CsumUnnecessary
 	return true
 }

@@ -27,7 +27,7 @@ func TestTransmitDoesWhatTheDriverCannot(t *testing.T) {
 	}{
 		{link.AllTx, 1, packet.CsumPartial},
 		{link.TxCsum | link.TSO6, 3, packet.CsumNone},
-		{link.TSO4, 1, packet.CsumUnnecessary},
+		{link.TSO4, 3, packet.CsumNone}, // segmentation needs checksums
 		{0, 3, packet.CsumNone},
 	} {
 		dev, s := attach(t, l, link.Info{Name: "p%d", Type: link.None, Features: c.features})
@@ -43,6 +43,54 @@ func TestTransmitDoesWhatTheDriverCannot(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchIsCutInBursts: however many pieces a batch is cut into, the driver gets
+// them in order, and not all at once.
+func TestBatchIsCutInBursts(t *testing.T) {
+	l := linktest.New(t)
+	if _, err := l.Offload(wire.EtherTypeIPv4, new(merger)); err != nil {
+		t.Fatal(err)
+	}
+	most, next := int64(0), byte(0)
+	d := drain(func(q *packet.Queue) {
+		most = max(most, l.Pool.Live())
+		for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
+			if b := linktest.Bytes(pkt)[0]; b != next {
+				t.Fatalf("a piece of %d, want one of %d", b, next)
+			}
+			next++
+		}
+		q.Consume()
+	})
+	dev, err := l.Attach(link.Info{Name: "p0", Type: link.None}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Detach()
+	linktest.Up(t, dev)
+	payload := make([]byte, 1024)
+	for i := range payload {
+		payload[i] = byte(i)
+	}
+	var q packet.Queue
+	for range 64 {
+		pkt := l.Pool.Get()
+		pkt.Append(payload)
+		pkt.Proto, pkt.GSO, pkt.GSOSize = wire.EtherTypeIPv4, packet.GSOTCP4, 1
+		q.Push(pkt)
+	}
+	dev.Transmit(&q)
+	if n := dev.Tx().Packets.Load(); n != 64*1024 || most > 3*1024 {
+		t.Errorf("%d pieces sent, want %d; %d packets at once", n, 64*1024, most)
+	}
+}
+
+// A drain is a driver that calls itself with what it is to send.
+type drain func(q *packet.Queue)
+
+func (f drain) Transmit(_ *link.Device, q *packet.Queue) { f(q) }
+func (drain) Open(*link.Device) error                    { return nil }
+func (drain) Close(*link.Device)                         {}
 
 func TestUnsegmentableIsDropped(t *testing.T) {
 	l := linktest.New(t)

@@ -147,6 +147,17 @@ func (s PartialSum) FinishUDP() uint16 {
 	return 0xffff
 }
 
+// FinishAt is Finish for a checksum field offset bytes behind the start of its
+// header, when nothing else tells the protocol: at UDP's place it is FinishUDP.
+// Elsewhere zero is a sum like others, and 0xffff one that no sender should compute
+// (RFC 1624 §3).
+func (s PartialSum) FinishAt(offset int) uint16 {
+	if offset == UDPChecksumOffset {
+		return s.FinishUDP()
+	}
+	return s.Finish()
+}
+
 // Valid reports whether s, summed over data that includes its checksum
 // field, proves the data undamaged (RFC 1071 §1 (3)).
 func (s PartialSum) Valid() bool { return s.Fold() == 0xffff }

@@ -87,6 +87,9 @@ func TestWordsInHostOrder(t *testing.T) {
 
 func TestZeroUDPChecksumIsSentAsOnes(t *testing.T) {
 	s := Sum([]byte{0xff, 0xff}, 0)
+	if s.FinishAt(TCPChecksumOffset) != 0 || s.FinishAt(UDPChecksumOffset) != 0xffff {
+		t.Errorf("FinishAt = %#04x for TCP, %#04x for UDP", s.FinishAt(TCPChecksumOffset), s.FinishAt(UDPChecksumOffset))
+	}
 	if s.Finish() != 0 || s.FinishUDP() != 0xffff {
 		t.Errorf("Finish = %#04x, FinishUDP = %#04x, want 0 and 0xffff", s.Finish(), s.FinishUDP())
 	}

@@ -113,7 +113,7 @@ func (h TCP) SetDstPort(p uint16) { be.PutUint16(h.b[2:4], p) }
 
 // PutTCP writes a header of TCPLen bytes whose data offset counts optLen
 // bytes of options, a multiple of 4 up to TCPMaxOptions. The options
-// themselves are PutTCPOptions' to write.
+// themselves are TCPOptions.Put's to write.
 func PutTCP(b []byte, f *TCPFields, optLen int) {
 	p := (*[TCPLen]byte)(b)
 	// Whole words, so that Sum can load what the stores have not yet written.

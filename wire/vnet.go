@@ -94,13 +94,12 @@ func PutVNetV1(b []byte, h VNet) {
 // CompleteChecksum does what VNetNeedsCsum asks for on packet p, for a reader
 // that does not pass the request on: it sums from start to the end of p and
 // writes the result at start+offset. It returns false, and does nothing, if
-// the field is not in p. A sum of zero is written as 0xffff, which UDP wants
-// (RFC 768) and which for TCP is the same number (RFC 1071).
+// the field is not in p.
 func CompleteChecksum(p []byte, start, offset int) bool {
 	at := start + offset
 	if start < 0 || offset < 0 || at+2 > len(p) {
 		return false
 	}
-	be.PutUint16(p[at:], Sum(p[start:], 0).FinishUDP())
+	be.PutUint16(p[at:], Sum(p[start:], 0).FinishAt(offset))
 	return true
 }

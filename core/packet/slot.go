@@ -59,3 +59,6 @@ func (s Slot[T]) Set(p *Packet, v T) {
 	p.ext[s.i], p.keys[s.i] = v, s.key
 	p.slots |= 1 << s.i
 }
+
+// Noted reports whether anybody keeps something in p.
+func (p *Packet) Noted() bool { return p.slots != 0 }

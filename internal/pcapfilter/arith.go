@@ -2,24 +2,29 @@ package pcapfilter
 
 // A value is arithmetic on 32 bits, as BPF has it.
 type value struct {
-	// eval returns the number; no means that the frame is not one in which the
-	// number makes sense, such as tcp[0] of a datagram.
-	eval func(frame) (uint32, verdict)
+	// guard says in which frames the number makes sense, such as tcp[0] in those with
+	// a TCP header; nil means in all.
+	guard pred
+	// eval returns the number; not ok means that a byte is missing, or a division by
+	// zero, and that the frame does not match.
+	eval func(frame) (v uint32, ok bool)
 	// fixed is the number if it is always the same.
 	fixed *uint32
 }
 
 func constant(v uint32) value {
-	return value{eval: func(frame) (uint32, verdict) { return v, yes }, fixed: &v}
+	return value{eval: func(frame) (uint32, bool) { return v, true }, fixed: &v}
 }
 
-// both evaluates a and b; the first that cannot be is the verdict.
-func both(a, b value, f frame) (x, y uint32, v verdict) {
-	if x, v = a.eval(f); v != yes {
-		return 0, 0, v
+// both joins guards, each of which may be nil.
+func both(a, b pred) pred {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
 	}
-	y, v = b.eval(f)
-	return x, y, v
+	return and(a, b)
 }
 
 func compare(op string, a, b value) pred {
@@ -38,62 +43,83 @@ func compare(op string, a, b value) pred {
 	default:
 		holds = func(x, y uint32) bool { return x >= y }
 	}
-	return func(f frame) verdict {
-		x, y, v := both(a, b, f)
-		if v != yes {
-			return v
+	relation := func(f frame) verdict {
+		x, ok := a.eval(f)
+		y, ok2 := b.eval(f)
+		if !ok || !ok2 {
+			return missing
 		}
 		return of(holds(x, y))
 	}
+	return both(both(a.guard, b.guard), relation)
 }
 
-// combine joins two numbers by an arithmetic operator.
+// combine joins two numbers by an arithmetic operator. As in libpcap only the guard of
+// the left one counts: ip[2:2] - tcp[12] looks at a byte of every IP packet.
 func combine(op token, a, b value) (node, error) {
-	if (op.text == "/" || op.text == "%") && b.fixed != nil && *b.fixed == 0 {
-		return node{}, errorAt(op, "division by zero")
+	if b.fixed != nil {
+		switch {
+		case op.text == "/" && *b.fixed == 0:
+			return node{}, errorAt(op, "division by zero")
+		case op.text == "%" && *b.fixed == 0:
+			return node{}, errorAt(op, "modulus by zero")
+		case (op.text == "<<" || op.text == ">>") && *b.fixed > 31:
+			return node{}, errorAt(op, "shift by more than 31 bits")
+		}
 	}
 	f := operator(op.text)
 	if a.fixed != nil && b.fixed != nil {
 		v, _ := f(*a.fixed, *b.fixed)
 		return node{value: constant(v)}, nil
 	}
-	return node{value: value{eval: func(fr frame) (uint32, verdict) {
-		x, y, v := both(a, b, fr)
-		if v != yes {
-			return 0, v
+	return node{value: value{guard: a.guard, eval: func(fr frame) (uint32, bool) {
+		x, ok := a.eval(fr)
+		y, ok2 := b.eval(fr)
+		if !ok || !ok2 {
+			return 0, false
 		}
 		return f(x, y)
 	}}}, nil
 }
 
-func operator(op string) func(x, y uint32) (uint32, verdict) {
+func negative(a value) value {
+	if a.fixed != nil {
+		return constant(-*a.fixed)
+	}
+	return value{guard: a.guard, eval: func(f frame) (uint32, bool) {
+		x, ok := a.eval(f)
+		return -x, ok
+	}}
+}
+
+func operator(op string) func(x, y uint32) (uint32, bool) {
 	switch op {
 	case "+":
-		return func(x, y uint32) (uint32, verdict) { return x + y, yes }
+		return func(x, y uint32) (uint32, bool) { return x + y, true }
 	case "-":
-		return func(x, y uint32) (uint32, verdict) { return x - y, yes }
+		return func(x, y uint32) (uint32, bool) { return x - y, true }
 	case "*":
-		return func(x, y uint32) (uint32, verdict) { return x * y, yes }
+		return func(x, y uint32) (uint32, bool) { return x * y, true }
 	case "/", "%":
-		return func(x, y uint32) (uint32, verdict) {
+		return func(x, y uint32) (uint32, bool) {
 			switch {
 			case y == 0:
-				return 0, missing // BPF gives the frame up
+				return 0, false // BPF gives the frame up
 			case op == "/":
-				return x / y, yes
+				return x / y, true
 			}
-			return x % y, yes
+			return x % y, true
 		}
 	case "&":
-		return func(x, y uint32) (uint32, verdict) { return x & y, yes }
+		return func(x, y uint32) (uint32, bool) { return x & y, true }
 	case "|":
-		return func(x, y uint32) (uint32, verdict) { return x | y, yes }
+		return func(x, y uint32) (uint32, bool) { return x | y, true }
 	case "^":
-		return func(x, y uint32) (uint32, verdict) { return x ^ y, yes }
+		return func(x, y uint32) (uint32, bool) { return x ^ y, true }
 	case "<<":
-		return func(x, y uint32) (uint32, verdict) { return x << y, yes }
+		return func(x, y uint32) (uint32, bool) { return x << y, true }
 	}
-	return func(x, y uint32) (uint32, verdict) { return x >> y, yes }
+	return func(x, y uint32) (uint32, bool) { return x >> y, true }
 }
 
 // bytes reads proto[index] or proto[index:size], behind the protocol's name.
@@ -125,24 +151,14 @@ func (p *parser) bytes(proto token) (n node, err error) {
 	if !p.accept("]") {
 		return n, p.unexpected(`want "]"`)
 	}
-	return node{value: value{eval: func(f frame) (uint32, verdict) {
-		if v := guard(f); v != yes {
-			return 0, v
-		}
-		i, v := index.value.eval(f)
-		if v != yes {
-			return 0, v
-		}
-		start, ok := base(f)
+	return node{value: value{guard: both(index.value.guard, guard), eval: func(f frame) (uint32, bool) {
+		i, ok := index.value.eval(f)
+		start, ok2 := base(f)
 		at := uint64(start) + uint64(i)
-		if !ok || at > uint64(len(f.b)) {
-			return 0, missing
+		if !ok || !ok2 || at > uint64(len(f.b)) {
+			return 0, false
 		}
-		x, ok := f.load(int(at), size)
-		if !ok {
-			return 0, missing
-		}
-		return x, yes
+		return f.load(int(at), size)
 	}}}, nil
 }
 
@@ -151,7 +167,7 @@ func (p *parser) base(proto token) (guard pred, base func(frame) (int, bool), er
 	at := func(off int) func(frame) (int, bool) { return func(frame) (int, bool) { return off, true } }
 	switch proto.text {
 	case "ether", "link":
-		return func(frame) verdict { return yes }, at(0), nil
+		return nil, at(0), nil
 	case "ip":
 		return p.etherType(typeIP), at(p.net), nil
 	case "ip6":

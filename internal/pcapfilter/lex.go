@@ -143,7 +143,8 @@ func wordToken(w string, at int) (token, error) {
 		t.kind, t.mac = mac, [6]byte(hw)
 		return t, nil
 	}
-	if w[0] >= '0' && w[0] <= '9' && !strings.ContainsAny(w, ".-_") {
+	other := len(w) > 1 && strings.ContainsAny(w[1:2], "bBoO") // 0b1 and 0o7 are numbers of Go only
+	if w[0] >= '0' && w[0] <= '9' && !other && !strings.ContainsAny(w, ".-_") {
 		v, err := strconv.ParseUint(w, 0, 32)
 		if err != nil {
 			return token{}, &Error{at, "bogus number " + strconv.Quote(w)}

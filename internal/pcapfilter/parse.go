@@ -37,6 +37,10 @@ const (
 	shift
 	sum
 	product
+	// greedy are the operators that libpcap's grammar gives no precedence: they take
+	// what stands before them from any operator, and all the arithmetic behind them.
+	// a * b % c + d is a * (b % (c + d)).
+	greedy
 )
 
 func (p *parser) peek() token { return p.toks[p.i] }
@@ -80,7 +84,7 @@ func level(t token) int {
 		return logic
 	case "=", "==", "!=", "<", ">", "<=", ">=":
 		return relation
-	case "|", "^":
+	case "|":
 		return bitOr
 	case "&":
 		return bitAnd
@@ -88,8 +92,10 @@ func level(t token) int {
 		return shift
 	case "+", "-":
 		return sum
-	case "*", "/", "%":
+	case "*", "/":
 		return product
+	case "%", "^":
+		return greedy
 	}
 	return lowest
 }
@@ -118,7 +124,11 @@ func (p *parser) expr(above int) (n node, err error) {
 			}
 		}
 		p.i++
-		r, err := p.expr(l)
+		right := l
+		if l == greedy {
+			right = relation
+		}
+		r, err := p.expr(right)
 		if err != nil {
 			return n, err
 		}
@@ -180,7 +190,10 @@ func (p *parser) operand() (n node, err error) {
 		if n, err = p.expr(product); err != nil {
 			return n, err
 		}
-		return p.join(token{kind: symbol, text: "-", at: t.at}, sum, node{value: constant(0)}, n)
+		if n.value.eval == nil {
+			return n, errorAt(t, "syntax error at %q: want a number behind it", t.text)
+		}
+		return node{value: negative(n.value)}, nil
 	case t.kind == number:
 		p.i++
 		return node{value: constant(t.num), bare: &t}, nil
@@ -230,7 +243,7 @@ func (p *parser) word() (n node, err error) {
 	switch t.text {
 	case "len":
 		p.i++
-		return node{value: value{eval: func(f frame) (uint32, verdict) { return uint32(f.len), yes }}}, nil
+		return node{value: value{eval: func(f frame) (uint32, bool) { return uint32(f.len), true }}}, nil
 	case "less", "greater":
 		p.i++
 		v, err := p.number("want a length in bytes")

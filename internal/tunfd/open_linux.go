@@ -1,6 +1,7 @@
 package tunfd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,6 +19,12 @@ func Open(c Config) (*Device, error) {
 	d := &Device{Name: c.pattern()}
 	for range max(c.MultiQueue, 1) {
 		if err := d.addQueue(c); err != nil {
+			d.Close()
+			return nil, err
+		}
+	}
+	if c.Persist { // last, so that a device of which a queue failed does not stay
+		if err := d.persist(); err != nil {
 			d.Close()
 			return nil, err
 		}
@@ -54,10 +61,19 @@ func (d *Device) attach(fd int, c Config) error {
 		}
 		d.VnetHdrLen = VnetHdrLen
 	}
-	if c.Persist {
-		if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
-			return fmt.Errorf("%s: make persistent: %w", name, err)
-		}
+	return nil
+}
+
+// persist lets the device outlive its files.
+func (d *Device) persist() error {
+	raw, err := d.Files[0].SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno error
+	err = raw.Control(func(fd uintptr) { errno = unix.IoctlSetInt(int(fd), unix.TUNSETPERSIST, 1) })
+	if err = errors.Join(err, errno); err != nil {
+		return fmt.Errorf("%s: make persistent: %w", d.Name, err)
 	}
 	return nil
 }

@@ -110,12 +110,14 @@ func (l *lane) enterOrWait(dev *link.Device, q *packet.Queue) (entered bool) {
 			return true
 		}
 	}
-	room := l.waiting.Len()+q.Len() <= limit
-	if room {
+	if l.waiting.Len()+q.Len() <= limit {
 		l.waiting.Append(q)
 	}
+	for !q.Empty() && l.waiting.Len() < limit {
+		l.waiting.Push(q.Pop())
+	}
 	l.mu.Unlock()
-	if !room {
+	if !q.Empty() {
 		dev.Rx().Dropped.Add(uint64(q.Len()))
 		q.Drop(stat.CPUBacklog)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
 )
 
@@ -49,12 +50,14 @@ type Capture struct {
 	flush  clock.Timer
 	views  sync.Pool // *[filterView]byte
 	header []Interface
+	seen   []stat.Counter // by interface
+	began  time.Time
 
 	// mu is held to copy one packet or to swap the buffers.
 	mu      sync.Mutex
 	fill    []byte // records not yet written
 	closed  bool
-	stats   []Stats // by interface
+	stats   []Stats // by interface, without Seen
 	written uint64  // packets
 	err     error   // why writing ended early
 }
@@ -68,15 +71,19 @@ func Start(w io.Writer, opt Options, devs ...*link.Device) (*Capture, error) {
 	if opt.Buffer <= 0 {
 		opt.Buffer = defaultBuffer
 	}
-	snaplen := opt.Snaplen
+	limit := 0 // which is none, in a file
+	if opt.Snaplen > 0 {
+		limit = snap(opt.Snaplen)
+	}
 	opt.Snaplen = snap(opt.Snaplen)
 	c := &Capture{
 		opt: opt, w: w, clock: devs[0].Layer().Clock, fill: make([]byte, 0, opt.Buffer),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), stats: make([]Stats, len(devs)),
+		seen: make([]stat.Counter, len(devs)), began: devs[0].Layer().Clock.Wall(),
 		views: sync.Pool{New: func() any { return new([filterView]byte) }},
 	}
 	for _, dev := range devs {
-		c.header = append(c.header, Interface{dev.Name(), LinkTypeOf(dev), max(snaplen, 0)})
+		c.header = append(c.header, Interface{dev.Name(), LinkTypeOf(dev), limit})
 	}
 	if err := opt.Format.checkInterfaces(c.header); err != nil {
 		return nil, err
@@ -131,7 +138,8 @@ func (c *Capture) Captured() uint64 {
 func (c *Capture) Stats() (sum Stats) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.stats {
+	for i, s := range c.stats {
+		sum.Seen += c.seen[i].Load()
 		sum.Received += s.Received
 		sum.Dropped += s.Dropped
 	}
@@ -174,7 +182,8 @@ func (c *Capture) write() {
 func (c *Capture) appendAllStatistics(b []byte) []byte {
 	now := c.clock.Wall()
 	for i, s := range c.stats {
-		b = appendStatistics(b, i, now, s)
+		s.Seen = c.seen[i].Load()
+		b = appendStatistics(b, i, c.began, now, s)
 	}
 	return b
 }

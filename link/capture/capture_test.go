@@ -89,7 +89,7 @@ func TestWhatPassesIsWritten(t *testing.T) {
 	if in.Time.Before(out.Time) {
 		t.Error("time runs backwards")
 	}
-	if s := c.Stats(); c.Captured() != 2 || s != (capture.Stats{Received: 2}) {
+	if s := c.Stats(); c.Captured() != 2 || s != (capture.Stats{Seen: 2, Received: 2}) {
 		t.Errorf("captured %d, stats %+v", c.Captured(), s)
 	}
 }
@@ -128,6 +128,7 @@ func TestSelection(t *testing.T) {
 		{"in", capture.Options{Direction: capture.In}, tun, []int{1000}},
 		{"out", capture.Options{Direction: capture.Out}, tun, []int{100}},
 		{"snaplen", capture.Options{Snaplen: 96}, tun, []int{96, 96}},
+		{"a snaplen beyond all", capture.Options{Snaplen: 1 << 30}, tun, []int{100, 1000}},
 		{"filter", capture.Options{Filter: long}, tun, []int{1000}},
 		{"classic", capture.Options{Format: capture.PCAP}, tun, []int{100, 1000}},
 		{"loopback shows packets once", capture.Options{}, lo, []int{1000}},
@@ -174,7 +175,7 @@ func TestSlowWriter(t *testing.T) {
 		send()
 	}
 	// Each record takes 28+200+16 bytes: four fit into 1 KiB.
-	if s := c.Stats(); s != (capture.Stats{Received: 11, Dropped: 6}) || c.Captured() != 5 {
+	if s := c.Stats(); s != (capture.Stats{Seen: 11, Received: 11, Dropped: 6}) || c.Captured() != 5 {
 		t.Errorf("captured %d, stats %+v, want 5 and 11 received, 6 dropped", c.Captured(), s)
 	}
 	close(g.open)
@@ -188,6 +189,45 @@ func TestSlowWriter(t *testing.T) {
 	tail := binary.LittleEndian.AppendUint64([]byte{7, 0, 8, 0}, 6)
 	if !bytes.Contains(g.Bytes(), tail) {
 		t.Error("the file does not say how many were dropped")
+	}
+}
+
+// TestStatistics: the block at the end of a file says per interface what was seen, what
+// the filter let through, and from when to when.
+func TestStatistics(t *testing.T) {
+	l := linktest.New(t)
+	one, two := device(t, l, "tun0", link.None), device(t, l, "tun1", link.None)
+	var file bytes.Buffer
+	before := l.Clock.Wall().UnixNano()
+	c := start(t, &file, capture.Options{
+		Direction: capture.Out, Filter: func(_ []byte, length int) bool { return length > 28 },
+	}, one, two)
+	linktest.Send(one, linktest.UDP4(l.Pool, 1, 2, nil), wire.MAC{})
+	linktest.Send(one, linktest.UDP4(l.Pool, 1, 2, []byte("x")), wire.MAC{})
+	receive(one, linktest.UDP4(l.Pool, 1, 2, []byte("x")))
+	linktest.Send(two, linktest.UDP4(l.Pool, 1, 2, nil), wire.MAC{})
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	after := l.Clock.Wall().UnixNano()
+	le := binary.LittleEndian
+	stamp := func(b []byte) int64 { return int64(le.Uint32(b))<<32 | int64(le.Uint32(b[4:])) }
+	b := file.Bytes()
+	const size = 12 + 12 + 6*12 + 4
+	for i, want := range [][4]uint64{{2, 1, 0, 1}, {1, 0, 0, 0}} {
+		block := b[len(b)-(2-i)*size:][:size]
+		if le.Uint32(block) != 5 || le.Uint32(block[8:]) != uint32(i) {
+			t.Fatalf("no statistics of interface %d: % x", i, block)
+		}
+		begin, end := stamp(block[24:]), stamp(block[36:])
+		if begin < before || end < begin || end > after || stamp(block[12:]) != end {
+			t.Errorf("from %d to %d, want within %d and %d", begin, end, before, after)
+		}
+		for k, code := range []uint16{4, 6, 7, 8} {
+			if o := block[44+12*k:]; le.Uint16(o) != code || le.Uint64(o[4:]) != want[k] {
+				t.Errorf("interface %d: option %d is %d, want %d", i, le.Uint16(o), le.Uint64(o[4:]), want[k])
+			}
+		}
 	}
 }
 

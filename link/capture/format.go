@@ -70,7 +70,8 @@ const (
 
 // A Stats counts what happened to one interface's packets.
 type Stats struct {
-	Received uint64 // passed the filter
+	Seen     uint64 // passed the device in the direction that is wanted
+	Received uint64 // and passed the filter
 	Dropped  uint64 // and were lost because the reader was slow
 }
 
@@ -90,8 +91,12 @@ const (
 	optResolution  = 9
 	optTimeOffset  = 14
 	optFlags       = 2 // of a packet
-	optReceived    = 4 // of statistics
+	optStart       = 2 // of statistics
+	optStop        = 3
+	optReceived    = 4
+	optAccepted    = 6
 	optOSDrop      = 7
+	optDelivered   = 8
 	nanoResolution = 9 // 10^-9 s
 
 	magicMicro = 0xa1b2c3d4 // of a classic file
@@ -156,16 +161,23 @@ func appendInterface(b []byte, i Interface) []byte {
 	})
 }
 
-// appendStatistics appends an interface statistics block.
-func appendStatistics(b []byte, index int, now time.Time, s Stats) []byte {
+// appendStatistics appends the statistics block of an interface captured from start
+// to now.
+func appendStatistics(b []byte, index int, start, now time.Time, s Stats) []byte {
 	le := binary.LittleEndian
+	stamp := func(b []byte, t time.Time) []byte {
+		ns := uint64(t.UnixNano())
+		return le.AppendUint32(le.AppendUint32(b, uint32(ns>>32)), uint32(ns))
+	}
+	count := func(b []byte, code uint16, n uint64) []byte { return appendOption(b, code, le.AppendUint64(nil, n)) }
 	return appendBlock(b, blockStatistics, func(b []byte) []byte {
-		b = le.AppendUint32(b, uint32(index))
-		ns := uint64(now.UnixNano())
-		b = le.AppendUint32(b, uint32(ns>>32))
-		b = le.AppendUint32(b, uint32(ns))
-		b = appendOption(b, optReceived, le.AppendUint64(nil, s.Received))
-		b = appendOption(b, optOSDrop, le.AppendUint64(nil, s.Dropped))
+		b = stamp(le.AppendUint32(b, uint32(index)), now)
+		b = appendOption(b, optStart, stamp(nil, start))
+		b = appendOption(b, optStop, stamp(nil, now))
+		b = count(b, optReceived, s.Seen)
+		b = count(b, optAccepted, s.Received)
+		b = count(b, optOSDrop, s.Dropped)
+		b = count(b, optDelivered, s.Received-s.Dropped)
 		return appendOption(b, optEnd, nil)
 	})
 }

@@ -18,7 +18,11 @@ func (c *Capture) see(index int, pkt *packet.Packet, outgoing bool) {
 	if outgoing {
 		dir = Out
 	}
-	if c.opt.Direction != Unknown && c.opt.Direction != dir || !c.wanted(pkt) {
+	if c.opt.Direction != Unknown && c.opt.Direction != dir {
+		return
+	}
+	c.seen[index].Inc()
+	if !c.wanted(pkt) {
 		return
 	}
 	field, sum := checksum(pkt)
@@ -85,5 +89,5 @@ func checksum(pkt *packet.Packet) (field int, sum uint16) {
 	if from < 0 || from > pkt.Len() {
 		return -1, 0
 	}
-	return from + int(pkt.CsumOffset), link.ChecksumFrom(pkt, from, 0).FinishUDP()
+	return from + int(pkt.CsumOffset), link.ChecksumFrom(pkt, from, 0).FinishAt(int(pkt.CsumOffset))
 }

@@ -21,7 +21,7 @@ func TestSwallowsAndCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dev.Name() != "dummy0" || dev.Type() != link.Ether || dev.Flags()&link.NoARP == 0 || dev.MAC().IsZero() {
+	if dev.Name() != "dummy0" || dev.Type() != link.Ether || dev.Flags() != link.BroadcastDev|link.NoARP || dev.MAC().IsZero() {
 		t.Errorf("%s: type %v, flags %#x, address %v", dev.Name(), dev.Type(), dev.Flags(), dev.MAC())
 	}
 	linktest.Up(t, dev)
@@ -43,6 +43,9 @@ func TestUnloadTakesDevicesThatAreDown(t *testing.T) {
 	one, err := l.Lookup("dummy1")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, ok := one.Created(); !ok {
+		t.Error("a device of the parameter cannot be told from one that only a program can make")
 	}
 	linktest.Up(t, one)
 	if err := r.Unload(context.Background(), "dummy"); !errors.Is(err, module.ErrInUse) {

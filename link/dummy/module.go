@@ -61,7 +61,7 @@ func add(l *link.Layer, name string, h link.Holder) (*link.Device, error) {
 	defer h.Put()
 	return l.Attach(link.Info{
 		Name: name, Kind: kind, Type: link.Ether,
-		Flags: link.NoARP, Features: link.AllTx,
+		Flags: link.NoARP, Without: link.MulticastDev, Features: link.AllTx,
 	}, &driver{h})
 }
 

@@ -11,6 +11,10 @@ import (
 
 // openDevice makes a device and the host's interface at its other side.
 func openDevice(m *maker, name string, cfg tunfd.Config) (*link.Device, *driver, error) {
+	// First, so that the host keeps no persistent interface of a device that failed.
+	if _, err := m.layer.Lookup(name); err == nil {
+		return nil, nil, fmt.Errorf("device %q: %w", name, link.ErrExists)
+	}
 	host, err := tunfd.Open(cfg)
 	if err != nil {
 		return nil, nil, err

@@ -1,7 +1,9 @@
 package hostfd
 
 import (
+	"errors"
 	"io"
+	"os"
 	"unsafe"
 
 	"github.com/knitnet/knit/core/packet"
@@ -31,7 +33,14 @@ func newReader(d *driver, dev *link.Device, q *queue) *reader {
 
 // run reads until Close sets a deadline in the past, or the queue is lost.
 func (r *reader) run() {
-	_ = r.queue.raw.Read(r.ready) // an error is the deadline
+	if err := r.queue.raw.Read(r.ready); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// The poller gives up a descriptor that is nothing but in error, as that of an
+		// interface that was deleted while nobody waited: a read says why.
+		_ = r.queue.raw.Control(func(fd uintptr) { r.ready(fd) })
+		if r.failure == nil {
+			r.failure = err
+		}
+	}
 	if r.failure == nil {
 		return
 	}
@@ -74,6 +83,9 @@ func (r *reader) fillBatch(fd int) (more bool) {
 			} else {
 				r.dev.Rx().Errors.Inc()
 			}
+		case errno == 0 && keepsEmpty(fd):
+			r.dev.Rx().Errors.Inc()
+			failed++
 		case errno == 0:
 			r.failure = io.EOF // of a socket whose other end is closed
 			return false
@@ -88,6 +100,13 @@ func (r *reader) fillBatch(fd int) (more bool) {
 		}
 	}
 	return failed < maxBatch // else ask the poller first
+}
+
+// keepsEmpty reports whether a read of nothing is an empty frame that somebody sent,
+// and no end: datagram and packet sockets have none.
+func keepsEmpty(fd int) bool {
+	t, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil && (t == unix.SOCK_DGRAM || t == unix.SOCK_RAW)
 }
 
 // isFatal reports whether the queue will never give anything again.

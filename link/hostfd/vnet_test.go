@@ -29,6 +29,22 @@ func tcp6(n int) []byte {
 	return b
 }
 
+// tcp6as returns tcp6(3000) that says to be of another protocol.
+func tcp6as(proto byte) []byte {
+	b := tcp6(3000)
+	b[6] = proto
+	return b
+}
+
+// tcp6behind returns tcp6(3000) with an empty extension header.
+func tcp6behind(ext byte) []byte {
+	b := tcp6(3000)
+	b = append(b[:40:40], append([]byte{wire.ProtoTCP, 0, 0, 0, 1, 4, 0, 0}, b[40:]...)...)
+	b[6] = ext
+	binary.BigEndian.PutUint16(b[4:], uint16(len(b)-40))
+	return b
+}
+
 func udp4(n int) []byte {
 	b := make([]byte, 28+n)
 	b[0], b[8], b[9] = 0x45, 64, wire.ProtoUDP
@@ -72,6 +88,11 @@ func TestReceivedHeader(t *testing.T) {
 	)
 	tso := wire.VNet{Flags: wire.VNetNeedsCsum, GSOType: wire.VNetGSOTCPv4, GSOSize: 1460, CsumStart: 20, CsumOffset: 16}
 	with := func(h wire.VNet, f func(*wire.VNet)) wire.VNet { f(&h); return h }
+	tso6, uso := tso, tso
+	tso6.GSOType, tso6.CsumStart = wire.VNetGSOTCPv6, 40
+	uso.GSOType, uso.CsumOffset = wire.VNetGSOUDPL4, wire.UDPChecksumOffset
+	fragment := tcp4(3000)
+	fragment[6] = 0x20
 	short := tcp4(3000)
 	short[32] = 4 << 4
 	for _, c := range []struct {
@@ -105,6 +126,19 @@ func TestReceivedHeader(t *testing.T) {
 		{"TSO, checksum start inside the IP header", false, with(tso, func(h *wire.VNet) { h.CsumStart = 12 }), tcp4(3000), false, 0, 0, 0},
 		{"TSO, TCP header too short", false, tso, short, false, 0, 0, 0},
 		{"TSO, TCP header cut off", false, tso, tcp4(0)[:38], false, 0, 0, 0},
+		{"TSO, checksum not where TCP has it", false, with(tso, func(h *wire.VNet) { h.CsumOffset = 6 }), tcp4(3000), false, 0, 0, 0},
+		{"TSO into the smallest segments", false, with(tso, func(h *wire.VNet) { h.GSOSize = 8 }), tcp4(3000), true, partial, packet.GSOTCP4, 375},
+		{"TSO into crumbs", false, with(tso, func(h *wire.VNet) { h.GSOSize = 7 }), tcp4(3000), false, 0, 0, 0},
+		{"TSO of a fragment", false, tso, fragment, false, 0, 0, 0},
+		{"TSO of more than the IP header says", false, tso, append(tcp4(3000), 0), false, 0, 0, 0},
+		{"TSO of less than the IP header says", false, tso, tcp4(3000)[:3039], false, 0, 0, 0},
+		{"TSO6 of UDP", false, tso6, tcp6as(wire.ProtoUDP), false, 0, 0, 0},
+		{"TSO6 behind an extension header", false, with(tso6, func(h *wire.VNet) { h.CsumStart = 48 }), tcp6behind(wire.ProtoDstOpts), true, partial, packet.GSOTCP6, 3},
+		{"TSO6 of a fragment", false, with(tso6, func(h *wire.VNet) { h.CsumStart = 48 }), tcp6behind(wire.ProtoFragment), false, 0, 0, 0},
+		{"TSO6, checksum start at an extension header", false, tso6, tcp6behind(wire.ProtoDstOpts), false, 0, 0, 0},
+		{"USO with the ECN bit", false, with(uso, func(h *wire.VNet) { h.GSOType |= wire.VNetGSOECN }), udp4(2500), false, 0, 0, 0},
+		{"USO of 128 datagrams", false, with(uso, func(h *wire.VNet) { h.GSOSize = 10 }), udp4(1280), true, partial, packet.GSOUDP, 128},
+		{"USO of 129 datagrams", false, with(uso, func(h *wire.VNet) { h.GSOSize = 10 }), udp4(1281), false, 0, 0, 0},
 		{"TSO6", false, with(tso, func(h *wire.VNet) { h.GSOType = wire.VNetGSOTCPv6; h.CsumStart = 40 }), tcp6(3000), true, partial, packet.GSOTCP6, 3},
 		{"USO", false, wire.VNet{Flags: wire.VNetNeedsCsum, GSOType: wire.VNetGSOUDPL4, GSOSize: 1000, CsumStart: 20, CsumOffset: 6}, udp4(2500), true, partial, packet.GSOUDP, 3},
 		{"fragmentation by IP was not offered", false, wire.VNet{Flags: wire.VNetNeedsCsum, GSOType: wire.VNetGSOUDP, GSOSize: 1000, CsumStart: 20, CsumOffset: 6}, udp4(2500), false, 0, 0, 0},

@@ -18,13 +18,7 @@ func (d *driver) send(dev *link.Device, fd int, pkt *packet.Packet) {
 		pkt.Consume()
 		return
 	}
-	why := reason(errno)
-	if why == stat.NotSpecified {
-		dev.Tx().Errors.Inc()
-	} else {
-		dev.Tx().Dropped.Inc()
-	}
-	pkt.Drop(why)
+	dev.NotSent(pkt, reason(errno))
 }
 
 func (d *driver) write(fd int, pkt *packet.Packet) unix.Errno {

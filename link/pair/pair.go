@@ -13,6 +13,7 @@ import (
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/link/backlog"
+	"github.com/knitnet/knit/wire"
 )
 
 // New attaches two devices that are joined, x to a and y to b, which may be the
@@ -45,14 +46,42 @@ type end struct {
 func (e *end) Transmit(dev *link.Device, q *packet.Queue) {
 	peer := e.peer.Load()
 	if peer == nil || !peer.Up() {
-		dev.Tx().Dropped.Add(uint64(q.Len()))
-		q.Drop(stat.DevReady)
+		for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
+			dev.NotSent(pkt, stat.DevReady)
+		}
 		return
 	}
+	largest := peer.MTU() + peer.HeaderLen() + wire.VLANLen
+	fit := true
 	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
 		pkt.Scrub()
+		fit = fit && fits(pkt, largest)
+	}
+	if !fit {
+		dropLarger(dev, peer, largest, q)
 	}
 	e.way.Receive(peer, q)
+}
+
+// fits reports whether a frame is not too large for who receives it, as Linux looks at
+// it (is_skb_forwardable): with room for a VLAN tag, and of what is still to be cut
+// nobody knows.
+func fits(pkt *packet.Packet, largest int) bool {
+	return pkt.Len() <= largest || pkt.GSO != packet.GSONone
+}
+
+// dropLarger drops what does not fit, on both sides' account.
+func dropLarger(dev, peer *link.Device, largest int, q *packet.Queue) {
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if fits(pkt, largest) {
+			q.Push(pkt)
+			continue
+		}
+		peer.Rx().Dropped.Inc()
+		dev.NotSent(pkt, stat.PktTooBig)
+	}
 }
 
 // Open implements link.Driver.

@@ -3,6 +3,7 @@ package pipe_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestPacketsPassByReference(t *testing.T) {
 		t.Errorf("%s and %s: MTU %d, type %v, features %#x", x.Name(), y.Name(), x.MTU(), x.Type(), x.Features())
 	}
 	linktest.Up(t, x, y)
-	pkt := linktest.UDP4(x.Layer().Pool, 1, 2, make([]byte, 2000))
+	pkt := linktest.UDP4(x.Layer().Pool, 1, 2, make([]byte, 1400))
 	pkt.Mark = 7
 	sent := &pkt.Frag(0)[0]
 	got := 0
@@ -65,8 +66,8 @@ func TestEndsFollowEachOther(t *testing.T) {
 		t.Error("carrier while the peer is down")
 	}
 	linktest.Send(x, linktest.UDP4(x.Layer().Pool, 1, 2, nil), wire.MAC{})
-	if n := x.Layer().Pool.Drops.Load(stat.DevReady); n != 1 || x.Tx().Dropped.Load() != 1 {
-		t.Errorf("%d dropped for DEV_READY, want 1", n)
+	if n := x.Layer().Pool.Drops.Load(stat.DevReady); n != 1 || x.Tx().Dropped.Load() != 1 || x.Tx().Packets.Load() != 0 || x.Tx().Bytes.Load() != 0 {
+		t.Errorf("%d dropped for DEV_READY, %d counted as sent, want 1 and none", n, x.Tx().Packets.Load())
 	}
 	linktest.Up(t, y)
 	if x.Flags()&y.Flags()&link.LowerUp == 0 {
@@ -81,6 +82,34 @@ func TestEndsFollowEachOther(t *testing.T) {
 		t.Error("carrier or peer after the other end is gone")
 	}
 	linktest.Send(x, linktest.UDP4(x.Layer().Pool, 1, 2, nil), wire.MAC{})
+}
+
+// TestLargerThanThePeersMTU: what does not fit the receiver is dropped on both sides'
+// account, with room for a VLAN tag, and what is to be cut passes (Linux's
+// is_skb_forwardable).
+func TestLargerThanThePeersMTU(t *testing.T) {
+	x, y, _ := join(t, link.PipeConfig{})
+	linktest.Up(t, x, y)
+	if err := y.SetMTU(1000); err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	linktest.Handle(t, y.Layer(), wire.EtherTypeIPv4, func(_ *link.Device, pkt *packet.Packet) {
+		got = append(got, pkt.Len())
+		pkt.Consume()
+	})
+	var q packet.Queue
+	for _, n := range []int{1000, 1005, 1004, 1500} {
+		q.Push(linktest.UDP4(x.Layer().Pool, 1, 2, make([]byte, n-28)))
+	}
+	q.Back().GSO, q.Back().GSOSize = packet.GSOUDP, 100
+	x.Transmit(&q)
+	if !slices.Equal(got, []int{1000, 1004, 1500}) {
+		t.Errorf("received %v, want all but the one of 1005 bytes", got)
+	}
+	if d, tx := x.Tx().Dropped.Load(), x.Tx().Packets.Load(); d != 1 || tx != 3 || y.Rx().Dropped.Load() != 1 || x.Tx().Bytes.Load() != 3504 {
+		t.Errorf("%d dropped and %d sent of %d bytes, %d dropped by the receiver", d, tx, x.Tx().Bytes.Load(), y.Rx().Dropped.Load())
+	}
 }
 
 func TestWithoutOffload(t *testing.T) {

@@ -18,21 +18,37 @@ import (
 // packet for each read and write, and needs no privilege. The test has the other end.
 func attachSocket(t *testing.T, vnet int) (dev *link.Device, fd int) {
 	t.Helper()
+	return attachSocketOf(t, unix.SOCK_SEQPACKET, vnet)
+}
+
+func attachSocketOf(t *testing.T, kind, vnet int) (dev *link.Device, fd int) {
+	t.Helper()
+	dev, others := attachSockets(t, kind, vnet, 1)
+	return dev, others[0]
+}
+
+// attachSockets makes a device of several queues.
+func attachSockets(t *testing.T, kind, vnet, queues int) (dev *link.Device, others []int) {
+	t.Helper()
 	l := linktest.New(t)
 	r := linktest.Load(t, l, tun.Module)
 	attach := linktest.SymbolOf[link.AttachFunc](t, r, "tun", link.TUNAttachSymbol)
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	var files []*os.File
+	for range queues {
+		fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fds[1]) })
+		f := os.NewFile(uintptr(fds[0]), "socket")
+		defer f.Close()
+		files, others = append(files, f), append(others, fds[1])
+	}
+	dev, err := attach(link.AttachConfig{Name: "tun0", Files: files, VNetHdrLen: vnet})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fds[1]) })
-	f := os.NewFile(uintptr(fds[0]), "socket")
-	defer f.Close()
-	dev, err = attach(link.AttachConfig{Name: "tun0", Files: []*os.File{f}, VNetHdrLen: vnet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dev, fds[1]
+	return dev, others
 }
 
 // counter counts the batches that the kernel is given.
@@ -88,8 +104,8 @@ func TestFullRing(t *testing.T) {
 		send()
 		sent++
 	}
-	if dev.Tx().Dropped.Load() != 1 {
-		t.Errorf("%d counted as dropped, want 1", dev.Tx().Dropped.Load())
+	if tx := dev.Tx(); tx.Dropped.Load() != 1 || tx.Packets.Load() != uint64(sent-1) || tx.Bytes.Load() != uint64(sent-1)*1028 {
+		t.Errorf("%d counted as dropped, %d of %d bytes as sent, want 1 and %d", tx.Dropped.Load(), tx.Packets.Load(), tx.Bytes.Load(), sent-1)
 	}
 	frame := make([]byte, 2000)
 	for range sent - 1 {
@@ -101,6 +117,42 @@ func TestFullRing(t *testing.T) {
 	send()
 	if n, err := unix.Read(fd, frame); err != nil || n != wire.VNetLen+28+1000 || frame[0] != wire.VNetNeedsCsum {
 		t.Errorf("after the ring was full: read %d bytes, %v", n, err)
+	}
+}
+
+// TestFlowsKeepTheirQueue: all packets of a flow leave by one queue, and in order; many
+// flows use all queues.
+func TestFlowsKeepTheirQueue(t *testing.T) {
+	const queues, flows, each = 4, 64, 3
+	dev, fds := attachSockets(t, unix.SOCK_SEQPACKET, 0, queues)
+	linktest.Up(t, dev)
+	for i := range byte(each) {
+		for port := range uint16(flows) {
+			linktest.Send(dev, linktest.UDP4(dev.Layer().Pool, 1000+port, 2, []byte{i}), wire.MAC{})
+		}
+	}
+	home := map[uint16]int{}
+	next := map[uint16]byte{}
+	for queue, fd := range fds {
+		b := make([]byte, 100)
+		for got := 0; ; got++ {
+			n, _, err := unix.Recvfrom(fd, b, unix.MSG_DONTWAIT)
+			if err != nil {
+				if got == 0 {
+					t.Errorf("queue %d is not used", queue)
+				}
+				break
+			}
+			port := uint16(b[20])<<8 | uint16(b[21])
+			if was, ok := home[port]; n != 29 || ok && was != queue || b[28] != next[port] {
+				t.Errorf("packet %d of port %d, the %d is due, by queue %d, before by %d", b[28], port, next[port], queue, was)
+			}
+			home[port] = queue
+			next[port]++
+		}
+	}
+	if len(home) != flows || dev.Tx().Packets.Load() != flows*each || dev.Tx().Dropped.Load() != 0 {
+		t.Errorf("%d flows came, %d sent, %d dropped", len(home), dev.Tx().Packets.Load(), dev.Tx().Dropped.Load())
 	}
 }
 
@@ -155,6 +207,30 @@ func TestOtherEndCloses(t *testing.T) {
 	<-lost
 	if dev.Flags()&link.LowerUp != 0 || dev.Rx().Errors.Load() != 0 {
 		t.Errorf("flags %#x, %d errors", dev.Flags(), dev.Rx().Errors.Load())
+	}
+}
+
+// TestEmptyDatagram: where a read of nothing is a frame of nothing it is an error of
+// the frame and not the end of the device.
+func TestEmptyDatagram(t *testing.T) {
+	dev, fd := attachSocketOf(t, unix.SOCK_DGRAM, 0)
+	came := make(chan struct{})
+	linktest.Handle(t, dev.Layer(), wire.EtherTypeIPv4, func(_ *link.Device, pkt *packet.Packet) {
+		pkt.Consume()
+		close(came)
+	})
+	linktest.Up(t, dev)
+	pkt := linktest.UDP4(dev.Layer().Pool, 1, 2, nil)
+	frame := linktest.Bytes(pkt)
+	pkt.Consume()
+	for _, b := range [][]byte{nil, frame} {
+		if err := unix.Send(fd, b, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-came
+	if dev.Flags()&link.LowerUp == 0 || dev.Rx().Errors.Load() != 1 {
+		t.Errorf("flags %#x, %d errors, want a carrier and 1", dev.Flags(), dev.Rx().Errors.Load())
 	}
 }
 

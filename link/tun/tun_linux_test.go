@@ -222,6 +222,33 @@ func TestHostInterface(t *testing.T) {
 	})
 }
 
+// TestDeletedWhileDown: an interface that was deleted while nobody was reading is
+// missed as soon as somebody is.
+func TestDeletedWhileDown(t *testing.T) {
+	hosttest.Namespace(t, func(t *testing.T) {
+		l := linktest.New(t)
+		linktest.Load(t, l, tun.Module)
+		dev := hosttest.Create(t, l, "tun", "in0", map[string]string{"host": "out0"})
+		linktest.Up(t, dev)
+		hosttest.Must(t, dev.SetUp(false))
+		iface, err := netlink.LinkByName("out0")
+		hosttest.Must(t, err)
+		hosttest.Must(t, netlink.LinkDel(iface))
+		lost := make(chan struct{})
+		defer l.Watch(func(e link.Event) {
+			if e.Kind == link.Changed {
+				close(lost)
+			}
+		})()
+		linktest.Up(t, dev)
+		select {
+		case <-lost:
+		case <-time.After(10 * time.Second):
+			t.Error("the device keeps its carrier though the host's interface is gone")
+		}
+	})
+}
+
 // TestUnderLoadAndDelete: the device goes while many send and the host floods it.
 func TestUnderLoadAndDelete(t *testing.T) {
 	hosttest.Namespace(t, func(t *testing.T) {
@@ -275,6 +302,23 @@ func TestUnload(t *testing.T) {
 		hosttest.Must(t, r.Unload(context.Background(), "tun"))
 		if _, err := netlink.LinkByName("tun0"); err == nil || len(l.Devices()) != 0 {
 			t.Error("a device stays after unload")
+		}
+	})
+}
+
+// TestFailureLeavesTheHostAlone: a device whose name is taken here leaves no persistent
+// interface on the host.
+func TestFailureLeavesTheHostAlone(t *testing.T) {
+	hosttest.Namespace(t, func(t *testing.T) {
+		l := linktest.New(t)
+		linktest.Load(t, l, tun.Module)
+		hosttest.Create(t, l, "tun", "knit0", nil)
+		_, err := l.Create("tun", "knit0", map[string]string{"host": "out0", "persist": "on", "queues": "2"})
+		if !errors.Is(err, link.ErrExists) {
+			t.Errorf("a name that is taken: %v", err)
+		}
+		if _, err := netlink.LinkByName("out0"); err == nil {
+			t.Error("an interface of the host stays")
 		}
 	})
 }

@@ -142,7 +142,7 @@ var linkLocal = netip.MustParsePrefix("fe80::/64")
 // §5.3).
 func (p *ip6) addLinkLocal(dev *link.Device) {
 	c := p.conf.Of(dev.Index())
-	if c.AddrGenMode.Load() == conf6.GenNone || dev.Flags()&link.MulticastDev == 0 {
+	if c.AddrGenMode.Load() == conf6.GenNone {
 		return
 	}
 	for _, a := range p.net.Addrs(dev.Index()) {

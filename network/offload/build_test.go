@@ -19,7 +19,11 @@ type shape struct {
 	size     int // GSOSize
 	ether    bool
 	noDF     bool
-	ttl      uint8
+	reserved bool // the bit beside DF
+	ttl, tos uint8
+	label    uint32 // IPv6
+	urgent   uint16
+	window   uint16
 }
 
 // build makes a packet with CsumPartial around payload.
@@ -52,10 +56,15 @@ func build(pool *packet.Pool, s shape, payload []byte) *packet.Packet {
 		if !s.udp {
 			pkt.GSO = packet.GSOTCP6
 		}
-		wire.PutIPv6(pkt.Push(wire.IPv6Len), &wire.IPv6Fields{NextHeader: proto, HopLimit: s.ttl, PayloadLen: uint16(l4), Src: src6, Dst: dst6})
+		wire.PutIPv6(pkt.Push(wire.IPv6Len), &wire.IPv6Fields{TrafficClass: s.tos, FlowLabel: s.label, NextHeader: proto, HopLimit: s.ttl, PayloadLen: uint16(l4), Src: src6, Dst: dst6})
 	} else {
 		wire.PutIPv4(pkt.Push(wire.IPv4Len), &wire.IPv4Fields{
-			TTL: s.ttl, Protocol: proto, DF: !s.noDF, ID: s.id, TotalLen: uint16(l4 + wire.IPv4Len), Src: src4, Dst: dst4})
+			TOS: s.tos, TTL: s.ttl, Protocol: proto, DF: !s.noDF, ID: s.id, TotalLen: uint16(l4 + wire.IPv4Len), Src: src4, Dst: dst4})
+		if s.reserved {
+			h, _ := wire.ParseIPv4(pkt.Head())
+			pkt.Head()[6] |= 0x80
+			h.UpdateHeaderChecksum()
+		}
 	}
 	pkt.L3 = uint16(pkt.Offset())
 	pkt.Csum, pkt.CsumStart = packet.CsumPartial, pkt.L4
@@ -80,7 +89,7 @@ func (s shape) transport(n int) []byte {
 		return b
 	}
 	b := make([]byte, wire.TCPLen+len(s.options))
-	wire.PutTCP(b, &wire.TCPFields{SrcPort: s.port, DstPort: 80, Seq: s.seq, Ack: s.ack, Flags: s.flags, Window: 1000}, len(s.options))
+	wire.PutTCP(b, &wire.TCPFields{SrcPort: s.port, DstPort: 80, Seq: s.seq, Ack: s.ack, Flags: s.flags, Window: 1000 + s.window, Urgent: s.urgent}, len(s.options))
 	copy(b[wire.TCPLen:], s.options)
 	return b
 }

@@ -3,9 +3,11 @@ package offload
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -22,15 +24,21 @@ func streams(q *packet.Queue) map[string][]byte {
 }
 
 func slowFlow(b []byte) (flow string, payload []byte) {
-	if h, ok := wire.ParseIPv4(b); ok && !h.IsFragment() && h.Protocol() == wire.ProtoTCP && h.TotalLen() <= len(b) {
-		if tcp, ok := wire.ParseTCP(b[h.HeaderLen():h.TotalLen()]); ok {
-			return string(b[12:20]) + string(b[h.HeaderLen():][:4]), tcp.Payload()
-		}
+	if h, ok := wire.ParseIPv4(b); ok && !h.IsFragment() && h.TotalLen() <= len(b) {
+		return slowTransport(b, string(b[12:20]), h.Protocol(), h.Payload())
 	}
-	if h, ok := wire.ParseIPv6(b); ok && h.NextHeader() == wire.ProtoTCP && h.TotalLen() <= len(b) {
-		if tcp, ok := wire.ParseTCP(b[40:h.TotalLen()]); ok {
-			return string(b[8:40]) + string(b[40:44]), tcp.Payload()
-		}
+	if h, ok := wire.ParseIPv6(b); ok && h.TotalLen() <= len(b) {
+		return slowTransport(b, string(b[8:40]), h.NextHeader(), b[40:h.TotalLen()])
+	}
+	return "other", unpadded(b)
+}
+
+func slowTransport(b []byte, addrs string, proto uint8, l4 []byte) (flow string, payload []byte) {
+	if tcp, ok := wire.ParseTCP(l4); ok && proto == wire.ProtoTCP {
+		return "tcp" + addrs + string(l4[:4]), tcp.Payload()
+	}
+	if proto == wire.ProtoUDP && len(l4) >= wire.UDPLen {
+		return "udp" + addrs + string(l4[:4]), l4[wire.UDPLen:]
 	}
 	return "other", unpadded(b)
 }
@@ -46,94 +54,172 @@ func unpadded(b []byte) []byte {
 	return b
 }
 
-// FuzzMerge: whatever comes, each flow's bytes and their order stay, and no packet
-// is lost.
+// FuzzMerge: whatever comes, each flow's bytes and their order stay, no packet is
+// lost, and cutting what was merged gives back what came, byte for byte.
 func FuzzMerge(f *testing.F) {
 	f.Add(uint64(1), []byte("seed"))
 	f.Add(uint64(2), make([]byte, 64))
-	f.Fuzz(func(t *testing.T, seed uint64, spoil []byte) {
-		var pool packet.Pool
-		r := rand.New(rand.NewPCG(seed, 9))
-		var q packet.Queue
-		for _, p := range randomBatch(&pool, r) {
+	f.Fuzz(mergeAndCut)
+}
+
+// TestMergeIsReversible is the fuzz target's share of every run.
+func TestMergeIsReversible(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for seed := range uint64(500) {
+		mergeAndCut(t, seed, randomBytes(r, r.IntN(40)))
+	}
+}
+
+func mergeAndCut(t *testing.T, seed uint64, spoil []byte) {
+	var pool packet.Pool
+	r := rand.New(rand.NewPCG(seed, 9))
+	var q packet.Queue
+	for _, p := range randomBatch(&pool, r) {
+		if p.Csum == packet.CsumNone { // else the bytes are vouched for
 			spoilAt(p, r, &spoil)
-			q.Push(p)
 		}
-		want := streams(&q)
-		New().Merge(&q)
-		got := streams(&q)
-		for k := range want {
-			if !bytes.Equal(got[k], want[k]) {
-				t.Errorf("flow %x: %d bytes became %d other ones", k, len(want[k]), len(got[k]))
-			}
+		q.Push(p)
+	}
+	want, frames := streams(&q), onWire(&q)
+	o := &Offload{MergeUDP: seed%2 == 0}
+	o.Merge(&q)
+	got := streams(&q)
+	for k := range want {
+		if !bytes.Equal(got[k], want[k]) {
+			t.Errorf("seed %d, flow %x: %d bytes became %d other ones", seed, k, len(want[k]), len(got[k]))
 		}
-		// What was merged can be cut again.
-		var out packet.Queue
-		for p := q.Pop(); p != nil; p = q.Pop() {
-			if p.GSO == packet.GSONone {
-				out.Push(p)
-				continue
-			}
-			segs := int(p.GSOSegs)
-			var cut packet.Queue
-			New().Segment(p, &cut)
-			if cut.Len() != segs {
-				t.Errorf("a packet of %d segments was cut into %d", segs, cut.Len())
-			}
-			out.Append(&cut)
+	}
+	var out packet.Queue
+	for p := q.Pop(); p != nil; p = q.Pop() {
+		if p.GSO == packet.GSONone {
+			out.Push(p)
+			continue
 		}
-		again := streams(&out)
-		for k := range want {
-			if !bytes.Equal(again[k], want[k]) {
-				t.Errorf("flow %x changed when it was cut again", k)
-			}
+		segs := int(p.GSOSegs)
+		var cut packet.Queue
+		o.Segment(p, &cut)
+		if cut.Len() != segs {
+			t.Errorf("seed %d: a packet of %d segments was cut into %d", seed, segs, cut.Len())
 		}
-		out.Consume()
-		if pool.Live() != 0 || pool.LiveBufs() != 0 {
-			t.Errorf("%d packets and %d buffers left", pool.Live(), pool.LiveBufs())
+		out.Append(&cut)
+	}
+	again := onWire(&out)
+	for k := range frames {
+		if !slices.Equal(again[k], frames[k]) {
+			t.Errorf("seed %d, flow %x: %d packets came back as %d that differ", seed, k, len(frames[k]), len(again[k]))
 		}
-	})
+	}
+	out.Consume()
+	if pool.Live() != 0 || pool.LiveBufs() != 0 {
+		t.Errorf("%d packets and %d buffers left", pool.Live(), pool.LiveBufs())
+	}
+}
+
+// onWire returns the packets of every flow, in order, as they are on a medium: with
+// their checksums and without link padding.
+func onWire(q *packet.Queue) map[string][]string {
+	m := map[string][]string{}
+	for p := q.Front(); p != nil; p = p.Next() {
+		c := p.Clone()
+		link.CompleteChecksum(c)
+		b := content(c)
+		c.Consume()
+		k, _ := slowFlow(b)
+		m[k] = append(m[k], string(unpadded(b)))
+	}
+	return m
+}
+
+// A source makes the packets of one flow.
+type source struct {
+	shape
+	step uint16 // of the IPv4 identification
+}
+
+// randomSource returns one that is like few others.
+func randomSource(r *rand.Rand, port int) source {
+	s := source{shape{v6: port%3 == 2, flags: wire.TCPAck, port: uint16(port), udp: port%7 == 6}, 1}
+	if r.IntN(2) == 0 {
+		s.id = uint16(r.Uint32())
+	}
+	if r.IntN(3) == 0 {
+		s.step = 0
+	}
+	s.noDF = r.IntN(3) == 0
+	if port%2 == 1 {
+		s.options = timestamps
+	}
+	return s
+}
+
+// next returns what the flow sends now, with n bytes of payload: mostly what follows
+// what it has sent, sometimes something that is different in one field.
+func (s *source) next(r *rand.Rand, n int) shape {
+	odd := s.shape
+	switch r.IntN(30) {
+	case 0:
+		odd.flags |= 1 << r.IntN(9)
+	case 1:
+		odd.seq += uint32(r.IntN(100))
+	case 2:
+		odd.tos++
+	case 3:
+		odd.ttl = 63
+	case 4:
+		odd.reserved = true
+	case 5:
+		odd.urgent = uint16(r.IntN(3))
+	case 6:
+		odd.window++
+	case 7:
+		odd.label++
+	case 8:
+		odd.noDF = !odd.noDF
+	case 9:
+		odd.id += uint16(r.IntN(3))
+	case 10:
+		odd.ack++
+	}
+	s.seq += uint32(n)
+	s.id += s.step
+	return odd
 }
 
 // randomBatch returns segments of some interleaved flows, mostly in order.
 func randomBatch(pool *packet.Pool, r *rand.Rand) (batch []*packet.Packet) {
-	var seq [12]uint32
-	var id [12]uint16
-	flows := 1 + r.IntN(len(seq))
+	flows := make([]source, 1+r.IntN(12))
+	for i := range flows {
+		flows[i] = randomSource(r, i)
+	}
 	for range r.IntN(60) {
-		i := r.IntN(flows)
-		s := shape{v6: i%3 == 2, flags: wire.TCPAck, port: uint16(i), seq: seq[i], id: id[i]}
-		if r.IntN(12) == 0 {
-			s.flags |= 1 << r.IntN(8)
-		}
-		if i%2 == 1 {
-			s.options = timestamps
-		}
 		n := 100
 		if r.IntN(8) == 0 {
 			n = r.IntN(200)
 		}
-		if r.IntN(15) == 0 {
-			s.seq += uint32(r.IntN(100))
+		p := build(pool, flows[r.IntN(len(flows))].next(r, n), randomBytes(r, n))
+		if r.IntN(2) == 0 { // from a medium
+			link.CompleteChecksum(p)
+			p.Csum = packet.CsumState(r.IntN(2)) // nobody, or the link, has checked it
 		}
-		seq[i] += uint32(n)
-		id[i]++
-		p := build(pool, s, randomBytes(r, n))
-		if r.IntN(4) == 0 { // headers that lie in a fragment
-			q := pool.Get()
-			q.Meta = p.Meta
-			b := content(p)
-			buf := pool.Buf(len(b))
-			copy(buf.Bytes(), b)
-			q.AddFrag(buf, 0, len(b))
-			q.L3, q.L4, q.CsumStart, q.CsumOffset = 0, 0, 0, 0
-			q.Csum = packet.CsumUnnecessary
-			p.Consume()
-			p = q
+		if r.IntN(4) == 0 && p.Csum != packet.CsumPartial {
+			p = inFragment(pool, p)
 		}
 		batch = append(batch, p)
 	}
 	return batch
+}
+
+// inFragment returns p with all headers in a fragment.
+func inFragment(pool *packet.Pool, p *packet.Packet) *packet.Packet {
+	q := pool.Get()
+	q.Meta = p.Meta
+	b := content(p)
+	buf := pool.Buf(len(b))
+	copy(buf.Bytes(), b)
+	q.AddFrag(buf, 0, len(b))
+	q.L3, q.L4, q.CsumStart, q.CsumOffset = 0, 0, 0, 0
+	p.Consume()
+	return q
 }
 
 // spoilAt changes one byte of the head, or cuts the packet, as bytes from spoil say.
@@ -150,7 +236,8 @@ func spoilAt(p *packet.Packet, r *rand.Rand, spoil *[]byte) {
 	}
 }
 
-// FuzzSegment: any bytes with any Meta of a guest end without panic or leak.
+// FuzzSegment: any bytes with any Meta of a guest end without panic or leak, and what
+// is cut is cut as the slow twin does it.
 func FuzzSegment(f *testing.F) {
 	var pool packet.Pool
 	for _, s := range shapes() {
@@ -170,16 +257,35 @@ func FuzzSegment(f *testing.F) {
 		pkt.GSO, pkt.GSOSize = packet.GSOType(1+gso%3), size
 		pkt.L3 = uint16(pkt.Offset())
 		pkt.Csum, pkt.CsumStart, pkt.CsumOffset = packet.CsumState(csum%3), pkt.L3+start, offset
+		twin := pkt.Clone()
 		var out packet.Queue
 		New().Segment(pkt, &out)
 		if out.Len() > 1 {
 			complete(&out)
+			repairSums(twin)
+			compare(t, twin)
 		}
 		out.Consume()
+		twin.Consume()
 		if pool.Live() != 0 || pool.LiveBufs() != 0 {
 			t.Errorf("%d packets and %d buffers left", pool.Live(), pool.LiveBufs())
 		}
 	})
+}
+
+// repairSums makes the checksums of a packet right that Segment only carries on.
+func repairSums(pkt *packet.Packet) {
+	p, ok := slowPlan(content(pkt), pkt.GSO)
+	if !ok || !pkt.Ensure(p.payload) {
+		return
+	}
+	b := pkt.Head()
+	if h, ok := wire.ParseIPv4(b); ok {
+		h.UpdateHeaderChecksum()
+	}
+	if pkt.Csum == packet.CsumPartial {
+		be16(b[p.sumAt:], ^slowSum(p.pseudo(b, pkt.Len()-p.l4)))
+	}
 }
 
 func TestNoAllocation(t *testing.T) {

@@ -14,15 +14,18 @@ const maxFlows = 8
 // 40 bytes more, but not every device.
 const maxPacket = 65535
 
+// maxDatagrams is how many datagrams a merged packet has at most (UDP_GRO_CNT_MAX).
+const maxDatagrams = 64
+
 // A flow is a packet of the output to which more may still be joined.
 type flow struct {
 	segment // of the last packet that was joined; seq is that of the next one
 	head    *packet.Packet
-	size    int    // payload of each segment
-	segs    int    // that were joined
-	step    uint16 // from one IPv4 ID to the next: 0 or 1
-	open    bool   // more may follow
-	pushed  bool   // the last segment had PSH
+	size    int  // payload of each segment
+	segs    int  // that were joined
+	atomic  bool // all have the IPv4 identification 0
+	open    bool // more may follow
+	pushed  bool // the last segment had PSH
 }
 
 // flows is the table for one batch.
@@ -35,11 +38,9 @@ type flows struct {
 
 // Merge joins the segments of TCP connections in q that continue each other (GRO),
 // and datagrams of equal size if MergeUDP is set. The packets begin with their IP
-// header. The order within a flow stays, and a merged packet cuts into exactly
-// those that came, except that fixed IPv4 identifications of packets that may not
-// be fragmented become consecutive ones. Packets that nobody has checked are
-// checked first; wrong ones stay as they are. A merged packet has CsumPartial, so
-// that it can be sent on as it is.
+// header. The order within a flow stays, and Segment cuts a merged packet into exactly
+// those that came. Packets that nobody has checked are checked first; wrong ones stay
+// as they are. A merged packet has CsumPartial, so that it can be sent on as it is.
 func (o *Offload) Merge(q *packet.Queue) {
 	var t flows
 	var s segment
@@ -103,13 +104,14 @@ func (t *flows) slot() *flow {
 // begin makes pkt the head of its flow.
 func (f *flow) begin(pkt *packet.Packet, s *segment) {
 	*f = flow{segment: *s, head: pkt, size: s.pay, segs: 1, open: s.fits && !s.last}
+	f.atomic = !s.v6 && isAtomic(s.id, s.same&sameDF != 0)
 	f.seq += uint32(s.pay)
 }
 
 // join puts pkt behind the flow's packet, if it continues it, and ends it.
 func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 	if s.same != f.same || s.bits != f.bits || s.ack != f.ack || s.n != f.n || s.pay > f.size ||
-		f.tcp && s.seq != f.seq || f.head.Len()+s.pay > maxPacket || !f.continues(s) || !sameNotes(f.head, pkt) ||
+		f.tcp && s.seq != f.seq || !f.tcp && f.segs == maxDatagrams || f.head.Len()+s.pay > maxPacket || !f.continues(s) || !sameNotes(f.head, pkt) ||
 		f.tcp && !sameOptions(f.head, pkt, f.l4, f.n) {
 		return false
 	}
@@ -118,7 +120,6 @@ func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 		pkt.Unpull(s.n)
 		return false
 	}
-	f.step = s.id - f.id
 	f.id = s.id
 	f.seq += uint32(s.pay)
 	f.segs++
@@ -128,24 +129,20 @@ func (f *flow) join(pkt *packet.Packet, s *segment) bool {
 }
 
 // sameNotes reports whether the same is known of two packets, by the link and by
-// ingress hooks.
+// ingress hooks. What modules keep in slots nobody else can compare.
 func sameNotes(a, b *packet.Packet) bool {
-	return a.Mark == b.Mark && a.Priority == b.Priority && a.Kind == b.Kind
+	return a.Mark == b.Mark && a.Priority == b.Priority && a.Kind == b.Kind && !a.Noted() && !b.Noted()
 }
 
-// continues reports whether the IPv4 identification goes on as it began: by one
-// for each segment, or not at all, which says that it has no meaning (RFC 6864
-// §4.1) only where fragmentation is forbidden.
+// continues reports whether the IPv4 identification goes on as Segment will let it.
 func (f *flow) continues(s *segment) bool {
-	const df = 0x4000
-	step := s.id - f.id
 	switch {
 	case f.v6:
 		return true
-	case step > 1, f.segs > 1 && step != f.step:
-		return false
+	case f.atomic:
+		return s.id == 0
 	}
-	return step == 1 || f.same&df != 0
+	return s.id == f.id+1
 }
 
 // finish makes the headers of a merged packet fit it.

@@ -41,6 +41,11 @@ const (
 	onLast  = wire.TCPFin | wire.TCPPsh
 )
 
+// isAtomic reports whether an IPv4 packet with this identification, cut into pieces,
+// gives all of them the identification 0. Where fragmentation is forbidden it has no
+// meaning (RFC 6864 §4.1) and 0 is what says so; others count on by one.
+func isAtomic(id uint16, df bool) bool { return df && id == 0 }
+
 // layout makes the empty packet p one of n bytes at offset off of its head, so
 // that offsets in a Meta copied from another packet hold for it too.
 func layout(p *packet.Packet, off, n int) []byte {

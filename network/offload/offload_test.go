@@ -85,7 +85,11 @@ func inspect(t *testing.T, s shape, frame []byte, i, n, at int) []byte {
 		t.Fatalf("%+v segment %d of %d: checksums %v %v", s, i, n, errs, bad)
 	}
 	if ip, ok := p.NetworkLayer().(*layers.IPv4); ok {
-		if ip.Id != s.id+uint16(i) || int(ip.Length) != len(frame)-14 {
+		want := s.id + uint16(i)
+		if s.id == 0 && !s.noDF {
+			want = 0 // RFC 6864 §4.1: it has no meaning
+		}
+		if ip.Id != want || int(ip.Length) != len(frame)-14 {
 			t.Errorf("segment %d: id %d, length %d of %d", i, ip.Id, ip.Length, len(frame))
 		}
 	} else if ip := p.NetworkLayer().(*layers.IPv6); int(ip.Length) != len(frame)-54 {
@@ -119,7 +123,7 @@ func TestMergeUndoesSegment(t *testing.T) {
 		for range 30 {
 			s.ether = false
 			s.size = 1 + r.IntN(3000)
-			pkt := build(&pool, s, randomBytes(r, s.size+1+r.IntN(min(60000-s.size, 100*s.size))))
+			pkt := build(&pool, s, randomBytes(r, s.size+1+r.IntN(min(60000-s.size, 62*s.size))))
 			want, meta := content(pkt), pkt.Meta
 			var q packet.Queue
 			o.Segment(pkt, &q)
@@ -162,7 +166,18 @@ func TestMergeLeavesAlone(t *testing.T) {
 	}{
 		{"in order", a, b, 100, 1},
 		{"a shorter last one", a, b, 10, 1},
-		{"fixed identification", a, with(b, func(s *shape) { s.id = 7 }), 100, 1},
+		{"fixed identification", a, with(b, func(s *shape) { s.id = 7 }), 100, 2},
+		{"no identification", with(a, func(s *shape) { s.id = 0 }), with(b, func(s *shape) { s.id = 0 }), 100, 1},
+		{"one without an identification", with(a, func(s *shape) { s.id = 0 }), with(b, func(s *shape) { s.id = 1 }), 100, 2},
+		{"identification 0 that may be fragmented", with(a, func(s *shape) { s.noDF, s.id = true, 0 }),
+			with(b, func(s *shape) { s.noDF, s.id = true, 1 }), 100, 1},
+		{"another TOS", a, with(b, func(s *shape) { s.tos = 3 }), 100, 2},
+		{"another TOS of IPv6", with(a, func(s *shape) { s.v6 = true }), with(b, func(s *shape) { s.v6, s.tos = true, 3 }), 100, 2},
+		{"another flow label", with(a, func(s *shape) { s.v6 = true }), with(b, func(s *shape) { s.v6, s.label = true, 3 }), 100, 2},
+		{"the reserved bit on one", a, with(b, func(s *shape) { s.reserved = true }), 100, 2},
+		{"another urgent pointer", a, with(b, func(s *shape) { s.urgent = 9 }), 100, 2},
+		{"another window", a, with(b, func(s *shape) { s.window = 9 }), 100, 2},
+		{"AE", a, with(b, func(s *shape) { s.flags |= wire.TCPAe }), 100, 2},
 		{"fixed identification that may be fragmented", with(a, func(s *shape) { s.noDF = true }),
 			with(b, func(s *shape) { s.noDF, s.id = true, 7 }), 100, 2},
 		{"a longer second one", a, b, 101, 2},
@@ -205,7 +220,13 @@ func TestMergeLeavesAlone(t *testing.T) {
 // came in frames of another kind, stay apart: what is known of one is not true of
 // the other.
 func TestMergeKeepsNotes(t *testing.T) {
+	slot, undo, err := packet.NewSlot[*int](new(packet.Slots), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer undo()
 	for name, note := range map[string]func(*packet.Packet){
+		"slot":     func(p *packet.Packet) { slot.Set(p, new(int)) },
 		"mark":     func(p *packet.Packet) { p.Mark = 1 },
 		"priority": func(p *packet.Packet) { p.Priority = 1 },
 		"kind":     func(p *packet.Packet) { p.Kind = packet.OtherHost },
@@ -232,7 +253,7 @@ func TestMergeChecksSums(t *testing.T) {
 	var pool packet.Pool
 	var q packet.Queue
 	for i := range 5 {
-		pkt := build(&pool, shape{flags: wire.TCPAck, seq: uint32(100 * i), id: uint16(i)}, make([]byte, 100))
+		pkt := build(&pool, shape{flags: wire.TCPAck, seq: uint32(100 * i), id: uint16(1 + i)}, make([]byte, 100))
 		link.CompleteChecksum(pkt)
 		pkt.Csum = packet.CsumNone
 		if i == 2 {
@@ -256,7 +277,7 @@ func TestMergeTrimsPadding(t *testing.T) {
 	var pool packet.Pool
 	var q packet.Queue
 	for i := range 2 {
-		pkt := build(&pool, shape{flags: wire.TCPAck, seq: uint32(i), id: uint16(i)}, []byte{byte(i)})
+		pkt := build(&pool, shape{flags: wire.TCPAck, seq: uint32(i), id: uint16(1 + i)}, []byte{byte(i)})
 		pkt.Append(make([]byte, 5)) // Ethernet's minimum
 		q.Push(pkt)
 	}

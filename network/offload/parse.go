@@ -15,6 +15,9 @@ type key struct {
 	addrs [4]uint64
 }
 
+// sameDF is DF in the field same of an IPv4 segment.
+const sameDF = 0x40 << 8
+
 // equal is == without a call: nearly always the first words decide.
 func (k *key) equal(o *key) bool {
 	return k.ports == o.ports && k.addrs[0] == o.addrs[0] && k.addrs[1] == o.addrs[1] &&
@@ -73,7 +76,7 @@ func (s *segment) parse4(pkt *packet.Packet) (proto uint8, ok bool) {
 	b := pkt.Head()[:wire.IPv4Len]
 	proto = b[9]
 	s.key = key{ports: uint64(proto)<<8 | 4, addrs: [4]uint64{binary.BigEndian.Uint64(b[12:20])}}
-	s.same = uint64(b[1])<<16 | uint64(b[6]&0x40)<<8 | uint64(b[8]) // TOS, DF, TTL
+	s.same = uint64(b[1])<<16 | uint64(b[6]&0xc0)<<8 | uint64(b[8]) // TOS, reserved bit and DF, TTL
 	s.id = binary.BigEndian.Uint16(b[ip4ID:])
 	s.v6, s.l4 = false, wire.IPv4Len
 	return proto, true
@@ -118,7 +121,7 @@ func (s *segment) parseTCP(pkt *packet.Packet) bool {
 	s.n = s.l4 + n
 	s.pay = pkt.Len() - s.n
 	const extra = (wire.TCPAe | wire.TCPCwr | wire.TCPUrg | wire.TCPRst | wire.TCPSyn | wire.TCPFin) << 16
-	s.fits = s.bits&(extra|wire.TCPAck<<16) == wire.TCPAck<<16 && s.pay > 0 &&
+	s.fits = s.bits&(extra|wire.TCPAck<<16) == wire.TCPAck<<16 && s.pay > 0 && b[18]|b[19] == 0 && // no urgent pointer
 		pkt.GSO == packet.GSONone && s.sumOK(pkt)
 	return true
 }

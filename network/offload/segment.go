@@ -66,7 +66,8 @@ type template struct {
 	l3, l4 int    // where these begin
 	v6     bool
 	tcp    bool
-	sum    int // offset of the transport checksum; 0: UDP without one
+	atomic bool // see isAtomic
+	sum    int  // offset of the transport checksum; 0: UDP without one
 }
 
 // parse finds the headers of pkt and brings its checksum into the form of
@@ -95,26 +96,26 @@ func (t *template) parse4(pkt *packet.Packet) (proto uint8, ok bool) {
 		return 0, false
 	}
 	t.l4 = t.l3 + h.HeaderLen()
+	t.atomic = isAtomic(h.ID(), h.DF())
 	return h.Protocol(), pkt.GSO != packet.GSOTCP6
 }
 
 func (t *template) parse6(pkt *packet.Packet) (proto uint8, ok bool) {
-	pkt.Ensure(t.l3 + wire.IPv6Len)
+	pkt.Ensure(t.l3 + wire.IPv6Len + 1) // the walk wants to see that something follows
 	h, ok := wire.ParseIPv6(pkt.Head()[t.l3:])
 	if !ok || h.TotalLen() != pkt.Len()-t.l3 {
 		return 0, false
 	}
-	t.v6, t.l4 = true, t.l3+wire.IPv6Len
-	proto = h.NextHeader()
-	if wire.IsIPv6Ext(proto) {
-		var first bool
-		proto, t.l4, first, ok = h.Upper()
-		t.l4 += t.l3
-		if !ok || !first {
+	w := h.WalkExts()
+	for x, more := w.Next(); more; x, more = w.Next() {
+		if x.Type() == wire.ProtoFragment {
 			return 0, false
 		}
 	}
-	return proto, pkt.GSO != packet.GSOTCP4
+	err, _ := w.Err()
+	proto, t.l4 = w.Upper()
+	t.v6, t.l4 = true, t.l3+t.l4
+	return proto, err == wire.IPv6ExtFine && pkt.GSO != packet.GSOTCP4
 }
 
 func (t *template) parseTransport(pkt *packet.Packet, proto uint8) bool {
@@ -207,7 +208,7 @@ func (t *template) advance(n int, flags uint8) {
 		binary.BigEndian.PutUint32(seq, binary.BigEndian.Uint32(seq)+uint32(n))
 		t.b[t.l4+tcpFlagByte] = flags &^ (onFirst | onLast)
 	}
-	if !t.v6 {
+	if !t.v6 && !t.atomic {
 		b := t.b[t.l3:][:wire.IPv4Len]
 		id := binary.BigEndian.Uint16(b[ip4ID:])
 		binary.BigEndian.PutUint16(b[ip4ID:], id+1)
