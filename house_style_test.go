@@ -251,7 +251,9 @@ func TestStyleRules(t *testing.T) {
 		{head + "var names = map[int]string{}", "package variable names"},
 		{head + "var n int", "package variable n"},
 		{head + "var mu sync.Mutex", "package variable mu"},
-		{head + "var p = &T{1}", "package variable p"},
+		{head + "var p = &T{}", "package variable p"},
+		{head + "var p = &T{1}", ""}, // known by its address, as a type is
+		{head + "var p = &T{1}\nfunc f() { p.x = 2 }", "p is a table"},
 		{head + "var x = f()", "package variable x"},
 		{head + "var a = [2]int{1, 2}\nfunc f() { a[0]++ }", "a is a table"},
 		{head + "var a = [2]int{1, 2}\nfunc f() { a := a; a[0] = 1 }", ""},
