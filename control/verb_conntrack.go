@@ -30,44 +30,41 @@ type ConntrackReply struct {
 	Stats  *netfilter.TrackerStats `json:"stats,omitempty"`
 }
 
-const conntrackUsage = `Command line interface for the connection tracking system.
-Usage: conntrack [commands] [options]
+const conntrackUsage = `Usage: conntrack COMMAND [TABLE] [FILTER...]
+
+Shows, changes and watches the connections that the firewall follows. TABLE is
+conntrack, which is meant if none is named, or expect.
 
 Commands:
-  -L [table] [options]          List conntrack or expectation table
-  -G [table] parameters         Get conntrack
-  -D [table] parameters         Delete conntrack
-  -I [table] parameters         Create a conntrack
-  -U [table] parameters         Update a conntrack: its mark and timeout
-  -E [table] [options]          Show events
-  -F [table]                    Flush table
-  -C [table]                    Show counter
-  -S                            Show statistics
+  -L    show the entries            -G    show the one entry that FILTER names in full
+  -E    tell of changes until ^C    -D    delete entries
+  -I    make an entry               -U    change an entry's mark, labels or timeout
+  -F    delete all                  -C    count them
+  -S    statistics for each core
 
-Tables: conntrack, expect
+Which entries, by what their first packet looked like:
+  -s, --src, --orig-src ADDRESS[/PREFIX]      -d, --dst, --orig-dst ADDRESS[/PREFIX]
+      --sport, --orig-port-src PORT               --dport, --orig-port-dst PORT
+      --icmp-type, --icmp-code, --icmp-id N
+by what the answer looks like:
+  -r, --reply-src ADDRESS[/PREFIX]            -q, --reply-dst ADDRESS[/PREFIX]
+      --reply-port-src PORT                       --reply-port-dst PORT
+and by what is known of them:
+  -f, --family ipv4|ipv6                      -p, --protonum PROTOCOL
+  -m, --mark MARK[/MASK]                      -w, --zone ZONE
+  -n, --src-nat   -g, --dst-nat   -j, --any-nat: with such a translation
+  -u, --status ASSURED|SEEN_REPLY|CONFIRMED|FIXED_TIMEOUT|UNSET[,...]
+      --state STATE: of TCP                   -i, --id ID
+  -t, --timeout SECONDS
 
-Conntrack parameters and options:
-  -n, --src-nat                 Only those whose source is translated
-  -g, --dst-nat                 Only those whose destination is translated
-  -j, --any-nat                 Only those that are translated
-  -m, --mark mark[/mask]        Mark
-  -e, --event-mask eventmask    Events: ALL, NEW, UPDATES, DESTROY
-  -o, --output type[,...]       Output format: extended, id, timestamp, labels
+Output:
+  -o, --output extended|id|timestamp|labels[,...]
+  -e, --event-mask ALL|NEW|UPDATES|DESTROY[,...]
 
-Common parameters and options:
-  -s, --src, --orig-src ip      Source address from original direction
-  -d, --dst, --orig-dst ip      Destination address from original direction
-  -r, --reply-src ip            Source address from reply direction
-  -q, --reply-dst ip            Destination address from reply direction
-  -p, --protonum proto          Layer 4 protocol
-  -f, --family proto            Layer 3 protocol: ipv4, ipv6
-  -t, --timeout timeout         Timeout in seconds
-  -u, --status status           Status: ASSURED, SEEN_REPLY, CONFIRMED, FIXED_TIMEOUT, UNSET
-  -w, --zone value              Zone
-  -i, --id id                   ID
-      --sport, --dport, --orig-port-src, --orig-port-dst, --reply-port-src, --reply-port-dst port
-      --icmp-type, --icmp-code, --icmp-id value
-      --state state             TCP state
+Examples:
+  conntrack -L -p tcp --dport 443
+  conntrack -D -s 10.0.0.5
+  conntrack -E -e NEW,DESTROY -o timestamp
 `
 
 // conntrackName is in front of what the tool says.

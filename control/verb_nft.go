@@ -44,33 +44,40 @@ type NFTReply struct {
 	Text string `json:"text"`
 }
 
-const nftUsage = `Usage: nft [ options ] [ cmds... ]
+const nftUsage = `Usage: nft [OPTION...] COMMAND...
+       nft [OPTION...] -f FILE
 
-Options (general):
-  -h, --help                      Show this help
-  -v, --version                   Show version information
+Reads and writes the packet filter in nftables' own language, see nft(8). What
+one call carries is one transaction: all of it happens, or nothing.
 
-Options (ruleset input handling):
-  -f, --file <filename>           Read input from <filename>
-  -D, --define <name=value>       Define variable, e.g. --define foo=1.2.3.4
-  -I, --includepath <directory>   Add <directory> to the paths searched for include files. Default is: /etc
-  -c, --check                     Check commands validity without actually applying the changes.
+Where the commands come from:
+  -f, --file FILE          a file; - is standard input
+  -D, --define NAME=VALUE  a variable, as if the input defined it
+  -I, --includepath DIR    search DIR, too, for what the input includes; last of all /etc
+  -c, --check              say what is wrong with them, and change nothing
 
-Options (ruleset list formatting):
-  -a, --handle                    Output rule handle.
-  -s, --stateless                 Omit stateful information of ruleset.
-  -t, --terse                     Omit contents of sets.
-  -S, --service                   Translate ports to service names as described in /etc/services.
-  -N, --reversedns                Translate IP addresses to names.
-  -u, --guid                      Print UID/GID as defined in /etc/passwd and /etc/group.
-  -n, --numeric                   Print fully numerical output.
-  -y, --numeric-priority          Print chain priority numerically.
-  -p, --numeric-protocol          Print layer 4 protocols numerically.
-  -T, --numeric-time              Print time values numerically.
+How rules are shown:
+  -a, --handle             with the handles by which delete, replace and insert name them
+  -s, --stateless          without counters and other things that packets change
+  -t, --terse              without the elements of sets and maps
+  -j, --json               as JSON
+  -e, --echo               what was added, with its handles
+  -S, --service            ports by their names
+  -N, --reversedns         addresses by their names
+  -u, --guid               users and groups by their names
+  -n, --numeric            numbers only; these are parts of it:
+  -y, --numeric-priority     of chains
+  -p, --numeric-protocol     of transport protocols
+  -T, --numeric-time         of days and hours
 
-Options (command output formatting):
-  -e, --echo                      Echo what has been added, inserted or replaced.
-  -j, --json                      Format output in JSON
+  -v, --version            the version of the language
+  -h, --help               this text
+
+Examples:
+  nft -f gateway.nft
+  nft add rule inet filter input tcp dport { 22, 80 } accept
+  nft -a list ruleset
+  nft monitor trace
 `
 
 // NFT reads and changes the packet filter's rules.
