@@ -2,6 +2,7 @@ package knit_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -48,6 +49,7 @@ func TestDocsCommandsComplete(t *testing.T) {
 
 var (
 	consoles = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
+	rulesets = regexp.MustCompile("(?ms)^```nft\n(.*?)^```$")
 	shells   = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 	mac      = regexp.MustCompile(`\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b`)
 	duration = regexp.MustCompile(`\b\d+\.\d+( ms\b|/)`)
@@ -123,6 +125,8 @@ func splitLine(t *testing.T, line string) (words []string) {
 // TestDocsShell: what pages tell to type, and is not run, is at least understood.
 func TestDocsShell(t *testing.T) {
 	n := 0
+	anyFile := func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
+	console := &control.Console{Open: anyFile}
 	for _, page := range docPages(t) {
 		text, err := os.ReadFile(page)
 		if err != nil {
@@ -139,11 +143,45 @@ func TestDocsShell(t *testing.T) {
 					continue
 				}
 				n++
-				if _, err := control.Prepare(&control.Console{}, words); err != nil {
+				if _, err := control.Prepare(console, words); err != nil {
 					t.Errorf("%s: %s: %v", page, strings.TrimSpace(line), err)
 				}
 			}
 		}
 	}
 	t.Logf("%d commands", n)
+}
+
+// TestDocsRulesets loads the rulesets that the pages show, each into an empty kernel.
+func TestDocsRulesets(t *testing.T) {
+	n := 0
+	for _, page := range docPages(t) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range rulesets.FindAllSubmatch(text, -1) {
+			n++
+			if said := loadRuleset(t, block[1]); said != "" {
+				t.Errorf("%s: %s", page, said)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no page shows a ruleset")
+	}
+}
+
+// loadRuleset returns what nft says of a ruleset, which is nothing if all is well.
+func loadRuleset(t *testing.T, ruleset []byte) string {
+	t.Helper()
+	k, err := knit.New(knit.Config{Modules: std.Modules()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	var out bytes.Buffer
+	c := &control.Console{Stdin: bytes.NewReader(ruleset), Stdout: &out, Stderr: &out}
+	control.Run(t.Context(), server.New(k, server.Config{}), c, "nft", "-f", "-")
+	return out.String()
 }
