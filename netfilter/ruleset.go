@@ -3,6 +3,8 @@ package netfilter
 import (
 	"context"
 	"io"
+
+	"github.com/knitnet/knit/netfilter/rule"
 )
 
 // A Ruleset is nf_tables as the tools see it.
@@ -21,6 +23,9 @@ type NFTRequest struct {
 	Include func(pattern string) (files []NFTFile, err error)
 	// Define are variables given with -D.
 	Define map[string]string
+	// Placed, unless it is nil, is told of each rule that the text adds, and where it
+	// is written: the file and the line, from 1. It must not call the Ruleset.
+	Placed func(r *rule.Rule, file string, line int)
 
 	Check                              bool // -c
 	JSON, Handles, Stateless, Terse    bool // -j -a -s -t

@@ -101,6 +101,15 @@ type Span struct {
 	Start, End int
 }
 
+// Line returns the number of the line where s begins, from 1; 0 if s is nowhere.
+func (s Span) Line() int {
+	if s.File == nil {
+		return 0
+	}
+	line, _, _, _ := s.position()
+	return line
+}
+
 // A File is source text.
 type File struct {
 	Name string

@@ -36,6 +36,8 @@ type eval struct {
 	ctInfo  netfilter.Info
 	ctKnown bool
 	trace   bool
+	// watch is who sees all rules that hold, or nil.
+	watch *func(netfilter.RuleEvent)
 
 	chain  *chain // of the verdict jump or goto
 	stolen bool

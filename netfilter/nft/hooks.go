@@ -118,6 +118,7 @@ func (m *machine) begin(s *seat, f rule.Family) (*eval, *chain) {
 	}
 	ev := m.evals.Get().(*eval)
 	ev.m, ev.gen, ev.family, ev.hook, ev.now = m, g, f, s.hook, 0
+	ev.watch = m.watch.Load()
 	return ev, ch
 }
 

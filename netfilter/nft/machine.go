@@ -38,7 +38,9 @@ type machine struct {
 	translator   loan[netfilter.Translator]
 	flows        loan[netfilter.Flows]
 
-	hub   hub
+	hub hub
+	// watch is who sees all rules that hold, or nil.
+	watch atomic.Pointer[func(netfilter.RuleEvent)]
 	ctx   *module.Context
 	evals sync.Pool // *eval
 }

@@ -21,7 +21,12 @@ func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Wri
 		return err
 	}
 	r := &running{m: m, x: m.transaction(), req: req, listing: m.listing(req), rules: map[*rule.Rule]lang.Span{}}
-	r.x.noted = func(n *rule.Rule, at lang.Span) { r.rules[n] = at }
+	r.x.noted = func(n *rule.Rule, at lang.Span) {
+		r.rules[n] = at
+		if req.Placed != nil && at.File != nil {
+			req.Placed(n, at.File.Name, at.Line())
+		}
+	}
 	for i := range commands {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -28,7 +28,7 @@ func (ev *eval) run(base *chain) next {
 			ch, at = ev.chain, 0
 		case returnNow:
 			if depth == 0 {
-				return base.policy()
+				return ev.end(base)
 			}
 			depth--
 			ch, at = stack[depth].chain, stack[depth].at
@@ -48,7 +48,7 @@ func (c *chain) policy() next {
 // next runs rules from index at on until one decides, and returns the decision and
 // the index of the rule behind. The end of the chain is a return.
 func (c *chain) next(ev *eval, at int) (next, int) {
-	if ev.trace {
+	if ev.trace || ev.watch != nil {
 		return c.nextTraced(ev, at)
 	}
 	if c.parts != nil {

@@ -34,13 +34,11 @@ var verdictWords = [...]string{
 
 // tell writes one line of a trace.
 func (ev *eval) tell(c *chain, r *compiled, n next) {
-	if ev.m.hub.traces.Load() == 0 {
+	ev.report(c, r.spec, n)
+	if !ev.trace || ev.m.hub.traces.Load() == 0 {
 		return
 	}
-	verdict := verdictWords[n]
-	if n == jumpNow || n == gotoNow {
-		verdict += ev.chain.name
-	}
+	verdict := ev.word(n)
 	l := ev.m.listing(&netfilter.NFTRequest{})
 	text := strings.TrimSpace(l.Rule(c.table.Family, r.spec))
 	ev.m.hub.tell(true, fmt.Sprintf("trace id %08x %v %s %s rule %s (verdict %s)\n",
