@@ -59,8 +59,8 @@ type tracker struct {
 
 // counters are those of /proc/net/stat/nf_conntrack.
 type counters struct {
-	invalid, drop, earlyDrop, insert, insertFailed, clash    stat.Counter
-	expectNew, expectCreate, expectDelete, icmpError, search stat.Counter
+	invalid, drop, earlyDrop, insert, insertFailed, clash stat.Counter
+	expectNew, expectCreate, expectDelete, icmpError      stat.Counter
 }
 
 // Of implements netfilter.Tracker.

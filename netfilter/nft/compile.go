@@ -14,7 +14,6 @@ type compiler struct {
 	chains map[string]*chain
 	sets   map[string]*set
 	used   int // bytes of scratch, by the rule at hand
-	base   *rule.Chain
 
 	need        needs
 	states, old map[any]any // of statements: of this compilation, and of the last one

@@ -14,7 +14,6 @@ type liveChange struct {
 	remove map[string]bool
 	add    map[string]rule.Elem // by key
 	made   map[string]*elem
-	limit  int
 }
 
 func keyOfSet(t *rule.Table, s *rule.Set) setKey { return setKey{t.Family, t.Name, s.Name, s.Handle} }

@@ -12,7 +12,6 @@ type position struct {
 	handle uint64 // of a rule; 0: none
 	index  int    // from 0, if hasIndex
 	by     bool   // an index is meant
-	before bool
 }
 
 // addRule adds a rule at the end, or at a position; insert means the beginning.
@@ -25,7 +24,7 @@ func (x *txn) addRule(f rule.Family, table, chain string, r *rule.Rule, at posit
 	if err != nil {
 		return err
 	}
-	i := len(c.Rules)
+	i := 0
 	switch {
 	case at.by:
 		if at.index >= len(c.Rules) {
