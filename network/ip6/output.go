@@ -29,8 +29,14 @@ func (p *ip6) Output(s *network.Send, q *packet.Queue) {
 		p.pushHeaders(s, uint8(conf.HopLimit.Load()), q)
 	}
 	if !p.hooks.Output.Empty() {
-		p.hooks.Output.RunBatch(q)
+		p.runOutput(s, q)
+		return
 	}
+	p.send(s, q)
+}
+
+// send sends packets along the path they were made for.
+func (p *ip6) send(s *network.Send, q *packet.Queue) {
 	if !p.hooks.Postrouting.Empty() {
 		p.hooks.Postrouting.RunBatch(q)
 	}
