@@ -28,7 +28,11 @@ func (t *translator) translateError(at *seat, pkt *packet.Packet, c *netfilter.C
 		return hook.Drop
 	}
 	inner := c.Tuples[1-d]
-	if !rewriteQuote(at.v, pkt.Head()[l4+wire.ICMPLen:], &inner, other(at.manip), pkt.Head()[l4+2:l4+4]) {
+	sum := pkt.Head()[l4+2 : l4+4]
+	if pkt.Csum == packet.CsumPartial {
+		sum = make([]byte, 2) // it does not cover the message yet
+	}
+	if !rewriteQuote(at.v, pkt.Head()[l4+wire.ICMPLen:], &inner, other(at.manip), sum) {
 		return hook.Drop
 	}
 	want := mirror(&inner)
@@ -61,7 +65,7 @@ func rewriteOuter(v network.Version, pkt *packet.Packet, want *netfilter.Tuple, 
 		update(h[10:12], old[:n], a)
 		return
 	}
-	update(h[l4+2:l4+4], old[:n], a) // the pseudo header
+	fixSum(pkt, l4, wire.ProtoICMPv6, old[:n], a, true)
 }
 
 // ipAddr returns the source or destination address in an IP header.
