@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
 )
 
 // A machine is one kernel's nf_tables.
@@ -84,15 +86,33 @@ func (m *machine) deviceName(index int32) string {
 }
 
 // socketOf returns the socket that a packet is for.
-func (m *machine) socketOf(ev *eval) (netfilter.Socket, bool) {
-	if m.sockets == nil {
-		return netfilter.Socket{}, false
+func (m *machine) socketOf(ev *eval) (s netfilter.Socket, ok bool) {
+	src, dst, ok := ev.flow()
+	if !ok || m.sockets == nil {
+		return s, false
 	}
-	src, ok := ev.address(true)
-	dst, ok2 := ev.address(false)
+	return m.sockets.FindSocket(network.VersionOf(dst.Addr()), ev.l4Proto, src, dst, ev.in)
+}
+
+// sender returns the socket that a packet of this host is from.
+func (ev *eval) sender() (s netfilter.Socket, ok bool) {
+	if ev.m.sockets == nil || ev.hook != rule.Output && ev.hook != rule.Postrouting || ev.pkt.In != 0 {
+		return s, false
+	}
+	src, dst, ok := ev.flow()
+	if !ok {
+		return s, false
+	}
+	return ev.m.sockets.FindSocket(network.VersionOf(src.Addr()), ev.l4Proto, dst, src, 0)
+}
+
+// flow returns the addresses and ports of a packet that has them.
+func (ev *eval) flow() (src, dst netip.AddrPort, ok bool) {
+	from, ok := ev.address(true)
+	to, ok2 := ev.address(false)
 	h := ev.header(rule.TransportHeader, 0, 4)
-	if !ok || !ok2 || h == nil {
-		return netfilter.Socket{}, false
+	if !ok || !ok2 || h == nil || ev.l4Proto != wire.ProtoTCP && ev.l4Proto != wire.ProtoUDP {
+		return src, dst, false
 	}
-	return m.sockets.FindSocket(network.VersionOf(dst), ev.l4Proto, addrPort(src, h[:2]), addrPort(dst, h[2:4]), ev.in)
+	return addrPort(from, h[:2]), addrPort(to, h[2:4]), true
 }

@@ -3,7 +3,9 @@ package nft
 import (
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 
+	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/wire"
@@ -40,8 +42,10 @@ func metaLoader(k rule.MetaKey) loader {
 		return func(_ *eval, dst []byte) bool { putNumber(dst, 0); return true } // knit has one of each
 	case rule.MetaSecpath:
 		return func(_ *eval, dst []byte) bool { dst[0] = 0; return true }
-	case rule.MetaNFTrace:
-		return func(ev *eval, dst []byte) bool { dst[0] = 0; putBool(dst, ev.trace); return true }
+	case rule.MetaSKUID:
+		return func(ev *eval, dst []byte) bool { s, ok := ev.sender(); putNumber(dst, uint64(s.UID)); return ok }
+	case rule.MetaSKGID:
+		return func(ev *eval, dst []byte) bool { s, ok := ev.sender(); putNumber(dst, uint64(s.GID)); return ok }
 	case rule.MetaTime:
 		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.m.clock.Wall().UnixNano())); return true }
 	case rule.MetaDay:
@@ -79,9 +83,14 @@ func loadNFProto(ev *eval, dst []byte) bool {
 	return true
 }
 
-// loadPkttype: what looped back multicast packets were sent as.
+// loadPkttype is what the link layer says: that of a device without headers knows of no
+// broadcasts, whatever IP has found out since.
 func loadPkttype(ev *eval, dst []byte) bool {
-	dst[0] = byte(ev.pkt.Kind)
+	k := ev.pkt.Kind
+	if dev := ev.m.link.Device(ev.in); k == packet.Broadcast && dev != nil && dev.Type() == link.None {
+		k = packet.Host
+	}
+	dst[0] = byte(k)
 	return true
 }
 
@@ -122,7 +131,7 @@ func (c *compiler) loadMeta(x *rule.Meta) (loader, error) {
 	if l := deviceLoader(x.Key); l != nil {
 		return l, nil
 	}
-	return nil, fmt.Errorf("meta %v: no packet of this kernel has it", x.Key)
+	return nil, syscall.EOPNOTSUPP
 }
 
 // loadExthdr compiles extension headers and options.
@@ -207,11 +216,24 @@ func (ev *eval) ipOption(typ uint8) []byte {
 	if ev.net != wire.EtherTypeIPv4 || ev.l4Off <= wire.IPv4Len {
 		return nil
 	}
-	b := ev.header(rule.NetworkHeader, 0, ev.l4Off)
-	if b == nil {
+	h, ok := wire.ParseIPv4(ev.header(rule.NetworkHeader, 0, ev.l4Off))
+	if !ok || !sound(h) {
 		return nil
 	}
-	return findOption(b[wire.IPv4Len:], typ)
+	return findOption(h.Options(), typ)
+}
+
+// sound reports whether all options of a header make sense: as on Linux, what is among
+// others that do not is not found.
+func sound(h wire.IPv4) bool {
+	w := h.WalkOptions()
+	for o, ok := w.Next(); ok; o, ok = w.Next() {
+		if _, fine := o.Check(); !fine {
+			return false
+		}
+	}
+	_, bad := w.Bad()
+	return !bad
 }
 
 // findOption walks options of the form kind, length, data, where the kinds 0 and 1

@@ -125,9 +125,14 @@ func (p *ip4) prepareForward(dev *link.Device, path *network.Path, pkt *packet.P
 		return false
 	}
 	h.DecrementTTL()
+	pkt.Priority = tosPriority[h.TOS()>>1&0xf]
 	pkt.Out = path.Device.Index()
 	return true
 }
+
+// tosPriority is the class for queueing of packets on their way through, by the four
+// bits of RFC 1349's type of service: the table of tc-prio(8).
+var tosPriority = [16]uint32{0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4}
 
 // forwardOptions records this router in the options of a packet.
 func (p *ip4) forwardOptions(path *network.Path, pkt *packet.Packet, h wire.IPv4) bool {

@@ -1,110 +1,43 @@
 //go:build linux
 
-package nft
+package nft_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/wire"
 )
 
-// inNamespace is set in the copy of the test that has a network namespace of its own.
-const inNamespace = "NFT_TEST_NAMESPACE"
-
-// TestAsLinux: the same ruleset and the same packets go through nftables, in a network
-// namespace of the test's own, and through the machine. Then both list the same:
-// counters, quotas, sets that rules have filled.
-func TestAsLinux(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("a network namespace needs root")
-	}
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("nft, the judge, is not installed")
-	}
-	if os.Getenv(inNamespace) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestAsLinux$", "-test.v")
-		cmd.Env = append(os.Environ(), inNamespace+"=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+// TestRandomJudged: random rulesets and random packets, on Linux and here.
+func TestRandomJudged(t *testing.T) {
+	judged(t, func(t *testing.T, linux *judge) {
+		seeds := uint64(60)
+		if testing.Short() {
+			seeds = 10
 		}
-		return
-	}
-	tun := openTUN(t)
-	seeds := uint64(100)
-	if testing.Short() {
-		seeds = 20
-	}
-	for seed := range seeds {
-		compare(t, tun, seed)
-	}
+		for seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, linux, seed) })
+		}
+	})
 }
 
-func openTUN(t *testing.T) *os.File {
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		t.Skip("no /dev/net/tun: ", err)
-	}
-	req, err := unix.NewIfreq("tun0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
-		t.Skip("no tun device: ", err)
-	}
-	f := os.NewFile(uintptr(fd), "tun0")
-	t.Cleanup(func() { f.Close() })
-	for _, words := range []string{"ip addr add 10.0.0.1/24 dev tun0", "ip link set tun0 up"} {
-		w := strings.Fields(words)
-		if out, err := exec.Command(w[0], w[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v %s", words, err, out)
-		}
-	}
-	return f
-}
-
-func compare(t *testing.T, tun *os.File, seed uint64) {
+func compare(t *testing.T, linux *judge, seed uint64) {
+	linux.t = t
+	linux.forget()
 	r := rand.New(rand.NewPCG(seed, 7))
-	text := loadLinux(t, randomRuleset(r))
-	m := newTest(t)
-	run := func(text string) string {
-		var out strings.Builder
-		if err := m.Run(context.Background(), &netfilter.NFTRequest{Text: text, Name: "rules"}, &out); err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, text)
-		}
-		return out.String()
-	}
-	run(text)
+	c := trial{name: fmt.Sprint(seed), rules: loadLinux(t, randomRuleset(r))}
 	for range 40 {
-		b := randomPacket(r)
-		if _, err := tun.Write(b); err != nil {
-			t.Fatal(err)
-		}
-		pass(m, b)
+		c.packets = append(c.packets, randomPacket(r))
 	}
-	want, err := exec.Command("nft", "list", "ruleset").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := run("list ruleset"); sortElems(got) != sortElems(string(want)) {
-		t.Errorf("seed %d:\n%s\nthe whole ruleset on Linux:\n%s", seed, diffLines(sortElems(got), sortElems(string(want))), want)
-	}
+	c.hold(t, linux)
 }
 
 // loadLinux gives a ruleset to nft and returns what it took: rules that contradict
@@ -130,36 +63,6 @@ func loadLinux(t *testing.T, text string) string {
 	}
 	t.Fatalf("nft does not take\n%s", text)
 	return ""
-}
-
-// sortElems brings the elements of concatenations into one order: that of the real
-// listing is the order of the numbers as the host sees them, which is lang's matter.
-func sortElems(text string) string {
-	return elements.ReplaceAllStringFunc(text, func(s string) string {
-		l := strings.Fields(strings.NewReplacer("elements = {", "", ",", "", "}", "", " . ", "_", " counter packets ", "_", " bytes ", "_").Replace(s))
-		slices.Sort(l)
-		return strings.Join(l, " ")
-	})
-}
-
-var elements = regexp.MustCompile(`elements = \{[^}]*\}`)
-
-// diffLines shows the lines that differ.
-func diffLines(got, want string) string {
-	var b strings.Builder
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range max(len(g), len(w)) {
-		line := func(l []string) string {
-			if i < len(l) {
-				return l[i]
-			}
-			return "(end)"
-		}
-		if line(g) != line(w) {
-			fmt.Fprintf(&b, "got   %s\nLinux %s\n", line(g), line(w))
-		}
-	}
-	return b.String()
 }
 
 // randomPacket returns a packet to 10.0.0.1 with a right header.
