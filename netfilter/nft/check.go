@@ -146,7 +146,7 @@ func (v *visit) blame(err error) error {
 
 func (v *visit) rule(r *rule.Rule, depth int) (err error) {
 	for _, s := range r.Stmts {
-		if !fits(s, v.base) {
+		if !fits(s, v.t.Family, v.base) {
 			return syscall.EOPNOTSUPP
 		}
 	}
@@ -174,30 +174,4 @@ func (v *visit) set(name string, depth int) (err error) {
 		}
 	})
 	return err
-}
-
-// fits reports whether a statement can work in chains that packets of a base chain
-// come to.
-func fits(s rule.Stmt, base *rule.Chain) bool {
-	at := func(hooks ...rule.Hook) bool { return slices.Contains(hooks, base.Hook) }
-	switch x := s.(type) {
-	case *rule.NAT:
-		if base.Type != rule.NATChain {
-			return false
-		}
-		switch x.Kind {
-		case rule.Masquerade:
-			return at(rule.Postrouting)
-		case rule.SNAT:
-			return at(rule.Postrouting, rule.Input)
-		}
-		return at(rule.Prerouting, rule.Output)
-	case *rule.Reject:
-		return at(rule.Prerouting, rule.Input, rule.Forward, rule.Output, rule.Ingress)
-	case *rule.FlowOffload:
-		return at(rule.Forward)
-	case *rule.Fwd:
-		return at(rule.Ingress, rule.Egress)
-	}
-	return true
 }

@@ -134,6 +134,9 @@ func (ev *eval) interfaces() {
 	}
 }
 
+// routed reports whether the packet's way has been decided at this hook.
+func (ev *eval) routed() bool { return ev.hook != rule.Prerouting && ev.hook != rule.Ingress }
+
 // judge lets the chain at a seat judge a batch.
 func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
 	ev, ch := m.begin(s, f)

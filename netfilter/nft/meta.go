@@ -32,14 +32,24 @@ func metaLoader(k rule.MetaKey) loader {
 		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.pkt.Priority)); return true }
 	case rule.MetaPkttype:
 		return loadPkttype
-	case rule.MetaIif, rule.MetaSDIF:
-		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.in)); return ev.in != 0 }
+	case rule.MetaIif:
+		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.in)); return true } // 0: none
 	case rule.MetaOif:
-		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.out)); return ev.out != 0 }
+		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.out)); return true }
+	case rule.MetaSDIF, rule.MetaSDIFname:
+		return func(_ *eval, dst []byte) bool { clear(dst); return true } // no device has another as its port
 	case rule.MetaRandom:
 		return func(_ *eval, dst []byte) bool { putNumber(dst, uint64(rand.Uint32())); return true }
-	case rule.MetaCPU, rule.MetaCgroup, rule.MetaRtClassID, rule.MetaIifgroup, rule.MetaOifgroup:
-		return func(_ *eval, dst []byte) bool { putNumber(dst, 0); return true } // knit has one of each
+	case rule.MetaCPU:
+		return func(_ *eval, dst []byte) bool { putNumber(dst, 0); return true } // knit has one
+	case rule.MetaCgroup:
+		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); _, ok := ev.sender(); return ok }
+	case rule.MetaRtClassID:
+		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.routed() }
+	case rule.MetaIifgroup:
+		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.in != 0 }
+	case rule.MetaOifgroup:
+		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.out != 0 }
 	case rule.MetaSecpath:
 		return func(_ *eval, dst []byte) bool { dst[0] = 0; return true }
 	case rule.MetaSKUID:
@@ -99,8 +109,8 @@ func deviceLoader(k rule.MetaKey) loader {
 	out := k == rule.MetaOifname || k == rule.MetaOiftype || k == rule.MetaOifkind
 	var put func(dev *link.Device, dst []byte)
 	switch k {
-	case rule.MetaIifname, rule.MetaOifname, rule.MetaSDIFname:
-		put = func(dev *link.Device, dst []byte) { putName(dst, dev.Name()) }
+	case rule.MetaIifname, rule.MetaOifname:
+		return nameLoader(out)
 	case rule.MetaIifkind, rule.MetaOifkind:
 		put = func(dev *link.Device, dst []byte) { putName(dst, dev.Kind()) }
 	case rule.MetaIiftype, rule.MetaOiftype:
@@ -118,6 +128,18 @@ func deviceLoader(k rule.MetaKey) loader {
 			return false
 		}
 		put(dev, dst)
+		return true
+	}
+}
+
+// nameLoader compiles the name of a device, empty if the packet has none there.
+func nameLoader(out bool) loader {
+	return func(ev *eval, dst []byte) bool {
+		index := ev.in
+		if out {
+			index = ev.out
+		}
+		putName(dst, ev.m.deviceName(index))
 		return true
 	}
 }
