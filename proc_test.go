@@ -186,7 +186,7 @@ func row(t *testing.T, text, port string) string {
 		f := strings.Fields(line)
 		if len(f) > 12 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) {
 			slot := regexp.MustCompile(`^ *[0-9]+: `).ReplaceAllString(line, "S: ")
-			tail := regexp.MustCompile(`( 00000000 +)[0-9]+( +0) [0-9]+ [12] [0-9a-f]{16}`).ReplaceAllString(slot, "${1}UID$2 INODE REFS POINTER")
+			tail := regexp.MustCompile(`( 00000000 )[ 0-9]{4,9}[0-9]( +0) [0-9]+ [12] [0-9a-f]{16}`).ReplaceAllString(slot, "${1}UID$2 INODE REFS POINTER")
 			return strings.TrimRight(tail, " \n")
 		}
 	}
