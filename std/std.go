@@ -14,6 +14,7 @@ import (
 	defrag4 "github.com/knitnet/knit/netfilter/defrag/ipv4"
 	defrag6 "github.com/knitnet/knit/netfilter/defrag/ipv6"
 	"github.com/knitnet/knit/netfilter/nat"
+	"github.com/knitnet/knit/netfilter/nat64"
 	"github.com/knitnet/knit/netfilter/nft"
 	"github.com/knitnet/knit/network/arp"
 	"github.com/knitnet/knit/network/icmp4"
@@ -39,7 +40,7 @@ func Modules() []module.Spec {
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
-		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nft.Module,
+		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module,
 		hello.Module, uplink.Module,
 	}
 }
