@@ -57,6 +57,7 @@ const (
 	Fixed     uint32 = 1 << 10 // its timeout is not renewed
 	Template  uint32 = 1 << 11
 	Offload   uint32 = 1 << 14 // in a flowtable
+	Unmapped  uint32 = 1 << 31 // knit's own: NAT found no free port, it never gets into the table
 )
 
 // A Conn is a connection. What is exported may be read by anybody who holds a
@@ -72,6 +73,8 @@ type Conn struct {
 	// Deadline is when it ends without further packets.
 	Deadline atomic.Int64 // clock.Time
 	ID       uint32
+	// MasqIndex is the interface whose address hides it (masquerade); 0: none.
+	MasqIndex int32
 	// Zone is that of Tuples[Original].
 
 	// Master is the connection whose helper expected this one, or nil.

@@ -33,10 +33,20 @@ type NATRange struct {
 	MinAddr, MaxAddr [16]byte
 	MinPort, MaxPort uint16
 	Flags            RangeFlags
-	// Mapping and Filtering are 0 for Linux's behaviour, 1 for address dependent and
-	// 2 for endpoint independent (RFC 4787 §4.1, §5).
-	Mapping, Filtering uint8
+	// Mapping and Filtering are the behaviour that the rule asks for.
+	Mapping, Filtering Behaviour
 }
+
+// A Behaviour is what a mapping or a filter depends on (RFC 4787 §4.1, §5). The zero
+// Behaviour is Linux's.
+type Behaviour uint8
+
+// Behaviours.
+const (
+	AddressPortDependent Behaviour = iota
+	AddressDependent
+	EndpointIndependent
+)
 
 // A NATChain is a chain of rules that decide about new connections.
 type NATChain struct {
@@ -52,9 +62,10 @@ type Translator interface {
 	// of each at the hook point where the chain sits, in order of priority, until
 	// somebody decides. It calls Setup or leaves it. undo takes it out.
 	AddChain(ch NATChain) (undo func(), err error)
-	// Setup decides about one half of a connection, once. It fails when nothing in the
-	// range is free: the packet has to be dropped.
-	Setup(c *Conn, m Manip, r *NATRange) bool
+	// Setup decides about one half of a connection, once; pkt is the packet that begins
+	// it, or nil. It fails when nothing in the range is free: the packet has to be
+	// dropped.
+	Setup(pkt *packet.Packet, c *Conn, m Manip, r *NATRange) bool
 	// Masquerade is Setup with the address that the packet's way out has.
 	Masquerade(pkt *packet.Packet, c *Conn, r *NATRange) bool
 	// Redirect is Setup to this host's own address on the packet's way in.

@@ -158,6 +158,29 @@ func (b *box) route(dst, via, port string) {
 	}
 }
 
+func (b *box) delAddr(port, prefix string) {
+	b.t.Helper()
+	if err := b.Network.DelAddr(b.ports[port].dev, netip.MustParsePrefix(prefix)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *box) delRoute(dst string) {
+	b.t.Helper()
+	if err := b.Network.DelRoute(route.Route{Dst: netip.MustParsePrefix(dst)}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *box) up(port string, yes bool) {
+	b.t.Helper()
+	if err := b.ports[port].dev.SetUp(yes); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *box) left(int) int { return b.track.Count() }
+
 // load replaces the ruleset, and forgets all connections.
 func (b *box) load(rules string) {
 	b.t.Helper()

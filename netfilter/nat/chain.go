@@ -9,7 +9,6 @@ import (
 
 	"github.com/knitnet/knit/core/hook"
 	"github.com/knitnet/knit/core/packet"
-	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 )
@@ -106,7 +105,7 @@ func (t *translator) translate(at *seat, q *packet.Queue) {
 		case hook.Accept:
 			out.Push(pkt)
 		case hook.Drop:
-			pkt.Drop(stat.NetfilterDrop)
+			pkt.Drop(t.reasonOf(pkt))
 		}
 	}
 	*q = out
@@ -145,10 +144,16 @@ func (t *translator) decide(at *seat, pkt *packet.Packet, c *netfilter.Conn) hoo
 			return hook.Accept
 		}
 	}
-	if at.manip == netfilter.ManipDst && !at.local && t.mappings.accept(t, c) {
-		return hook.Accept
+	switch {
+	case at.local:
+	case at.manip == netfilter.ManipSrc:
+		t.turn(pkt, c)
+	default:
+		if t.accept(pkt, c) == filtered {
+			return hook.Drop
+		}
 	}
-	if !t.Setup(c, at.manip, &netfilter.NATRange{}) {
+	if !t.Setup(pkt, c, at.manip, &netfilter.NATRange{}) {
 		return hook.Drop
 	}
 	return hook.Accept

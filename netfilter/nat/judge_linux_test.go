@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,6 +79,26 @@ func (j *judge) addr(port, prefix string) {
 	j.run(cmd, "")
 }
 
+func (j *judge) delAddr(port, prefix string) { j.run("ip addr del "+prefix+" dev "+port, "") }
+
+func (j *judge) delRoute(dst string) { j.run("ip route del "+dst, "") }
+
+func (j *judge) up(port string, yes bool) {
+	j.run("ip link set "+port+" "+map[bool]string{true: "up", false: "down"}[yes], "")
+}
+
+// left asks until the answer is the wanted one: Linux ends masqueraded connections
+// a while after their address has gone.
+func (j *judge) left(want int) (n int) {
+	for range 200 {
+		out := j.run("conntrack -C", "")
+		if n, _ = strconv.Atoi(strings.TrimSpace(out)); n == want {
+			return n
+		}
+	}
+	return n
+}
+
 func (j *judge) route(dst, via, port string) {
 	cmd := "ip route add " + dst
 	if via != "" {
@@ -109,7 +130,7 @@ func openTUN(name string) int {
 	return fd
 }
 
-func (j *judge) run(cmd, stdin string) {
+func (j *judge) run(cmd, stdin string) string {
 	j.t.Helper()
 	words := strings.Fields(cmd)
 	var out []byte
@@ -122,6 +143,7 @@ func (j *judge) run(cmd, stdin string) {
 	if err != nil {
 		j.t.Fatalf("%s: %v\n%s%s", cmd, err, out, stdin)
 	}
+	return string(out)
 }
 
 func (j *judge) load(rules string) {

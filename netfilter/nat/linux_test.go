@@ -302,6 +302,54 @@ func (p pairOf) ranges() []scenario {
 	}
 }
 
+// vanishing are scenarios in which addresses and ways go.
+func (p pairOf) vanishing() []scenario {
+	masq := natRules(p.family, "", "oifname wan0 masquerade")
+	c, s := p.at(p.client, 5000), p.at(p.server, 53)
+	second, outer := "192.0.2.9/24", "192.0.2.1/24"
+	if p.family == "ip6" {
+		second, outer = "2001:db8:77::9/64", "2001:db8::1/64"
+	}
+	return []scenario{
+		{"another address goes", masq, func(x *talk) {
+			x.g.addr("wan0", second)
+			x.in("lan0", udp(c, s, "question"))
+			x.g.delAddr("wan0", second)
+			x.answer("answer")
+			x.note("left", x.g.left(1))
+		}},
+		{"the address goes", masq, func(x *talk) {
+			x.in("lan0", udp(c, s, "question"))
+			x.in("lan0", udp(c, p.at(localAddr(p), 9), "not translated"))
+			sent := x.last
+			x.g.delAddr("wan0", outer)
+			x.note("left", x.g.left(1))
+			x.last = sent
+			x.g.addr("wan0", outer)
+			x.in("lan0", udp(c, s, "question"))
+		}},
+		{"the route moves", masq, func(x *talk) {
+			x.in("lan0", udp(c, p.at(p.far, 53), "question"))
+			x.answer("answer")
+			host := p.far + "/32"
+			if p.family == "ip6" {
+				host = p.far + "/128"
+			}
+			x.g.route(host, "", "lan1")
+			x.in("lan0", udp(c, p.at(p.far, 53), "the connection ends here"))
+			x.note("left", x.g.left(0))
+			x.in("lan0", udp(c, p.at(p.far, 53), "another begins"))
+			x.g.delRoute(host)
+		}},
+		{"the device goes down", masq, func(x *talk) {
+			x.in("lan0", udp(c, s, "question"))
+			x.in("lan0", udp(c, p.at(localAddr(p), 9), "not translated"))
+			x.g.up("wan0", false)
+			x.note("left", x.g.left(1))
+		}},
+	}
+}
+
 // only4 are scenarios of IPv4 alone.
 func only4() []scenario {
 	masq := nat4("", "oifname wan0 masquerade")
@@ -348,31 +396,44 @@ func only4() []scenario {
 	}
 }
 
+// compare lets a scenario happen at both gateways. They do the same.
+func compare(t *testing.T, p pairOf, s scenario, j *judge, b *box) {
+	t.Helper()
+	rules := strings.ReplaceAll(s.rules, "ADDR", p.family)
+	var logs [2]string
+	for i, g := range []gateway{j, b} {
+		g.load(rules)
+		x := &talk{t: t, g: g}
+		s.talk(x)
+		logs[i] = x.String()
+	}
+	if logs[0] != logs[1] {
+		t.Errorf("%s\nLinux:\n%s\n\nknit:\n%s", rules, logs[0], logs[1])
+	}
+}
+
 // TestAsLinux: the same rules and the same packets go through Linux, in a namespace
 // of the test's own, and through a kernel of knit. What comes out is the same to the
 // octet, where ports are not chosen at random.
 func TestAsLinux(t *testing.T) {
-	j := newJudge(t)
-	b := newBox(t)
+	j, b := newJudge(t), newBox(t)
 	for _, p := range pairs {
 		list := p.scenarios()
 		if p.family == "ip" {
 			list = append(list, only4()...)
 		}
 		for _, s := range list {
-			rules := strings.ReplaceAll(s.rules, "ADDR", p.family)
-			t.Run(p.family+" "+s.name, func(t *testing.T) {
-				var logs [2]string
-				for i, g := range []gateway{j, b} {
-					g.load(rules)
-					x := &talk{t: t, g: g}
-					s.talk(x)
-					logs[i] = x.String()
-				}
-				if logs[0] != logs[1] {
-					t.Errorf("%s\nLinux:\n%s\n\nknit:\n%s", rules, logs[0], logs[1])
-				}
-			})
+			t.Run(p.family+" "+s.name, func(t *testing.T) { compare(t, p, s, j, b) })
+		}
+	}
+}
+
+// TestVanishingAsLinux: masqueraded connections end as on Linux when the address,
+// the device or the way goes.
+func TestVanishingAsLinux(t *testing.T) {
+	for _, p := range pairs {
+		for _, s := range p.vanishing() {
+			t.Run(p.family+" "+s.name, func(t *testing.T) { compare(t, p, s, newJudge(t), newBox(t)) })
 		}
 	}
 }

@@ -20,6 +20,10 @@ func (t *translator) change(at *seat, pkt *packet.Packet, c *netfilter.Conn, d n
 	if c.Status.Load()&bit == 0 {
 		return hook.Accept
 	}
+	if movedOn(at, pkt, c, d) {
+		t.track.Delete(c)
+		return hook.Drop
+	}
 	want := mirror(&c.Tuples[1-d])
 	if !rewrite(at.v, pkt, &want, at.manip) {
 		return hook.Drop

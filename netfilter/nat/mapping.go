@@ -2,11 +2,24 @@ package nat
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
+)
+
+// linger is how long a mapping without connections stays (RFC 4787 REQ-5: "A value
+// of five minutes or more for the NAT UDP mapping timer is RECOMMENDED"), and with it
+// what its filter knows of other ends.
+const linger = 5 * time.Minute
+
+// Limits: mappings without connections, and other ends that one mapping remembers.
+// Those with connections are bounded by nf_conntrack_max.
+const (
+	maxIdle  = 1 << 16
+	maxPeers = 256
 )
 
 // A source is who is mapped: an address and port of the inside. With an address
@@ -31,13 +44,21 @@ type outside struct {
 
 // A mapping is that of rules that ask for another behaviour than Linux's: it is
 // used for all connections of its source, and others may come in by it, as long as
-// any connection of it lives.
+// any connection of it lives and a while longer.
 type mapping struct {
 	source
 	outside
-	filtering uint8
-	conns     int              // in the table
-	peers     map[[16]byte]int // connections by the other end's address
+	rule  netfilter.NATRange // what it was chosen from
+	by    int32              // interface it leads out by; 0: not known
+	conns int                // in the table
+	until clock.Time         // when it ends without connections
+	peers map[[16]byte]peer
+}
+
+// A peer is an address that the filter lets in: of connections, or until a time.
+type peer struct {
+	conns int
+	until clock.Time
 }
 
 // A use is a connection's part in a mapping.
@@ -46,23 +67,29 @@ type use struct {
 	peer [16]byte
 }
 
-// mappings are bounded by the number of connections: each has one at least, or was
-// made a moment ago.
 type mappings struct {
+	// n is the number of mappings: while there is none, nobody takes the lock.
+	n     atomic.Int64
 	mu    sync.Mutex
 	bySrc map[source]*mapping
 	byOut map[outside]*mapping
-	// chosen are the connections that have a mapping, also those whose first packet is
-	// still under way; young are the mappings without a connection in the table, the
-	// oldest first.
-	chosen map[*netfilter.Conn]use
-	young  []youth
+	// uses are the connections that have mappings, by what these translate; also of
+	// those whose first packet is still under way.
+	uses map[*netfilter.Conn]*[2]use
+	// young are connections that may never be confirmed, idle the mappings without
+	// connections; the oldest first.
+	young []youth
+	idle  []idler
 }
 
 type youth struct {
-	*mapping
 	conn *netfilter.Conn
 	at   clock.Time
+}
+
+type idler struct {
+	*mapping
+	until clock.Time
 }
 
 // underWay is how long a packet may take from one hook to the last.
@@ -70,126 +97,199 @@ const underWay = 10 * time.Second
 
 func (m *mappings) init() {
 	m.bySrc, m.byOut = map[source]*mapping{}, map[outside]*mapping{}
-	m.chosen = map[*netfilter.Conn]use{}
+	m.uses = map[*netfilter.Conn]*[2]use{}
 }
 
-func sourceOf(x *netfilter.Tuple, r *netfilter.NATRange) source {
+func sourceOf(x *netfilter.Tuple, peer [16]byte, r *netfilter.NATRange) source {
 	s := source{addr: x.Src, port: x.SrcPort, zone: x.Zone, proto: x.Proto, version: x.Version}
-	if r.Mapping == 1 {
-		s.peer = x.Dst
+	if r.Mapping == netfilter.AddressDependent {
+		s.peer = peer
 	}
 	return s
 }
 
-// reuse returns the tuple that an existing mapping gives to a new connection.
-func (m *mappings) reuse(t *translator, c *netfilter.Conn, now netfilter.Tuple, r *netfilter.NATRange) (netfilter.Tuple, bool) {
-	if r.Mapping == 0 {
-		return now, false
-	}
+func outsideOf(x *netfilter.Tuple) outside {
+	return outside{x.Src, x.SrcPort, x.Zone, x.Proto, x.Version}
+}
+
+// choose returns the tuple that the mapping of a new connection's source gives it
+// (RFC 4787 REQ-1), and makes the mapping if there is none.
+func (m *mappings) choose(q *query, now netfilter.Tuple) (netfilter.Tuple, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	x := m.bySrc[sourceOf(&now, r)]
-	if x == nil {
-		return now, false
-	}
+	at := q.t.clock.Now()
+	m.sweep(at)
+	to := q.c.Tuples[netfilter.Original].Dst
+	src := sourceOf(&now, to, q.r)
 	want := now
-	want.Src, want.SrcPort = x.outside.addr, x.outside.port
-	if !within(&want, netfilter.ManipSrc, r) || t.taken(&want, c) {
-		return now, false
+	if x := m.bySrc[src]; x != nil {
+		want.Src, want.SrcPort = x.outside.addr, x.outside.port
+		reply := mirror(&want)
+		if within(&want, netfilter.ManipSrc, q.r) && !q.t.track.Taken(&reply, q.c) {
+			m.use(q.c, q.m, use{x, to}, at)
+			return want, true
+		}
 	}
-	m.choose(c, use{x, now.Dst}, t.clock.Now())
+	q.locked = true
+	want, ok := q.fresh(now)
+	if !ok {
+		return want, false
+	}
+	x := &mapping{source: src, outside: outsideOf(&want), rule: *q.r, peers: map[[16]byte]peer{}}
+	if q.pkt != nil {
+		x.by = q.pkt.Out
+	}
+	m.add(x)
+	m.use(q.c, q.m, use{x, to}, at)
 	return want, true
 }
 
-// remember makes the choice for a connection a mapping, if its rule asks for one.
-func (m *mappings) remember(t *translator, c *netfilter.Conn, want netfilter.Tuple, manip netfilter.Manip, r *netfilter.NATRange) {
-	if r.Mapping == 0 || manip != netfilter.ManipSrc {
-		return
-	}
-	now := mirror(&c.Tuples[netfilter.Reply])
-	x := &mapping{
-		source:    sourceOf(&now, r),
-		outside:   outside{want.Src, want.SrcPort, want.Zone, want.Proto, want.Version},
-		filtering: r.Filtering,
-		peers:     map[[16]byte]int{},
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// add enters a mapping; one of the same source, which the rule does not allow any
+// more, is left to its connections.
+func (m *mappings) add(x *mapping) {
 	m.bySrc[x.source], m.byOut[x.outside] = x, x
-	m.choose(c, use{x, now.Dst}, t.clock.Now())
+	m.n.Store(int64(len(m.byOut)))
 }
 
-// accept lets a new connection from outside in by a mapping whose filter allows it
-// (RFC 4787 §5).
-func (m *mappings) accept(t *translator, c *netfilter.Conn) bool {
-	o := &c.Tuples[netfilter.Original]
-	m.mu.Lock()
-	x := m.byOut[outside{o.Dst, o.DstPort, o.Zone, o.Proto, o.Version}]
-	open := x != nil && (x.filtering == 2 || x.filtering == 1 && x.peers[o.Src] > 0)
-	if open {
-		m.choose(c, use{x, o.Src}, t.clock.Now())
-	}
-	m.mu.Unlock()
-	if !open {
-		return false
-	}
-	var r netfilter.NATRange
-	r.SetAddrs(x.source.addr[:], x.source.addr[:])
-	r.SetPorts(x.source.port, x.source.port)
-	return t.Setup(c, netfilter.ManipDst, &r)
-}
-
-// choose notes a connection's mapping; the caller holds the lock. What was chosen
-// for packets that were lost on their way is forgotten.
-func (m *mappings) choose(c *netfilter.Conn, u use, now clock.Time) {
-	for len(m.young) > 0 && m.young[0].at.Add(underWay) <= now {
-		y := m.young[0]
-		m.young[0] = youth{}
-		m.young = m.young[1:]
-		if !y.conn.Is(netfilter.Confirmed) {
-			delete(m.chosen, y.conn)
-			m.forget(y.mapping)
-		}
-	}
-	m.chosen[c] = u
-	m.young = append(m.young, youth{u.mapping, c, now})
-}
-
-// confirm counts a connection that has come into the table.
-func (m *mappings) confirm(c *netfilter.Conn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if u, ok := m.chosen[c]; ok {
-		u.conns++
-		u.peers[u.peer]++
-	}
-}
-
-// release forgets a connection that is over, and with the last one its mapping.
-func (m *mappings) release(c *netfilter.Conn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	u, ok := m.chosen[c]
-	if !ok {
-		return
-	}
-	delete(m.chosen, c)
-	if u.peers[u.peer]--; u.peers[u.peer] <= 0 {
-		delete(u.peers, u.peer)
-	}
-	u.conns--
-	m.forget(u.mapping)
-}
-
-// forget removes a mapping that no connection in the table uses.
-func (m *mappings) forget(x *mapping) {
-	if x.conns > 0 {
-		return
-	}
+// remove takes a mapping out.
+func (m *mappings) remove(x *mapping) {
 	if m.bySrc[x.source] == x {
 		delete(m.bySrc, x.source)
 	}
 	if m.byOut[x.outside] == x {
 		delete(m.byOut, x.outside)
+	}
+	m.n.Store(int64(len(m.byOut)))
+}
+
+// reserved reports whether a mapping has the source of a tuple as its outside.
+func (m *mappings) reserved(q *query, want *netfilter.Tuple) bool {
+	if m.n.Load() == 0 {
+		return false
+	}
+	if !q.locked {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.sweep(q.t.clock.Now())
+	}
+	return m.byOut[outsideOf(want)] != nil
+}
+
+// use notes a connection's mapping.
+func (m *mappings) use(c *netfilter.Conn, manip netfilter.Manip, u use, now clock.Time) {
+	all := m.uses[c]
+	if all == nil {
+		all = new([2]use)
+		m.uses[c] = all
+		m.young = append(m.young, youth{c, now})
+	}
+	all[manip] = u
+	u.until = max(u.until, now.Add(underWay))
+}
+
+// sweep forgets mappings that nobody has used for long, and what was chosen for
+// packets that were lost on their way.
+func (m *mappings) sweep(now clock.Time) {
+	for len(m.young) > 0 && (m.young[0].conn.Is(netfilter.Confirmed) || m.young[0].at.Add(underWay) <= now) {
+		c := m.young[0].conn
+		m.young[0] = youth{}
+		m.young = m.young[1:]
+		if !c.Is(netfilter.Confirmed) {
+			m.lost(c, now)
+		}
+	}
+	for len(m.idle) > 0 && (m.idle[0].until <= now || len(m.idle) > maxIdle) {
+		x := m.idle[0]
+		m.idle[0] = idler{}
+		m.idle = m.idle[1:]
+		if x.conns == 0 && x.mapping.until == x.until {
+			m.remove(x.mapping)
+		}
+	}
+}
+
+// lost forgets a connection that was never confirmed.
+func (m *mappings) lost(c *netfilter.Conn, now clock.Time) {
+	all := m.uses[c]
+	if all == nil {
+		return
+	}
+	delete(m.uses, c)
+	for _, u := range all {
+		if u.mapping != nil && u.conns == 0 && u.until <= now {
+			m.remove(u.mapping)
+		}
+	}
+}
+
+// confirm counts a connection that has come into the table.
+func (m *mappings) confirm(c *netfilter.Conn) {
+	if m.n.Load() == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.uses[c]
+	if all == nil {
+		return
+	}
+	for _, u := range all {
+		if u.mapping != nil {
+			u.conns++
+			p := u.peers[u.peer]
+			p.conns++
+			u.peers[u.peer] = p
+		}
+	}
+}
+
+// release forgets a connection that is over.
+func (m *mappings) release(c *netfilter.Conn, now clock.Time) {
+	if m.n.Load() == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.uses[c]
+	delete(m.uses, c)
+	if all == nil {
+		return
+	}
+	for _, u := range all {
+		if u.mapping == nil {
+			continue
+		}
+		u.left(u.peer, now)
+		if u.conns--; u.conns == 0 {
+			u.until = now.Add(linger)
+			m.idle = append(m.idle, idler{u.mapping, u.until})
+		}
+	}
+	m.sweep(now)
+}
+
+// left notes that a connection with an other end is over.
+func (x *mapping) left(addr [16]byte, now clock.Time) {
+	p := x.peers[addr]
+	p.conns, p.until = p.conns-1, now.Add(linger)
+	x.peers[addr] = p
+	if len(x.peers) <= maxPeers {
+		return
+	}
+	for a, p := range x.peers {
+		if p.conns <= 0 && (p.until <= now || len(x.peers) > maxPeers) {
+			delete(x.peers, a)
+		}
+	}
+}
+
+// forgetAddr ends the idle mappings to an address that this host has no longer.
+func (m *mappings) forgetAddr(addr [16]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range m.byOut {
+		if x.outside.addr == addr && x.conns == 0 {
+			m.remove(x)
+		}
 	}
 }

@@ -5,9 +5,12 @@ package nat
 
 import (
 	"hash/maphash"
+	"sync/atomic"
 
 	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/klog"
 	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 )
@@ -33,6 +36,11 @@ type translator struct {
 	hashSeed maphash.Seed
 	seats    seats
 	mappings mappings
+	masq     masq
+	log      *klog.Logger
+	logged   atomic.Int64 // when the last range that is used up was reported
+	noPort   stat.Reason
+	modules  *module.Registry
 }
 
 func start(c *module.Context) error {
@@ -44,10 +52,15 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	t := &translator{net: n, clock: n.Clock, track: track, hashSeed: maphash.MakeSeed()}
+	t := &translator{net: n, clock: n.Clock, track: track, hashSeed: maphash.MakeSeed(), log: c.Log(), modules: c.Registry()}
+	if t.noPort, err = n.Pool.Drops.New(noPortName); err != nil {
+		return err
+	}
 	t.mappings.init()
 	c.Cleanup(track.Hold())
 	c.Cleanup(track.Watch(t.connEvent))
+	c.Cleanup(n.Watch(t.addrChanged))
+	c.Cleanup(n.Link.Watch(t.deviceChanged))
 	c.Cleanup(t.seats.close)
 	return module.Export[netfilter.Translator](c, netfilter.TranslatorSymbol, t)
 }
@@ -58,6 +71,6 @@ func (t *translator) connEvent(e netfilter.Event) {
 	case e.Kind&(netfilter.EventNew|netfilter.EventRelated) != 0:
 		t.mappings.confirm(e.Conn)
 	case e.Kind&netfilter.EventDestroy != 0:
-		t.mappings.release(e.Conn)
+		t.mappings.release(e.Conn, t.clock.Now())
 	}
 }

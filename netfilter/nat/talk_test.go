@@ -17,6 +17,11 @@ type gateway interface {
 	send(src, dst, data string) []frame
 	addr(port, prefix string)
 	route(dst, via, port string)
+	delAddr(port, prefix string)
+	delRoute(dst string)
+	up(port string, yes bool)
+	// left returns how many connections there are, which are to be so many.
+	left(want int) int
 }
 
 // A talk is what hosts around a gateway say, and a record of what it made of it.

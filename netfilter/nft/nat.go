@@ -33,7 +33,7 @@ func (c *compiler) nat(x *rule.NAT) (step, error) {
 		flags |= netfilter.RangePrefix
 	}
 	kind := x.Kind
-	behaviour := [2]uint8{uint8(x.Mapping), uint8(x.Filtering)}
+	behaviour := [2]netfilter.Behaviour{netfilter.Behaviour(x.Mapping), netfilter.Behaviour(x.Filtering)}
 	return func(ev *eval) next {
 		ev.track()
 		tr := ev.gen.translator
@@ -47,9 +47,9 @@ func (c *compiler) nat(x *rule.NAT) (step, error) {
 		ok := false
 		switch kind {
 		case rule.SNAT:
-			ok = tr.Setup(ev.ct, netfilter.ManipSrc, &r)
+			ok = tr.Setup(ev.pkt, ev.ct, netfilter.ManipSrc, &r)
 		case rule.DNAT:
-			ok = tr.Setup(ev.ct, netfilter.ManipDst, &r)
+			ok = tr.Setup(ev.pkt, ev.ct, netfilter.ManipDst, &r)
 		case rule.Masquerade:
 			ok = tr.Masquerade(ev.pkt, ev.ct, &r)
 		case rule.Redirect:
