@@ -30,6 +30,9 @@ func (l Errors) Error() string {
 // position returns the line and the columns of s, counted from 1, and the text of
 // the line.
 func (s Span) position() (line, from, to int, text string) {
+	if s.File == nil {
+		return 0, 0, 0, ""
+	}
 	src := s.File.Text
 	start := min(s.Start, len(src))
 	head := src[:start]

@@ -95,6 +95,13 @@ func (sc *scope) needExthdr(e *rule.Exthdr, at Span) error {
 func (sc *scope) ctAddr(e *rule.CT, at Span) (rule.Expr, error) {
 	c := *e
 	if c.HasFamily {
+		if fam := c.Family.String(); sc.net != "" && sc.net != fam {
+			err := &Error{At: at, Msg: "conflicting protocols specified: " + sc.net + " vs. " + fam}
+			if sc.netAt.File != nil {
+				err.More = []Span{sc.netAt}
+			}
+			return nil, err
+		}
 		return &c, nil
 	}
 	switch sc.net {

@@ -59,16 +59,9 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 	m := &rule.Match{Op: op, Left: l, Right: r}
 	canonical(m)
 	sc.add(m)
-	net, trans := sc.net, sc.trans
-	sc.learn(m)
-	if sc.trans != trans {
-		sc.transAt = at
-	}
-	if sc.net != net {
-		sc.netAt = left.at
-	}
+	sc.learn(m, at)
 	if right.kind == nSet && m.Op == rule.Implicit {
-		sc.learnSet(l, right)
+		sc.learnSet(l, right, at)
 	}
 	return nil
 }
@@ -346,7 +339,10 @@ func (sc *scope) reject(r *rule.Reject, code *node, at Span) error {
 		fam := map[rule.RejectKind]string{rule.RejectICMP: "ip", rule.RejectICMP6: "ip6"}[r.Kind]
 		if fam != "" {
 			if sc.net != "" && sc.net != fam {
-				return &Error{At: code.at, More: []Span{at}, Msg: "conflicting protocols specified: " + sc.net + " vs " + fam}
+				if sc.netAt.File == nil { // the family of the table says so
+					sc.netAt = at
+				}
+				return &Error{At: code.at, More: []Span{sc.netAt}, Msg: "conflicting protocols specified: " + sc.net + " vs " + fam}
 			}
 			if err := sc.needNet(fam, at); err != nil {
 				return err
@@ -356,11 +352,11 @@ func (sc *scope) reject(r *rule.Reject, code *node, at Span) error {
 	switch {
 	case r.Kind == rule.RejectTCPReset && sc.trans != "" && sc.trans != "tcp":
 		return &Error{At: at, More: []Span{sc.transAt}, Msg: "you cannot use tcp reset with this protocol"}
-	case r.Kind == rule.RejectTCPReset:
+	case r.Kind == rule.RejectTCPReset && sc.trans == "":
 		if err := sc.needTrans("tcp", at); err != nil {
 			return err
 		}
-	case code == nil:
+	case r.Kind != rule.RejectTCPReset && code == nil:
 		r.Kind, r.Code = rule.RejectICMPX, 1
 		switch sc.net {
 		case "ip":

@@ -2,11 +2,39 @@ package lang
 
 import "github.com/knitnet/knit/netfilter/rule"
 
+// A dependency is a match that says that a header is there: it is not listed if what
+// is behind it says the same.
+type dependency struct {
+	stmt     int
+	header   string
+	there    bool
+	restrict bool // it says more than that
+	conn     bool // it is about the connection
+}
+
+// dependencies are the last match about each layer.
+type dependencies struct {
+	link, net, trans dependency
+	hidden           map[int]bool
+}
+
+// hide leaves a statement away.
+func (d *dependencies) hide(dep *dependency) {
+	if dep.there && !dep.restrict {
+		d.hidden[dep.stmt], dep.there = true, false
+	}
+}
+
 // hiddenDeps returns which statements are not listed, because those behind them say
 // the same.
 func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
-	hidden := map[int]bool{}
+	d := &dependencies{hidden: map[int]bool{}}
 	for i, s := range stmts {
+		d.uses(f, s)
+		if acts(s) { // nft looks no further
+			d.link, d.net, d.trans = dependency{}, dependency{}, dependency{}
+			continue
+		}
 		m, ok := s.(*rule.Match)
 		if !ok || m.Op != rule.Implicit {
 			continue
@@ -15,25 +43,115 @@ func hiddenDeps(f rule.Family, stmts []rule.Stmt) map[int]bool {
 		if !ok {
 			continue
 		}
-		if restricts(f, m.Left) {
-			continue
-		}
 		if icmpImplied(m.Left, v, stmts[i+1:]) {
-			hidden[i] = true
+			d.hidden[i] = true
 			continue
 		}
-		link, net, trans := known(m.Left, v)
-		for _, later := range stmts[i+1:] {
-			if impliesHeader(later, link, net, trans) || resetImplies(f, later, trans) {
-				hidden[i] = true
-				break
-			}
-			if acts(later) || saysAgain(later, link, net, trans) {
-				break // nft looks no further
-			}
+		d.note(f, i, m.Left, v)
+	}
+	return d.hidden
+}
+
+// note keeps in mind what a match says.
+func (d *dependencies) note(f rule.Family, i int, left rule.Expr, v *rule.Value) {
+	link, net, trans := known(left, v)
+	restrict := restricts(f, left)
+	ct, conn := left.(*rule.CT)
+	switch {
+	case conn && ct.Key == rule.CTProto, trans == "" && net == "" && link == "" && nextProtocol(left):
+		d.trans = dependency{i, "", true, restrict, conn} // only options take it for theirs
+	case link != "":
+		d.link = dependency{i, link, true, restrict, conn}
+	case net != "":
+		d.net = dependency{i, net, true, restrict, conn}
+	case trans != "":
+		d.trans = dependency{i, trans, true, restrict, conn}
+	}
+}
+
+// nextProtocol reports whether an expression is the protocol behind IP.
+func nextProtocol(e rule.Expr) bool {
+	p, ok := e.(*rule.Payload)
+	return ok && p.Field != nil && (p.Field.Header == "ip" && p.Field.Name == "protocol" || p.Field.Header == "ip6" && p.Field.Name == "nexthdr")
+}
+
+// uses hides what a statement says again.
+func (d *dependencies) uses(f rule.Family, s rule.Stmt) {
+	switch x := s.(type) {
+	case *rule.Reject:
+		switch {
+		case x.Kind == rule.RejectTCPReset && (f == rule.IP || f == rule.IP6) && d.trans.header == "tcp":
+			d.hide(&d.trans)
+		case x.Kind == rule.RejectTCPReset && f == rule.Inet,
+			x.Kind == rule.RejectICMP && d.net.header == "ip", x.Kind == rule.RejectICMP6 && d.net.header == "ip6":
+			d.hide(&d.net)
+		}
+	case *rule.NAT:
+		if x.HasFamily && x.Family.String() == d.net.header {
+			d.hide(&d.net)
 		}
 	}
-	return hidden
+	walk(s, func(e rule.Expr) {
+		switch x := e.(type) {
+		case *rule.Payload:
+			if x.Field != nil {
+				d.usesHeader(f, x.Field)
+			}
+		case *rule.Exthdr:
+			d.usesOption(x)
+		case *rule.Meta:
+			switch {
+			case x.Key == rule.MetaNFProto || x.Key == rule.MetaProtocol:
+				d.hide(&d.link)
+			case x.Key == rule.MetaL4Proto && d.net.conn:
+				d.hide(&d.net)
+			}
+		}
+	})
+}
+
+func (d *dependencies) usesHeader(f rule.Family, field *rule.Field) {
+	h := field.Header
+	switch field.Base {
+	case rule.LinkHeader:
+		if h == d.link.header && (h != "vlan" || field.Name != "type") { // vlan type is listed with what leads to it
+			d.hide(&d.link)
+		}
+	case rule.NetworkHeader:
+		if h == d.net.header {
+			d.hide(&d.net)
+		}
+		if f != rule.IP && f != rule.IP6 && f != rule.ARP && d.link.header != "vlan" {
+			d.hide(&d.link)
+		}
+	case rule.TransportHeader:
+		if h == d.trans.header || h == "th" && d.trans.header == unknown {
+			d.hide(&d.trans)
+		}
+		if h == "icmp" && d.net.header == "ip" || h == "icmpv6" && d.net.header == "ip6" {
+			d.hide(&d.net)
+		}
+	}
+}
+
+func (d *dependencies) usesOption(x *rule.Exthdr) {
+	switch x.Kind {
+	case rule.TCPOption:
+		d.trans.restrict = false
+		d.hide(&d.trans)
+	case rule.SCTPChunk:
+		if d.trans.header == "sctp" {
+			d.hide(&d.trans)
+		}
+	case rule.IPv6Ext:
+		if d.net.header == "ip6" {
+			d.hide(&d.net)
+		}
+	case rule.IPOption:
+		if d.net.header == "ip" {
+			d.hide(&d.net)
+		}
+	}
 }
 
 // restricts reports whether a match says more than that a header is there: where
@@ -66,21 +184,6 @@ func icmpImplied(left rule.Expr, v *rule.Value, rest []rule.Stmt) bool {
 	return found
 }
 
-// saysAgain reports whether a statement says what one before said of the same layer:
-// nft hides the last of them.
-func saysAgain(s rule.Stmt, link, net, trans string) bool {
-	m, ok := s.(*rule.Match)
-	if !ok || m.Op != rule.Implicit {
-		return false
-	}
-	v, ok := m.Right.(*rule.Value)
-	if !ok {
-		return false
-	}
-	l, n, t := known(m.Left, v)
-	return l != "" && link != "" || n != "" && net != "" || t != "" && trans != ""
-}
-
 // acts reports whether a statement does more than to look.
 func acts(s rule.Stmt) bool {
 	switch s.(type) {
@@ -88,43 +191,6 @@ func acts(s rule.Stmt) bool {
 		return false
 	}
 	return true
-}
-
-// resetImplies reports whether a statement is a reset, which in ip and ip6 says that the
-// packet is TCP.
-func resetImplies(f rule.Family, s rule.Stmt, trans string) bool {
-	r, ok := s.(*rule.Reject)
-	return ok && r.Kind == rule.RejectTCPReset && trans == "tcp" && (f == rule.IP || f == rule.IP6)
-}
-
-// impliesHeader reports whether a statement needs one of the headers.
-func impliesHeader(s rule.Stmt, link, net, trans string) bool {
-	found := false
-	check := func(e rule.Expr) {
-		switch x := e.(type) {
-		case *rule.Payload:
-			if x.Field == nil {
-				return
-			}
-			h := x.Field.Header
-			if h == "vlan" && x.Field.Name == "type" {
-				h = "" // it is listed with the type that leads to it
-			}
-			found = found || h == trans && trans != "" || h == net && net != "" || h == link && link != "" ||
-				net == "ip" && h == "icmp" || net == "ip6" && h == "icmpv6"
-		case *rule.Exthdr:
-			found = found || x.Kind == rule.TCPOption && trans == "tcp" || x.Kind == rule.SCTPChunk && trans == "sctp" ||
-				x.Kind == rule.IPv6Ext && net == "ip6" || x.Kind == rule.IPOption && net == "ip"
-		}
-	}
-	switch x := s.(type) {
-	case *rule.Reject:
-		found = x.Kind == rule.RejectICMP && net == "ip" || x.Kind == rule.RejectICMP6 && net == "ip6"
-	case *rule.NAT:
-		found = x.HasFamily && x.Family.String() == net
-	}
-	walk(s, check)
-	return found
 }
 
 // walk visits the expressions of a statement that look at packets.
@@ -155,7 +221,9 @@ func walk(s rule.Stmt, f func(rule.Expr)) {
 	case *rule.VMap:
 		visit(x.Key)
 	case *rule.Assign:
-		visit(x.Dst)
+		if _, option := x.Dst.(*rule.Exthdr); !option {
+			visit(x.Dst)
+		}
 		visit(x.Value)
 	case *rule.Update:
 		visit(x.Key)

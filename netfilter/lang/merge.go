@@ -17,34 +17,45 @@ const (
 // does: it makes one comparison of them, and lists that field by field. What is
 // between two matches does not keep it from doing so; what follows more than one does.
 func mergeOrder(stmts []rule.Stmt) []rule.Stmt {
-	moves := map[int][]int{} // behind the statement at the index
+	moves := map[int][]int{} // in the place of the statement at the index
 	gone := map[int]bool{}
 	var run []int
+	length := 0 // with the matches of flags, which stay where they are
 	flush := func() {
 		mergeRun(stmts, run, moves, gone)
-		run = nil
+		run, length = nil, 0
 	}
 	for i, s := range stmts {
-		if _, ok := s.(*rule.Match); !ok {
-			if len(run) > 1 {
+		m, ok := s.(*rule.Match)
+		if !ok {
+			if length > 1 {
 				flush()
 			}
 		} else if _, ok := mergeable(s); ok {
 			run = append(run, i)
+			length++
+		} else if flagsMatch(m) {
+			length++
 		}
 	}
 	flush()
 	out := make([]rule.Stmt, 0, len(stmts))
 	for i, s := range stmts {
-		if gone[i] {
-			continue
-		}
-		out = append(out, s)
 		for _, j := range moves[i] {
 			out = append(out, stmts[j])
 		}
+		if !gone[i] {
+			out = append(out, s)
+		}
 	}
 	return out
+}
+
+// flagsMatch reports whether a match asks for one of some flags of a header.
+func flagsMatch(m *rule.Match) bool {
+	p, ok := m.Left.(*rule.Payload)
+	_, value := m.Right.(*rule.Value)
+	return ok && value && m.Op == rule.Implicit && p.Type().Bitmask()
 }
 
 // A place is where a field is: bits from the beginning of a header.
@@ -80,22 +91,39 @@ func mergeable(s rule.Stmt) (place, bool) {
 	return at, at.off%8 == 0 && at.bits%8 == 0
 }
 
-// mergeRun finds the neighbours among matches: they go to the place of the first of
-// their fields, what has no neighbour stays.
+// mergeRun finds the neighbours among matches: they go to the place of one of
+// them, what has no neighbour stays.
 func mergeRun(stmts []rule.Stmt, run []int, moves map[int][]int, gone map[int]bool) {
 	at := func(i int) place { p, _ := mergeable(stmts[i]); return p }
 	sorted := slices.Clone(run)
 	slices.SortStableFunc(sorted, func(a, b int) int { return at(a).compare(at(b)) })
-	first, bits := 0, 0
-	for i, s := range sorted {
-		p := at(s)
-		if i > 0 && adjacent(at(sorted[i-1]), p) && worthMerging(bits, p.bits) {
-			moves[first] = append(moves[first], s)
-			gone[s], bits = true, bits+p.bits
-			continue
+	for i := 0; i < len(sorted); {
+		n, bits := i+1, at(sorted[i]).bits
+		for n < len(sorted) && adjacent(at(sorted[n-1]), at(sorted[n])) && worthMerging(bits, at(sorted[n]).bits) {
+			bits += at(sorted[n]).bits
+			n++
 		}
-		first, bits = s, p.bits
+		if together := sorted[i:n]; len(together) > 1 {
+			moves[placeOf(stmts, together)] = together
+			for _, s := range together {
+				gone[s] = true
+			}
+		}
+		i = n
 	}
+}
+
+// placeOf returns which of matches that are one comparison stays where it is: that of
+// the next header's protocol, else the first field.
+func placeOf(stmts []rule.Stmt, together []int) int {
+	for _, i := range together {
+		switch p := stmts[i].(*rule.Match).Left.(*rule.Payload); {
+		case p.Field == nil:
+		case p.Field.Name == "protocol" || p.Field.Name == "nexthdr" || p.Field.Type == rule.EtherType && p.Field.Header != "arp":
+			return i
+		}
+	}
+	return together[0]
 }
 
 // worthMerging reports whether nft compares so many bits at once: not if two cheap

@@ -38,8 +38,9 @@ type node struct {
 	expr    rule.Expr
 	verdict *rule.Verdict
 	elem    *elemOpts
-	number  bool // nSymbol: digits
-	wild    bool // nSymbol, nString: with a trailing asterisk
+	own     *rule.Type // nSymbol: the type that the word has wherever it stands
+	number  bool       // nSymbol: digits
+	wild    bool       // nSymbol, nString: with a trailing asterisk
 }
 
 // elemOpts are what stands behind the key of an element.

@@ -102,6 +102,9 @@ func (t token) describe() string {
 		}
 		return t.text
 	}
+	if s := signs[t.text]; s != "" {
+		return s
+	}
 	if keyword(t.text) {
 		return t.text
 	}

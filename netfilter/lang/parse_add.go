@@ -332,6 +332,9 @@ func (p *parser) ruleBody(c *command) {
 		if len(stmts) >= 128 {
 			p.failAt(p.span(p.tok), "too many statements")
 		}
+		if len(stmts) > 0 && p.tok.kind == tWord && reserved(p.tok.text) && noStatement[p.tok.text] {
+			p.unexpected("end of file", "newline", "semicolon")
+		}
 		stmts = append(stmts, p.statement())
 	}
 	if len(stmts) == 0 {

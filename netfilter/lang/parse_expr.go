@@ -137,6 +137,9 @@ func (p *parser) rhsList() *node {
 
 func (p *parser) setRef() *node {
 	start := p.expect("@").start
+	if p.is("ll") || p.is("nh") || p.is("ih") {
+		p.failAt(p.span(p.tok), "syntax error, unexpected %s, expecting string", p.tok.text)
+	}
 	t := p.name()
 	return &node{kind: nSetRef, text: t.text, at: p.since(start)}
 }
@@ -152,7 +155,12 @@ func (p *parser) concat(part func() *node) *node {
 		if len(c.kids) >= 16 {
 			p.unexpected()
 		}
-		c.kids = append(c.kids, part())
+		start := p.last.start
+		k := part()
+		if len(c.kids) > 1 {
+			k.at.Start = start // nft's places of the third part and those behind it
+		}
+		c.kids = append(c.kids, k)
 	}
 	c.at = n.at.to(c.kids[len(c.kids)-1].at)
 	return c
@@ -198,10 +206,13 @@ func (p *parser) constant() *node {
 		n := &node{kind: nSymbol, text: t.text, number: true, at: p.span(t)}
 		p.classid(n)
 		return n
-	case t.kind == tWord && !verdictWord(t.text):
+	case t.kind == tWord:
+		own, ok := constantWord(t.text)
+		if !ok {
+			p.unexpected()
+		}
 		p.next()
-		n := &node{kind: nSymbol, text: strings.ReplaceAll(t.text, `\`, ""), at: p.span(t)}
-		return n
+		return &node{kind: nSymbol, text: strings.ReplaceAll(t.text, `\`, ""), own: own, at: p.span(t)}
 	case t.kind == tStar:
 		p.next()
 		return starNode(t, p.span(t), nSymbol)
@@ -211,14 +222,6 @@ func (p *parser) constant() *node {
 	}
 	p.unexpected()
 	return nil
-}
-
-func verdictWord(w string) bool {
-	switch w {
-	case "accept", "drop", "continue", "return", "jump", "goto", "vmap", "counter", "log", "comment", "set", "map", "limit":
-		return true
-	}
-	return false
 }
 
 // starNode is a name, which an asterisk at the end makes the beginning of names.

@@ -121,7 +121,7 @@ const metaKeys = "length, protocol, priority, mark, iif, oif, iifname, oifname, 
 func unqualified(w string) bool {
 	switch w {
 	case "mark", "iif", "iifname", "iiftype", "oif", "oifname", "oiftype", "skuid", "skgid", "nftrace", "rtclassid", "ibriport",
-		"obriport", "ibridgename", "obridgename", "ibrname", "obrname", "pkttype", "cpu", "iifgroup", "oifgroup", "cgroup":
+		"obriport", "ibridgename", "obridgename", "ibrname", "obrname", "pkttype", "cpu", "iifgroup", "oifgroup", "cgroup", "day", "hour", "time":
 		return true
 	}
 	return false

@@ -85,7 +85,7 @@ func (p *parser) counter(start int) *stmt {
 	if p.peek().text == "name" {
 		return p.objectRef(start, rule.CounterObject)
 	}
-	p.next()
+	word := p.span(p.next())
 	c := &rule.Counter{}
 	for {
 		switch {
@@ -96,7 +96,7 @@ func (p *parser) counter(start int) *stmt {
 			c.Bytes = p.number()
 			continue
 		}
-		return p.simple(start, c)
+		return &stmt{at: word, eval: func(sc *scope) error { sc.add(c); return nil }}
 	}
 }
 

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -16,8 +17,10 @@ type scope struct {
 	stmts  []rule.Stmt
 	// link, net and trans are the headers that are known, by nft's names; "" is not.
 	link, net, trans string
-	// icmpType: the type of an ICMP message is known.
-	icmpType bool
+	// transports are others that were said before, without being taken back.
+	transports []string
+	// icmp is the type of an ICMP message and 1; 0: it is not known.
+	icmp int
 	// ended is the place of a statement behind which nothing counts.
 	ended *Span
 	left  *Span // the left side of the relation that is checked
@@ -46,12 +49,12 @@ func (ev *evaluator) scope(f rule.Family, table string) *scope {
 func (sc *scope) add(s rule.Stmt) { sc.stmts = append(sc.stmts, s) }
 
 // depend adds the match that a header needs.
-func (sc *scope) depend(left rule.Expr, v uint64) {
+func (sc *scope) depend(left rule.Expr, v uint64, at Span) {
 	if sc.elem {
 		return
 	}
 	m := &rule.Match{Left: left, Right: number(left.Type(), left.Bits(), v)}
-	sc.learn(m)
+	sc.learn(m, at)
 	if sc.first {
 		sc.stmts = append([]rule.Stmt{m}, sc.stmts...)
 		return
@@ -71,16 +74,29 @@ func (sc *scope) need(f *rule.Field, at Span) error {
 		if err := sc.needTrans(h, at); err != nil {
 			return err
 		}
-		sc.needICMP(f)
+		return sc.needICMP(f, at)
 	}
 	return nil
 }
 
+// anyICMP: it is known that a message has a type, of several.
+const anyICMP = -1
+
+func isICMPType(e rule.Expr) bool {
+	p, ok := e.(*rule.Payload)
+	return ok && p.Field != nil && p.Field.Name == "type" && (p.Field.Header == "icmp" || p.Field.Header == "icmpv6")
+}
+
 // needICMP makes sure that a message has the field, by its type.
-func (sc *scope) needICMP(f *rule.Field) {
+func (sc *scope) needICMP(f *rule.Field, at Span) error {
 	types := icmpTypes[f.Header+" "+f.Name]
-	if len(types) == 0 || sc.icmpType || sc.elem {
-		return
+	switch {
+	case len(types) == 0 || sc.icmp == anyICMP || sc.elem:
+		return nil
+	case sc.icmp > 0 && !slices.Contains(types, uint64(sc.icmp-1)):
+		return &Error{At: at, Msg: fmt.Sprintf("incompatible icmp match: rule has %d, need %d", sc.icmp-1, types[0])}
+	case sc.icmp > 0:
+		return nil
 	}
 	left := &rule.Payload{Field: rule.HeaderByName(f.Header).Field("type")}
 	m := &rule.Match{Left: left, Right: number(left.Type(), 8, types[0])}
@@ -89,15 +105,18 @@ func (sc *scope) needICMP(f *rule.Field) {
 		for _, v := range types {
 			lit.Elems = append(lit.Elems, rule.Elem{Key: number(left.Type(), 8, v)})
 		}
+		slices.SortFunc(lit.Elems, func(a, b rule.Elem) int { return compareKeys(a.Key, b.Key) })
 		m.Right = lit
 	}
 	sc.add(m)
-	sc.icmpType = true
+	sc.icmp = int(types[0]) + 1
+	return nil
 }
 
-// icmpTypes are the types of the messages that have a field (RFC 792, RFC 4443).
+// icmpTypes are the types of the messages that have a field, the request in front of
+// the reply (RFC 792, RFC 4443).
 var icmpTypes = map[string][]uint64{
-	"icmp id": {0, 8}, "icmp sequence": {0, 8}, "icmp gateway": {5}, "icmp mtu": {3},
+	"icmp id": {8, 0}, "icmp sequence": {8, 0}, "icmp gateway": {5}, "icmp mtu": {3},
 	"icmpv6 id": {128, 129}, "icmpv6 sequence": {128, 129}, "icmpv6 mtu": {2}, "icmpv6 parameter-problem": {4},
 	"icmpv6 max-delay": {130},
 }
@@ -107,15 +126,18 @@ func conflict(at Span, a, b string) error {
 }
 
 func (sc *scope) needLink(h string, at Span) error {
-	if sc.link == "" {
-		sc.depend(&rule.Meta{Key: rule.MetaIiftype}, 1)
+	switch sc.link {
+	case unknown:
+		return conflict(at, sc.link, "ether")
+	case "":
+		sc.depend(&rule.Meta{Key: rule.MetaIiftype}, 1, at)
 		sc.link = "ether"
 	}
 	if h == "vlan" && sc.link != "vlan" {
 		if sc.net != "" && sc.family == rule.Bridge {
 			return conflict(at, sc.link, h)
 		}
-		sc.depend(&rule.Payload{Field: rule.HeaderByName("ether").Field("type")}, 0x8100)
+		sc.depend(&rule.Payload{Field: rule.HeaderByName("ether").Field("type")}, 0x8100, at)
 		sc.link, sc.net = "vlan", ""
 	}
 	return nil
@@ -129,19 +151,21 @@ func (sc *scope) needNet(h string, at Span) error {
 		return nil
 	case sc.net != "":
 		return conflict(at, sc.net, h)
+	case sc.link == unknown && (sc.family == rule.Inet || sc.family == rule.Netdev):
+		return conflict(at, sc.link, h)
 	case sc.family == rule.Inet:
 		switch h {
 		case "ip":
-			sc.depend(&rule.Meta{Key: rule.MetaNFProto}, 2)
+			sc.depend(&rule.Meta{Key: rule.MetaNFProto}, 2, at)
 		case "ip6":
-			sc.depend(&rule.Meta{Key: rule.MetaNFProto}, 10)
+			sc.depend(&rule.Meta{Key: rule.MetaNFProto}, 10, at)
 		default:
 			return conflict(at, "inet", h)
 		}
 	case sc.link == "vlan":
-		sc.depend(&rule.Payload{Field: rule.HeaderByName("vlan").Field("type")}, etherTypes[h])
+		sc.depend(&rule.Payload{Field: rule.HeaderByName("vlan").Field("type")}, etherTypes[h], at)
 	default:
-		sc.depend(&rule.Meta{Key: rule.MetaProtocol}, etherTypes[h])
+		sc.depend(&rule.Meta{Key: rule.MetaProtocol}, etherTypes[h], at)
 	}
 	sc.net, sc.netAt = h, at
 	return nil
@@ -152,10 +176,13 @@ var transports = map[string]uint64{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "d
 
 func (sc *scope) needTrans(h string, at Span) error {
 	switch {
-	case h == "th" || sc.trans == h:
+	case h == "th":
 		return nil
 	case sc.trans != "":
-		return conflict(at, sc.trans, h)
+		if said := sc.otherTransport(h); said != "" {
+			return conflict(at, said, h)
+		}
+		return nil
 	case sc.net == "arp":
 		return conflict(at, sc.net, h)
 	}
@@ -171,46 +198,74 @@ func (sc *scope) needTrans(h string, at Span) error {
 			return err
 		}
 	}
-	sc.depend(&rule.Meta{Key: rule.MetaL4Proto}, transports[h])
+	sc.depend(&rule.Meta{Key: rule.MetaL4Proto}, transports[h], at)
 	sc.trans, sc.transAt = h, at
 	return nil
 }
 
-// learn takes over what a match says about headers.
-func (sc *scope) learn(m *rule.Match) {
-	if p, ok := m.Left.(*rule.Payload); ok && p.Field != nil && p.Field.Name == "type" && (p.Field.Header == "icmp" || p.Field.Header == "icmpv6") {
-		sc.icmpType = true
-	}
+// learn takes over what a match at a place says about headers.
+func (sc *scope) learn(m *rule.Match, at Span) {
 	v, ok := m.Right.(*rule.Value)
+	if isICMPType(m.Left) && (m.Op == rule.Implicit || m.Op == rule.Eq) {
+		sc.icmp = anyICMP
+		if ok {
+			sc.icmp = int(v.Data[0]) + 1
+		}
+	}
 	if !ok || m.Op != rule.Implicit && m.Op != rule.Eq || v.Wild {
 		return
 	}
+	if x, ok := m.Left.(*rule.Meta); ok && x.Key == rule.MetaProtocol && sc.family == rule.Inet {
+		return
+	}
 	link, net, trans := known(m.Left, v)
-	if link != "" {
+	if link != "" && (sc.family != rule.Bridge || link == "vlan") {
 		sc.link = link
 	}
-	if net != "" {
-		sc.net = net
+	if net != "" && net != sc.net && sc.family != rule.IP && sc.family != rule.IP6 && sc.family != rule.ARP {
+		sc.net, sc.netAt = net, at
 	}
-	if trans != "" && sc.trans == "" {
-		sc.trans = trans
+	if trans != "" && trans != sc.trans {
+		sc.transports = said(sc.transports, sc.trans)
+		sc.trans, sc.transAt = trans, at
 	}
 }
 
-// learnSet takes over what a set of protocols says: nft takes the last for all.
-func (sc *scope) learnSet(left rule.Expr, n *node) {
+// said adds a header to those that were said.
+func said(list []string, h string) []string {
+	if h == "" || slices.Contains(list, h) {
+		return list
+	}
+	return append(list, h)
+}
+
+// otherTransport returns a transport that was said and is not h, or nothing.
+func (sc *scope) otherTransport(h string) string {
+	for _, s := range sc.transports {
+		if s != h {
+			return s
+		}
+	}
+	if sc.trans == h {
+		return ""
+	}
+	return sc.trans
+}
+
+// learnSet takes over what a set of protocols says.
+func (sc *scope) learnSet(left rule.Expr, n *node, at Span) {
 	if left.Bits() > 16 || left.Bits() == 0 {
 		return
 	}
 	for _, k := range n.kids {
 		if v, err := sc.value(sized(left), left.Bits(), keyNode(k)); err == nil {
-			if _, _, trans := known(left, v); trans != "" {
-				sc.trans = ""
-			}
-			sc.learn(&rule.Match{Left: left, Right: v})
+			sc.learn(&rule.Match{Left: left, Right: v}, at)
 		}
 	}
 }
+
+// unknown is a header that nft has no name for.
+const unknown = "unknown"
 
 // known returns the headers that an expression with a value tells of.
 func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
@@ -221,16 +276,22 @@ func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
 	switch e := left.(type) {
 	case *rule.Meta:
 		switch e.Key {
-		case rule.MetaIiftype, rule.MetaOiftype:
-			if n == 1 {
+		case rule.MetaIiftype:
+			if link = unknown; n == 1 {
 				link = "ether"
 			}
 		case rule.MetaNFProto:
-			net = map[uint64]string{2: "ip", 10: "ip6"}[n]
+			net = familyHeader(n)
 		case rule.MetaProtocol:
 			net = byNumber(etherTypes, n)
 		case rule.MetaL4Proto:
-			trans = byNumber(transports, n)
+			if trans = byNumber(transports, n); trans == "" {
+				trans = unknown
+			}
+		}
+	case *rule.CT:
+		if e.Key == rule.CTL3Proto {
+			net = familyHeader(n)
 		}
 	case *rule.Payload:
 		if e.Field == nil {
@@ -247,6 +308,17 @@ func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
 		}
 	}
 	return link, net, trans
+}
+
+// familyHeader returns the header of an address family.
+func familyHeader(n uint64) string {
+	switch n {
+	case 2:
+		return "ip"
+	case 10:
+		return "ip6"
+	}
+	return unknown
 }
 
 func byNumber(m map[string]uint64, n uint64) string {

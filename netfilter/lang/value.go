@@ -32,6 +32,9 @@ func toUint(v *rule.Value) uint64 { return toBig(v).Uint64() }
 // symbol gives a word or number the meaning it has as a value of a type.
 func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	fail := func(msg string) (*rule.Value, error) { return nil, &Error{At: n.at, Msg: msg} }
+	if n.own != nil && n.own != t && t != rule.IntegerType {
+		return nil, sc.otherType(n, t)
+	}
 	if t.Format == rule.Text {
 		return sc.textValue(t, bits, n)
 	}
@@ -121,6 +124,15 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		return fail("Value " + v.String() + " exceeds valid range 0-" + limit.Sub(limit, big.NewInt(1)).String())
 	}
 	return bigNumber(t, bits, v), nil
+}
+
+// otherType reports a word whose own type is not the one that is needed.
+func (sc *scope) otherType(n *node, want *rule.Type) error {
+	e := &Error{At: n.at, Msg: "datatype mismatch, expected " + want.Desc + ", expression has type " + n.own.Desc}
+	if sc.left != nil {
+		e.More = []Span{*sc.left}
+	}
+	return e
 }
 
 // lookup returns the value of a type's symbol, whose case matters little for days.
