@@ -33,7 +33,7 @@ func (l *Layer) addLocalRoutes(dev *link.Device, a *Addr) {
 	add := func(p netip.Prefix, t route.Type, s route.Scope) {
 		r := route.Route{
 			Dst: p, Type: t, Scope: s, Proto: route.ProtoKernel, Src: ip,
-			NextHops: []route.NextHop{{Index: dev.Index()}},
+			Table: route.TableLocal, NextHops: []route.NextHop{{Index: dev.Index()}},
 		}
 		l.Local.Add(r, route.Create) // of several addresses that want it the first has it
 	}
@@ -82,7 +82,7 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 		return // the local route says it all
 	}
 	r := route.Route{
-		Dst: dst, Scope: route.LinkScope, Proto: route.ProtoKernel, Metric: kernelMetric(a),
+		Dst: dst, Table: route.TableMain, Scope: route.LinkScope, Proto: route.ProtoKernel, Metric: kernelMetric(a),
 		NextHops: []route.NextHop{{Index: dev.Index()}},
 	}
 	if a.IP().Is4() {
@@ -101,8 +101,8 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 
 // hasPrefixRoute reports whether r is there already, by the same device.
 func (l *Layer) hasPrefixRoute(r *route.Route) bool {
-	for _, x := range l.Main.All() {
-		if x.Dst == r.Dst && x.Metric == r.Metric && usesOnly(x, r.NextHops[0].Index) {
+	for _, x := range l.Main.Get(r.Dst) {
+		if x.Metric == r.Metric && usesOnly(x, r.NextHops[0].Index) {
 			return true
 		}
 	}
@@ -121,7 +121,7 @@ func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 	other, _ := l.FindAddr(ip)
 	l.dropRoutes(func(r *route.Route) bool {
 		follows := r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
-		return r.Src == ip && (other == nil || follows) || ip.Is6() && follows
+		return r.Table == route.TableMain && (r.Src == ip && (other == nil || follows) || ip.Is6() && follows)
 	})
 }
 
@@ -152,8 +152,14 @@ func usesOnly(r *route.Route, index int32) bool {
 	return len(r.NextHops) > 0
 }
 
+// dropRoutes removes the routes for which del holds from all tables but local.
 func (l *Layer) dropRoutes(del func(*route.Route) bool) {
-	gone := l.Main.DeleteFunc(del)
+	var gone []*route.Route
+	for _, id := range l.Tables() {
+		if id != route.TableLocal {
+			gone = append(gone, l.Table(id).DeleteFunc(del)...)
+		}
+	}
 	if len(gone) == 0 {
 		return
 	}
@@ -168,8 +174,15 @@ func (l *Layer) dropRoutes(del func(*route.Route) bool) {
 	}
 }
 
+// setDead marks the next hops by an interface as dead or alive in all tables.
+func (l *Layer) setDead(index int32, dead bool) {
+	for _, id := range l.Tables() {
+		l.Table(id).SetDead(index, dead)
+	}
+}
+
 func (l *Layer) deviceUp(dev *link.Device) {
-	l.Main.SetDead(dev.Index(), false)
+	l.setDead(dev.Index(), false)
 	for _, a := range l.Addrs(dev.Index()) {
 		l.addPrefixRoute(dev, a)
 	}
@@ -178,7 +191,7 @@ func (l *Layer) deviceUp(dev *link.Device) {
 // deviceDown removes the routes through the device; its addresses stay. Routes with
 // other ways out, too, go on with these, until the device is up again.
 func (l *Layer) deviceDown(dev *link.Device) {
-	l.Main.SetDead(dev.Index(), true)
+	l.setDead(dev.Index(), true)
 	l.dropRoutes(func(r *route.Route) bool {
 		return r.Uses(dev.Index()) && !slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return h.Index != dev.Index() && !h.Dead })
 	})

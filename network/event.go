@@ -16,14 +16,18 @@ const (
 	AddrRemoved
 	RouteAdded
 	RouteRemoved
+	RuleAdded
+	RuleRemoved
 )
 
-// An Event tells of a change of addresses or routes, for modules and `ip monitor`.
+// An Event tells of a change of addresses, routes or rules, for modules and `ip monitor`.
 type Event struct {
 	Kind   EventKind
 	Device *link.Device // of an address
 	Addr   *Addr
 	Route  *route.Route
+	Rule   *route.Rule
+	V6     bool // of a rule
 }
 
 type watcher struct{ f func(Event) }

@@ -36,7 +36,10 @@ func (l *Layer) rearm() {
 	t := &l.lifetimes
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := min(l.Main.NextExpiry(), l.pmtu.next(), l.redirects.next())
+	next := min(l.pmtu.next(), l.redirects.next())
+	for _, id := range l.Tables() {
+		next = min(next, l.Table(id).NextExpiry())
+	}
 	for _, as := range *l.addrs.byDev.Load() {
 		for _, a := range as {
 			next = min(next, a.nextEnd())

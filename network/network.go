@@ -11,6 +11,7 @@ package network
 import (
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -103,10 +104,12 @@ type Layer struct {
 	// Hooks are the hook points by Version.
 	Hooks [2]Hooks
 
-	// Local holds the addresses of this host and broadcast addresses, Main
-	// everything else. Change them through the layer's methods, so that Paths
-	// become invalid.
-	Local, Main route.Table
+	// FIB holds the routes and the rules. Change them through the layer's methods, so
+	// that Paths become invalid.
+	route.FIB
+
+	// Multipath says how flows are spread, by Version.
+	Multipath [2]Multipath
 
 	// Link, Pool, Clock and Walks are the kernel's own, for modules.
 	Link  *link.Layer
@@ -173,6 +176,10 @@ func New(cfg Config) *Layer {
 	}
 	if l.request == nil {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
+	}
+	l.FIB.Init(route.Devices{Index: l.indexOf, Loopback: l.loopbackIndex})
+	for v := range l.Multipath {
+		l.Multipath[v].random = rand.Uint64()
 	}
 	l.sizes.seed = maphash.MakeSeed()
 	l.addrs.init()
@@ -269,6 +276,9 @@ func (l *Layer) deviceChanged(e link.Event) {
 			l.loopback.CompareAndSwap(dev, nil)
 		}
 	}
+	if e.Kind == link.Added || e.Kind == link.Removed || e.Kind == link.Renamed {
+		l.Bind()
+	}
 	switch e.Kind {
 	case link.WentUp:
 		l.deviceUp(dev)
@@ -281,4 +291,23 @@ func (l *Layer) deviceChanged(e link.Event) {
 		l.relabel(dev)
 	}
 	l.changed()
+}
+
+// indexOf returns the index of a device, 0 if there is none of the name.
+func (l *Layer) indexOf(name string) int32 {
+	dev, err := l.Link.Lookup(name)
+	if err != nil {
+		return 0
+	}
+	return dev.Index()
+}
+
+// loopbackIndex returns the index of the loopback device, be it up or not.
+func (l *Layer) loopbackIndex() int32 {
+	for _, dev := range l.Link.Devices() {
+		if dev.Type() == link.Loopback {
+			return dev.Index()
+		}
+	}
+	return 0
 }

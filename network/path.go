@@ -16,9 +16,23 @@ type Flow struct {
 	Src netip.Addr // zero: to be chosen
 	// Index is the interface the packet must leave by; 0: any.
 	Index int32
-	// Hash spreads flows over next hops.
+	// In is the interface the packet came by; 0: it is made here.
+	In int32
+	// Hash spreads flows over next hops; 0: that of what the Multipath policy names.
 	Hash uint32
 	Mark uint32
+	// What rules may ask for beside; see FIB.Needs.
+	TOS, Proto       uint8
+	SrcPort, DstPort uint16
+	Label            uint32 // IPv6's flow label
+}
+
+// key is what rules look at of f.
+func (f *Flow) key() route.Key {
+	return route.Key{
+		Dst: f.Dst, Src: f.Src, In: f.In, Out: f.Index, Mark: f.Mark,
+		TOS: f.TOS, Proto: f.Proto, SrcPort: f.SrcPort, DstPort: f.DstPort,
+	}
 }
 
 // A Path is the resolved way to a destination. It is immutable, may be shared,
@@ -34,7 +48,8 @@ type Path struct {
 	NextHop netip.Addr
 	// Type is Unicast, Local, Broadcast or Multicast.
 	Type route.Type
-	// Route is the table's entry, nil for multicast without a route.
+	// Route is the table's entry, nil where there is none: a neighbour by the interface
+	// that Bound says.
 	Route *route.Route
 
 	neigh *neigh.Entry // nil: none needed, or mac says it
@@ -88,40 +103,30 @@ func (l *Layer) Resolve(f Flow) (*Path, error) {
 
 // lookup finds the type, the device and the next hop of p.
 func (l *Layer) lookup(p *Path, f Flow) error {
-	if r := l.Local.Lookup(f.Dst); r != nil && !l.elsewhere(f) {
-		p.Route, p.Type, p.NextHop = r, r.Type, f.Dst
-		p.Device = l.Link.Device(r.NextHops[0].Index)
-		if r.Type == route.Local {
-			p.Device = l.Loopback()
-		}
-		if p.Device == nil || r.Type == route.Broadcast && f.Index != 0 && f.Index != p.Device.Index() {
-			return syscall.ENETUNREACH
-		}
-		return nil
-	}
 	p.Type = groupType(f.Dst)
-	r := l.Main.Lookup(f.Dst)
-	if f.Index != 0 && (r == nil || r.Hop(f.Hash).Index != f.Index) {
-		r = l.Main.LookupIndex(f.Dst, f.Index)
+	k := f.key()
+	res := l.Lookup(&k)
+	if res.Err != nil {
+		if f.Index != 0 && f.In == 0 && (f.Dst.Is4() || res.Route == nil) {
+			return l.onLink(p, f.Index)
+		}
+		return res.Err
 	}
-	if r == nil {
-		return l.onLink(p, f.Index)
+	r := res.Route
+	hash := uint32(0)
+	if len(r.NextHops) > 1 {
+		hash = l.hash(&f)
 	}
-	switch r.Type {
-	case route.Blackhole:
-		return syscall.EINVAL
-	case route.Unreachable:
-		return syscall.EHOSTUNREACH
-	case route.Prohibit:
-		return syscall.EACCES
-	}
-	hop := r.Hop(f.Hash)
-	if f.Index != 0 && hop.Index != f.Index {
-		hop = hopBy(r, f.Index)
+	hop := l.Hop(r, &k, hash)
+	if hop == nil {
+		return syscall.ENETUNREACH
 	}
 	p.Route, p.Device, p.NextHop = r, l.Link.Device(hop.Index), hop.Gateway
-	if r.Type == route.Local { // somebody here speaks for it: see TakesIn
+	switch r.Type {
+	case route.Local: // ours, or somebody here speaks for it: see Inbound
 		p.Type, p.Device = route.Local, l.Loopback()
+	case route.Broadcast:
+		p.Type = route.Broadcast
 	}
 	if !p.NextHop.IsValid() || p.Type != route.Unicast {
 		p.NextHop = f.Dst
@@ -135,32 +140,6 @@ func (l *Layer) lookup(p *Path, f Flow) error {
 		}
 	}
 	return nil
-}
-
-// elsewhere reports whether f goes to a link-local address of another link than
-// that on which it is ours: to a neighbour (RFC 4007 §4).
-func (l *Layer) elsewhere(f Flow) bool {
-	if f.Index == 0 || !f.Dst.Is6() || !f.Dst.IsLinkLocalUnicast() {
-		return false
-	}
-	if lo := l.Loopback(); lo != nil && lo.Index() == f.Index {
-		return false
-	}
-	for _, a := range l.Addrs(f.Index) {
-		if a.IP() == f.Dst {
-			return false
-		}
-	}
-	return true
-}
-
-func hopBy(r *route.Route, index int32) *route.NextHop {
-	for i := range r.NextHops {
-		if r.NextHops[i].Index == index {
-			return &r.NextHops[i]
-		}
-	}
-	return &r.NextHops[0]
 }
 
 func groupType(a netip.Addr) route.Type {

@@ -2,23 +2,34 @@ package network
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"syscall"
 
 	"github.com/knitnet/knit/network/route"
 )
 
-// AddRoute adds r to the main table, checked as `ip route` checks: the devices
+// AddRoute adds r to its table, main if it names none, checked as `ip route` checks: the devices
 // must be there and up (ENETDOWN), gateways must be neighbours on them, or be
 // called so by Onlink (ENETUNREACH, EINVAL), the preferred source must be ours
 // (EINVAL). A route whose Expires has passed is EINVAL.
 func (l *Layer) AddRoute(r route.Route, mode route.Mode) error {
 	r.Dst = r.Dst.Masked()
 	r.NextHops = slices.Clone(r.NextHops) // those of the caller stay as they are
+	if r.Table == 0 {
+		r.Table = route.TableMain
+	}
+	if r.From.Bits() <= 0 {
+		r.From = netip.Prefix{}
+	}
 	if err := l.checkRoute(&r); err != nil {
 		return fmt.Errorf("route %v: %w", r.Dst, err)
 	}
-	if err := l.Main.Add(r, mode); err != nil {
+	t, err := l.MakeTable(r.Table)
+	if err != nil {
+		return fmt.Errorf("table %d: %w", r.Table, err)
+	}
+	if err := t.Add(r, mode); err != nil {
 		return err
 	}
 	l.changed()
@@ -56,7 +67,7 @@ func (l *Layer) checkRoute(r *route.Route) error {
 // gateway.
 func (l *Layer) checkHop(r *route.Route, h *route.NextHop) error {
 	if h.Gateway.IsValid() {
-		if err := l.checkGateway(h); err != nil {
+		if err := l.checkGateway(r.Table, h); err != nil {
 			return err
 		}
 	}
@@ -73,8 +84,8 @@ func (l *Layer) checkHop(r *route.Route, h *route.NextHop) error {
 }
 
 // checkGateway refuses gateways that are not, and are not said to be, neighbours on
-// the next hop's link.
-func (l *Layer) checkGateway(h *route.NextHop) error {
+// the next hop's link, by the routes of the table or else by those of main.
+func (l *Layer) checkGateway(table uint32, h *route.NextHop) error {
 	g := h.Gateway
 	r := l.Local.Lookup(g)
 	switch {
@@ -90,7 +101,13 @@ func (l *Layer) checkGateway(h *route.NextHop) error {
 		}
 		return nil
 	}
-	if r = l.Main.LookupLink(g, h.Index); r == nil {
+	if t := l.Table(table); t != nil && table != route.TableLocal {
+		r = t.LookupLink(g, h.Index)
+	}
+	if r == nil {
+		r = l.Main.LookupLink(g, h.Index)
+	}
+	if r == nil {
 		return fmt.Errorf("%w: gateway %v is not on the link", syscall.ENETUNREACH, g)
 	}
 	if h.Index == 0 {
@@ -121,11 +138,18 @@ func (l *Layer) checkOnlink(h *route.NextHop) error {
 	return fmt.Errorf("%w: gateway %v is on another link", syscall.EINVAL, h.Gateway)
 }
 
-// DelRoute removes the first route to r.Dst of the main table that agrees with
-// what is set of r's other fields; route.ErrNotFound if there is none.
+// DelRoute removes the first route to r.Dst of r's table, main if it names none, that
+// agrees with what is set of r's other fields; route.ErrNotFound if there is none.
 func (l *Layer) DelRoute(r route.Route) error {
+	if r.Table == 0 {
+		r.Table = route.TableMain
+	}
+	t := l.Table(r.Table)
+	if t == nil {
+		return fmt.Errorf("table %d: %w", r.Table, route.ErrNotFound)
+	}
 	var gone *route.Route
-	err := l.Main.Delete(r.Dst, func(x *route.Route) bool {
+	err := t.Delete(r.Dst, func(x *route.Route) bool {
 		if !agrees(x, &r) {
 			return false
 		}
@@ -145,7 +169,7 @@ func (l *Layer) DelRoute(r route.Route) error {
 
 func agrees(x, want *route.Route) bool {
 	if want.Metric != 0 && x.Metric != want.Metric || want.Proto != 0 && x.Proto != want.Proto ||
-		want.Type != route.Unicast && x.Type != want.Type || want.Src.IsValid() && x.Src != want.Src {
+		want.From.Bits() > 0 && want.From != x.From || want.Type != route.Unicast && x.Type != want.Type || want.Src.IsValid() && x.Src != want.Src {
 		return false
 	}
 	if len(want.NextHops) == 0 {

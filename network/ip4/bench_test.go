@@ -61,12 +61,17 @@ func (b *bed) template(dst string) []byte {
 	}, make([]byte, wire.TCPLen))
 }
 
+// packet returns a received packet.
+func (b *bed) packet(bytes []byte) *packet.Packet {
+	pkt := b.h.Pool.Get()
+	copy(pkt.Extend(len(bytes)), bytes)
+	pkt.In, pkt.Proto, pkt.L3 = b.in.Index(), wire.EtherTypeIPv4, uint16(pkt.Offset())
+	return pkt
+}
+
 func (b *bed) inputOne(q *packet.Queue, bytes []byte, n int) {
 	for range n {
-		pkt := b.h.Pool.Get()
-		copy(pkt.Extend(len(bytes)), bytes)
-		pkt.In, pkt.Proto, pkt.L3 = b.in.Index(), wire.EtherTypeIPv4, uint16(pkt.Offset())
-		q.Push(pkt)
+		q.Push(b.packet(bytes))
 	}
 	b.p.Input(b.in, q)
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
@@ -42,7 +43,7 @@ func isLimitedBroadcast(a [4]byte) bool { return a == [4]byte{255, 255, 255, 255
 // broadcast, "this host" (0) except towards the whole link, loopback addresses on
 // any other link, and our own addresses coming in from outside are martian
 // (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7).
-func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs) fate {
+func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fate {
 	inside := dev.Type() == link.Loopback
 	zeroSrc := a.src == [4]byte{}
 	switch {
@@ -50,31 +51,42 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs) fate {
 		!inside && (a.src[0] == 127 || a.dst[0] == 127) && !either(&p.conf.All.routeLocalnet, &cf.routeLocalnet):
 		return martian
 	}
-	if !inside && !zeroSrc && !p.validSource(cf, a.src) {
+	checked := !inside && !zeroSrc
+	if checked && !p.validSource(cf, a.src) {
 		return martian
-	}
-	if !inside && !zeroSrc && !p.reversible(dev, cf, a.src) {
-		return unreversed
 	}
 	dst := netip.AddrFrom4(a.dst)
+	f, out := transitory, int32(0)
 	switch {
 	case isMulticast(a.dst):
-		return p.groupFate(dev, a, dst)
+		f = p.groupFate(dev, a, dst)
 	case isLimitedBroadcast(a.dst), zeroSrc && a.dst == [4]byte{}:
-		return broadcast
+		f = broadcast
 	case zeroSrc, a.dst[0] == 0:
 		return martian
+	default:
+		f, out = p.routed(dev, pkt)
 	}
-	r := p.net.Local.Lookup(dst)
-	switch {
-	case r == nil && p.net.TakesIn(dst):
-		return host
-	case r == nil:
-		return transitory
-	case r.Type == route.Broadcast:
-		return broadcast
+	if checked && !p.reversible(dev, cf, pkt, out) {
+		return unreversed
 	}
-	return host
+	return f
+}
+
+// routed says what the rules make of a packet to one host, and by which interface a
+// packet for somebody else leaves.
+func (p *ip4) routed(dev *link.Device, pkt *packet.Packet) (f fate, out int32) {
+	h, _ := wire.ParseIPv4(pkt.Head())
+	flow := p.net.FlowOf4(pkt, h)
+	flow.In = dev.Index()
+	t, out := p.net.Inbound(&flow)
+	switch t {
+	case route.Local:
+		return host, 0
+	case route.Broadcast:
+		return broadcast, 0
+	}
+	return transitory, out
 }
 
 // fateSlots is the number of slots of a fateCache, a power of two.
@@ -107,15 +119,19 @@ func (a addrs) key() uint64 {
 	return uint64(binary.LittleEndian.Uint32(a.src[:]))<<32 | uint64(binary.LittleEndian.Uint32(a.dst[:]))
 }
 
-// fate is fateOf, from the cache if that knows.
-func (p *ip4) fate(dev *link.Device, cf *conf, a addrs) fate {
+// fate is fateOf, from the cache if that knows. Rules that look at more than
+// addresses leave nothing to remember.
+func (p *ip4) fate(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fate {
+	if p.net.Needs(false) != 0 {
+		return p.fateOf(dev, cf, a, pkt)
+	}
 	k, generation := a.key(), p.net.Generation()
 	slot := &p.fates[k*fibonacci>>(64-10)]
 	v := slot.value.Load()
 	if slot.mixed.Load() == mix(k, v) && v&^(1<<fateBits-1) == fateValue(generation, dev.Index(), 0) {
 		return fate(v & (1<<fateBits - 1))
 	}
-	f := p.fateOf(dev, cf, a)
+	f := p.fateOf(dev, cf, a, pkt)
 	if (f == host || f == transitory) && dev.Index() < 1<<indexBits {
 		v := fateValue(generation, dev.Index(), f)
 		slot.value.Store(v)
@@ -134,14 +150,27 @@ func (p *ip4) validSource(cf *conf, src [4]byte) bool {
 // must be a way back (RFC 3704 §2.4); with 1 it must be by the same link (§2.2).
 const reversePathLoose = 2
 
-// reversible reports whether the source is such as rp_filter demands. Of the setting
-// of the device and that of "all" the larger one counts, as on Linux.
-func (p *ip4) reversible(dev *link.Device, cf *conf, src [4]byte) bool {
+// reversible reports whether the source is such as rp_filter demands, for a packet that
+// leaves by interface out, 0 if it is for this host. Of the setting of the device and
+// that of "all" the larger one counts, as on Linux. The way back is that of a packet
+// from the destination that comes by out; its mark counts with src_valid_mark alone.
+func (p *ip4) reversible(dev *link.Device, cf *conf, pkt *packet.Packet, out int32) bool {
 	mode := max(cf.rpFilter.Load(), p.conf.All.rpFilter.Load())
-	if mode == 0 || p.net.Local.Lookup(netip.AddrFrom4(src)) != nil { // ours: accept_local has decided
+	if mode == 0 {
 		return true
 	}
-	r := p.net.Main.Lookup(netip.AddrFrom4(src))
+	h, _ := wire.ParseIPv4(pkt.Head())
+	if p.net.Local.Lookup(h.Src()) != nil { // ours: accept_local has decided
+		return true
+	}
+	f := p.net.FlowOf4(pkt, h)
+	k := route.Key{
+		Dst: f.Src, Src: f.Dst, In: out, TOS: f.TOS, Proto: f.Proto, SrcPort: f.DstPort, DstPort: f.SrcPort,
+	}
+	if either(&p.conf.All.srcValidMark, &cf.srcValidMark) {
+		k.Mark = f.Mark
+	}
+	r := p.net.Lookup(&k).Route
 	if r == nil || r.Type != route.Unicast {
 		return false
 	}

@@ -26,16 +26,18 @@ func TestFateHalves(t *testing.T) {
 // TestFateFollowsChanges: what was found out counts until addresses change.
 func TestFateFollowsChanges(t *testing.T) {
 	b := newBed(t)
-	a := addrs{[4]byte{10, 0, 0, 2}, [4]byte{10, 0, 7, 1}}
+	pkt := b.packet(b.template("10.0.7.1"))
+	defer pkt.Consume()
+	a := addrsOf(pkt.Head())
 	cf := b.p.conf.Of(b.in.Index())
-	if f := b.p.fate(b.in, cf, a); f != transitory {
+	if f := b.p.fate(b.in, cf, a, pkt); f != transitory {
 		t.Fatalf("fate %d", f)
 	}
 	b.h.Addr(t, b.out, "10.0.7.1/24")
-	if f := b.p.fate(b.in, cf, a); f != host {
+	if f := b.p.fate(b.in, cf, a, pkt); f != host {
 		t.Errorf("fate %d after the address was added", f)
 	}
-	if f := b.p.fate(b.in, cf, a); f != host {
+	if f := b.p.fate(b.in, cf, a, pkt); f != host {
 		t.Errorf("fate %d from the cache", f)
 	}
 }

@@ -1,7 +1,6 @@
 package ip4
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"syscall"
@@ -50,17 +49,18 @@ func (p *ip4) forward(dev *link.Device, q *packet.Queue) {
 // nextRun moves packets from in to out that go the same way, which it returns. It
 // ends those that go nowhere.
 func (p *ip4) nextRun(dev *link.Device, in, out *packet.Queue) (path *network.Path) {
-	var flow addrs
-	var mark uint32
+	var flow network.Flow
+	var last addrs
+	varies := p.net.FlowVaries(network.V4)
 	for pkt := in.Front(); pkt != nil; pkt = in.Front() {
 		a := addrsOf(pkt.Head())
-		if path != nil && (a != flow || pkt.Mark != mark) {
+		if path != nil && (a != last || (varies || protocolOf(pkt) == wire.ProtoICMP) && p.flowOf(pkt) != flow) {
 			return path
 		}
 		in.Pop()
 		if path == nil {
-			flow, mark = a, pkt.Mark
-			if path = p.routeForward(pkt); path == nil {
+			last, flow = a, p.flowOf(pkt)
+			if path = p.routeForward(pkt, flow); path == nil {
 				continue
 			}
 		}
@@ -71,14 +71,19 @@ func (p *ip4) nextRun(dev *link.Device, in, out *packet.Queue) (path *network.Pa
 	return path
 }
 
-// routeForward finds the way of a packet, or answers it and drops it.
-func (p *ip4) routeForward(pkt *packet.Packet) *network.Path {
+// flowOf is what the way of a packet depends on.
+func (p *ip4) flowOf(pkt *packet.Packet) network.Flow {
 	h, _ := wire.ParseIPv4(pkt.Head())
-	dst := h.Dst()
-	if len(h.Options()) > 0 && p.net.IsLocal(dst) {
-		dst, _, _ = nextWaypoint(h)
+	f := p.net.FlowOf4(pkt, h)
+	if len(h.Options()) > 0 && p.net.IsLocal(f.Dst) {
+		f.Dst, _, _ = nextWaypoint(h)
 	}
-	path, err := p.paths.Resolve(network.Flow{Dst: dst, Src: h.Src(), Mark: pkt.Mark, Hash: hashOf(h)})
+	return f
+}
+
+// routeForward finds the way of a packet, or answers it and drops it.
+func (p *ip4) routeForward(pkt *packet.Packet, f network.Flow) *network.Path {
+	path, err := p.paths.Resolve(f)
 	if err == nil {
 		return path
 	}
@@ -94,14 +99,6 @@ func (p *ip4) routeForward(pkt *packet.Packet) *network.Path {
 	}
 	pkt.Drop(stat.IPInNoRoute)
 	return nil
-}
-
-// hashOf spreads flows, told apart by their addresses as with Linux's
-// fib_multipath_hash_policy of 0, over next hops.
-func hashOf(h wire.IPv4) uint32 {
-	src, dst := h.Src4(), h.Dst4()
-	v := uint64(binary.BigEndian.Uint32(src[:]))<<32 | uint64(binary.BigEndian.Uint32(dst[:]))
-	return uint32((v*fibonacci ^ v>>29) * fibonacci >> 32)
 }
 
 // prepareForward does with one packet what a router has to do before its Forward

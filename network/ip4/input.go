@@ -82,11 +82,12 @@ func (p *ip4) dispatch(dev *link.Device, q *packet.Queue) {
 	var last addrs
 	var f fate
 	cf := p.conf.Of(dev.Index())
+	each := p.net.Needs(false) != 0 // packets of one pair of addresses differ
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		b := pkt.Head()
 		a := addrsOf(b)
-		if a != last || f == unknown {
-			last, f = a, p.fate(dev, cf, a)
+		if a != last || f == unknown || each {
+			last, f = a, p.fate(dev, cf, a, pkt)
 		}
 		switch {
 		case f == host && pkt.Kind == packet.Host && isPlain(b):

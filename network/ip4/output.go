@@ -2,6 +2,7 @@ package ip4
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
@@ -209,9 +210,10 @@ func (p *ip4) runOutput(s *network.Send, mtu int, q *packet.Queue) {
 func (p *ip4) reroute(s *network.Send, q *packet.Queue) {
 	pkt := q.Front()
 	h, _ := wire.ParseIPv4(pkt.Head())
-	f := network.Flow{Dst: h.Dst(), Index: s.Path.Bound, Mark: pkt.Mark, Hash: hashOf(h)}
-	if p.net.IsLocal(h.Src()) {
-		f.Src = h.Src()
+	f := p.net.FlowOf4(pkt, h)
+	f.In, f.Index = 0, s.Path.Bound
+	if !p.net.IsLocal(f.Src) {
+		f.Src = netip.Addr{}
 	}
 	path, err := p.paths.Resolve(f)
 	if err != nil {

@@ -3,6 +3,7 @@ package ip4
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,7 +24,7 @@ type settings struct {
 
 // conf are the settings of one device: net.ipv4.conf.NAME.*.
 type conf struct {
-	forwarding, acceptLocal, acceptSourceRoute, sendRedirects, routeLocalnet, dropUnicastInL2Multicast atomic.Bool
+	forwarding, acceptLocal, acceptSourceRoute, sendRedirects, routeLocalnet, dropUnicastInL2Multicast, srcValidMark, ignoreLinkdown atomic.Bool
 
 	rpFilter atomic.Int64 // see reversible
 }
@@ -58,6 +59,8 @@ func (c *conf) bools() []namedBool {
 		{"send_redirects", &c.sendRedirects},
 		{"route_localnet", &c.routeLocalnet},
 		{"drop_unicast_in_l2_multicast", &c.dropUnicastInL2Multicast},
+		{"src_valid_mark", &c.srcValidMark},
+		{"ignore_routes_with_linkdown", &c.ignoreLinkdown},
 	}
 }
 
@@ -78,7 +81,7 @@ func (p *ip4) publish(c *module.Context, t *sysctl.Table) error {
 		return err
 	}
 	c.Cleanup(undo)
-	for _, e := range append(p.entries(), p.fragEntries()...) {
+	for _, e := range slices.Concat(p.entries(), p.fragEntries(), p.multipathEntries()) {
 		if err := c.Register(t.Register(e)); err != nil {
 			return err
 		}
@@ -94,6 +97,14 @@ func (p *ip4) entries() []sysctl.Entry {
 		sysctl.Bool("net.ipv4.ip_forward_use_pmtu", &p.settings.fwdUsePMTU),
 		sysctl.Int("net.ipv4.route.min_pmtu", &p.settings.minPMTU, 68, 65535),
 	}
+}
+
+// multipathEntries are the settings of the spreading of flows.
+func (p *ip4) multipathEntries() (es []sysctl.Entry) {
+	for _, e := range p.net.Multipath[network.V4].Entries("net.ipv4") {
+		es = append(es, p.invalidates(e))
+	}
+	return es
 }
 
 // confEntries returns the sysctls of one name below net.ipv4.conf.

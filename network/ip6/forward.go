@@ -32,7 +32,7 @@ func (p *ip6) forward(q *packet.Queue) {
 			p.bad(pkt, stat.IPInHdr)
 			continue
 		}
-		path, err := p.paths.Resolve(flowOf(h))
+		path, err := p.paths.Resolve(p.net.FlowOf6(pkt, h))
 		if err != nil { // a hook sent it elsewhere, or routes changed just now
 			p.noRoute(pkt, err)
 			continue
@@ -84,15 +84,6 @@ func (p *ip6) refragment(q *packet.Queue) {
 	}
 }
 
-// flowOf is the flow of a packet that is not ours: several next hops share flows
-// by addresses and flow label, as with fib_multipath_hash_policy 0.
-func flowOf(h wire.IPv6) network.Flow {
-	f := network.Flow{Dst: h.Dst(), Src: h.Src()}
-	s, d := h.Src16(), h.Dst16()
-	f.Hash = mix(be64(s[:8])^be64(s[8:])*3^be64(d[:8])*5^be64(d[8:])*7, uint64(h.FlowLabel()))
-	return f
-}
-
 // mayForward checks a packet, finds its way and takes one hop off it.
 func (p *ip6) mayForward(pkt *packet.Packet) bool {
 	h, _ := wire.ParseIPv6(pkt.Head())
@@ -116,7 +107,7 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 		pkt.Drop(stat.TTLExceeded)
 		return false
 	}
-	path, err := p.paths.Resolve(flowOf(h))
+	path, err := p.paths.Resolve(p.net.FlowOf6(pkt, h))
 	if err == nil && (path.Type != route.Unicast || path.Device == p.net.Loopback()) {
 		err = syscall.ENETUNREACH
 	}

@@ -1,12 +1,11 @@
 package ip6
 
 import (
-	"net/netip"
-
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -132,7 +131,7 @@ func (p *ip6) route(dev *link.Device, q, forward *packet.Queue) {
 		switch {
 		case dst.IsMulticast():
 			p.routeGroup(dev, h, pkt, q)
-		case p.isLocal(dev, dst):
+		case p.isLocal(dev, h, pkt):
 			if p.isTentative(dev, dst) {
 				// "Packets addressed to the tentative address should be silently
 				// discarded" (RFC 4862 §5.4).
@@ -158,11 +157,15 @@ func (p *ip6) routeGroup(dev *link.Device, h wire.IPv6, pkt *packet.Packet, q *p
 	q.Push(pkt)
 }
 
-// isLocal reports whether dst is ours for packets that came by dev. A link-local
+// isLocal reports whether a packet that came by dev is for this host. A link-local
 // address is so on its own link only (RFC 4007 §5).
-func (p *ip6) isLocal(dev *link.Device, dst netip.Addr) bool {
+func (p *ip6) isLocal(dev *link.Device, h wire.IPv6, pkt *packet.Packet) bool {
+	dst := h.Dst()
 	if !dst.IsLinkLocalUnicast() || dev.Type() == link.Loopback {
-		return p.net.TakesIn(dst)
+		f := p.net.FlowOf6(pkt, h)
+		f.In = dev.Index()
+		t, _ := p.net.Inbound(&f)
+		return t == route.Local
 	}
 	for _, a := range p.net.Addrs(dev.Index()) {
 		if a.IP() == dst {

@@ -1,0 +1,283 @@
+package route
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/knitnet/knit/core/clock"
+)
+
+// Errors of changes, with the texts of EEXIST and ESRCH.
+var (
+	ErrExists   = errors.New("file exists")
+	ErrNotFound = errors.New("no such process")
+)
+
+// A Table is a set of routes. The zero Table is empty and ready to use. Lookups
+// are lock free and run concurrently with changes.
+type Table struct {
+	mu    sync.Mutex
+	tree  atomic.Pointer[bart.Table[[]*Route]]
+	local atomic.Int32 // routes of type Local
+	from  atomic.Int32 // routes with a prefix of sources
+	size  [2]atomic.Int32
+	used  [2]atomic.Bool
+	// expiring counts the routes that expire, so that without any nobody has to
+	// look for them.
+	expiring atomic.Int32
+}
+
+// Size returns the number of routes of an IP version.
+func (t *Table) Size(v6 bool) int { return int(t.size[family(v6)].Load()) }
+
+// Used reports whether there ever was a route of an IP version, or Use was called.
+func (t *Table) Used(v6 bool) bool { return t.used[family(v6)].Load() }
+
+// Use makes Used true: a rule of IPv6 makes the table that it names.
+func (t *Table) Use(v6 bool) { t.used[family(v6)].Store(true) }
+
+func family(v6 bool) int {
+	if v6 {
+		return 1
+	}
+	return 0
+}
+
+// sourced reports whether any route is only for some sources.
+func (t *Table) sourced() bool { return t.from.Load() > 0 }
+
+// HasLocal reports whether any route is of type Local.
+func (t *Table) HasLocal() bool { return t.local.Load() > 0 }
+
+// Lookup returns the route with the longest prefix that contains a, and of
+// those the one with the smallest metric. Routes that are only for some sources do not
+// count. a must not be an IPv4-mapped address.
+func (t *Table) Lookup(a netip.Addr) *Route {
+	tree := t.tree.Load()
+	if tree == nil {
+		return nil
+	}
+	if t.sourced() {
+		return t.lookupFunc(a, func(r *Route) bool { return !r.From.IsValid() })
+	}
+	rs, _ := tree.Lookup(a)
+	if len(rs) == 0 {
+		return nil
+	}
+	return rs[0]
+}
+
+// Get returns the routes to a prefix, in the order of Lookup. The caller must not
+// change the slice.
+func (t *Table) Get(dst netip.Prefix) []*Route {
+	tree := t.tree.Load()
+	if tree == nil {
+		return nil
+	}
+	rs, _ := tree.Get(dst.Masked())
+	return rs
+}
+
+// LookupIndex is Lookup among the routes that leave by interface index.
+func (t *Table) LookupIndex(a netip.Addr, index int32) *Route {
+	return t.lookupFunc(a, func(r *Route) bool { return r.Uses(index) })
+}
+
+// LookupLink is Lookup among the routes to what is on a link itself, behind no
+// gateway: on that of interface index, or if that is 0 on any.
+func (t *Table) LookupLink(a netip.Addr, index int32) *Route {
+	return t.lookupFunc(a, func(r *Route) bool {
+		return slices.ContainsFunc(r.NextHops, func(h NextHop) bool {
+			return !h.Gateway.IsValid() && (index == 0 || h.Index == index)
+		})
+	})
+}
+
+// lookupFunc is Lookup among the routes for which match holds.
+func (t *Table) lookupFunc(a netip.Addr, match func(*Route) bool) *Route {
+	tree := t.tree.Load()
+	if tree == nil {
+		return nil
+	}
+	for _, rs := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) { // the longest prefix first
+		if at := slices.IndexFunc(rs, match); at >= 0 {
+			return rs[at]
+		}
+	}
+	return nil
+}
+
+// Uses reports whether a next hop of r leaves by interface index.
+func (r *Route) Uses(index int32) bool {
+	return slices.ContainsFunc(r.NextHops, func(h NextHop) bool { return h.Index == index })
+}
+
+// Mode is what Add does with a route for the same prefix and metric.
+type Mode uint8
+
+// Modes of `ip route add`, `replace` and `append`.
+const (
+	Create Mode = iota
+	Replace
+	Append
+)
+
+// Add adds r, which must not be changed any more. With Create it is ErrExists
+// when there is one of the same prefix and metric.
+func (t *Table) Add(r Route, mode Mode) error {
+	r.Dst = r.Dst.Masked()
+	r.sum()
+	return t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
+		rs = slices.Clone(rs)
+		at := slices.IndexFunc(rs, func(x *Route) bool { return x.Metric == r.Metric && x.From == r.From })
+		switch {
+		case at >= 0 && mode == Create:
+			return nil, fmt.Errorf("route %v metric %d: %w", r.Dst, r.Metric, ErrExists)
+		case at >= 0 && mode == Replace:
+			rs[at] = &r
+			return rs, nil
+		}
+		rs = append(rs, &r)
+		slices.SortStableFunc(rs, byWorth)
+		return rs, nil
+	})
+}
+
+// byWorth orders the routes of one prefix: those for the narrowest sources first, then
+// by metric.
+func byWorth(x, y *Route) int {
+	return cmp.Or(cmp.Compare(y.From.Bits(), x.From.Bits()), cmp.Compare(x.Metric, y.Metric))
+}
+
+func (r *Route) sum() {
+	r.weights = 0
+	for i := range r.NextHops {
+		r.weights += r.NextHops[i].weight()
+	}
+}
+
+// SetDead marks the next hops by interface index in routes with several as dead, or
+// as alive again.
+func (t *Table) SetDead(index int32, dead bool) {
+	stands := func(h NextHop) bool { return h.Index == index && h.Dead != dead }
+	for _, r := range t.All() {
+		if len(r.NextHops) < 2 || !slices.ContainsFunc(r.NextHops, stands) {
+			continue
+		}
+		next := *r
+		next.NextHops = slices.Clone(r.NextHops)
+		for i := range next.NextHops {
+			if h := &next.NextHops[i]; h.Index == index {
+				h.Dead = dead
+			}
+		}
+		next.sum()
+		t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
+			rs = slices.Clone(rs)
+			if at := slices.Index(rs, r); at >= 0 { // it may be gone meanwhile
+				rs[at] = &next
+			}
+			return rs, nil
+		})
+	}
+}
+
+// Delete removes the first route to dst for which match holds.
+func (t *Table) Delete(dst netip.Prefix, match func(*Route) bool) error {
+	dst = dst.Masked()
+	return t.change(dst, func(rs []*Route) ([]*Route, error) {
+		at := slices.IndexFunc(rs, match)
+		if at < 0 {
+			return nil, fmt.Errorf("route %v: %w", dst, ErrNotFound)
+		}
+		return slices.Delete(slices.Clone(rs), at, at+1), nil
+	})
+}
+
+// change replaces the routes to dst in a copy of the tree and publishes it.
+func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tree := t.tree.Load()
+	if tree == nil {
+		tree = new(bart.Table[[]*Route])
+	}
+	old, _ := tree.Get(dst)
+	rs, err := f(old)
+	if err != nil {
+		return err
+	}
+	t.local.Add(int32(count(rs, isLocal) - count(old, isLocal)))
+	t.expiring.Add(int32(count(rs, expires) - count(old, expires)))
+	t.from.Add(int32(count(rs, hasFrom) - count(old, hasFrom)))
+	v := family(dst.Addr().Is6())
+	t.size[v].Add(int32(len(rs) - len(old)))
+	t.used[v].Store(true)
+	if len(rs) == 0 {
+		tree = tree.DeletePersist(dst)
+	} else {
+		tree = tree.InsertPersist(dst, rs)
+	}
+	t.tree.Store(tree)
+	return nil
+}
+
+func isLocal(r *Route) bool { return r.Type == Local }
+func expires(r *Route) bool { return r.Expires != 0 }
+func hasFrom(r *Route) bool { return r.From.IsValid() }
+
+func count(rs []*Route, is func(*Route) bool) (n int) {
+	for _, r := range rs {
+		if is(r) {
+			n++
+		}
+	}
+	return n
+}
+
+// NextExpiry returns when the next route ends; clock.Never if none does.
+func (t *Table) NextExpiry() clock.Time {
+	next := clock.Never
+	if t.expiring.Load() == 0 {
+		return next
+	}
+	for _, r := range t.All() {
+		if r.Expires != 0 {
+			next = min(next, r.Expires)
+		}
+	}
+	return next
+}
+
+// DeleteFunc removes every route for which del holds and returns them.
+func (t *Table) DeleteFunc(del func(*Route) bool) (removed []*Route) {
+	for _, r := range t.All() {
+		if !del(r) {
+			continue
+		}
+		if t.Delete(r.Dst, func(x *Route) bool { return x == r }) == nil {
+			removed = append(removed, r)
+		}
+	}
+	return removed
+}
+
+// All returns the routes, IPv4 first, by prefix and metric.
+func (t *Table) All() []*Route {
+	tree := t.tree.Load()
+	if tree == nil {
+		return nil
+	}
+	var out []*Route
+	for _, rs := range tree.AllSorted() {
+		out = append(out, rs...)
+	}
+	return out
+}
