@@ -55,8 +55,8 @@ func (p *ip6) reroute(s *network.Send, pkt *packet.Packet) {
 		pkt.Drop(stat.IPInHdr)
 		return
 	}
-	f := flowOf(h)
-	f.Index, f.Mark = s.Path.Bound, pkt.Mark
+	f := p.net.FlowOf6(pkt, h)
+	f.In, f.Index = 0, s.Path.Bound
 	if !p.net.IsLocal(f.Src) {
 		f.Src = network.Flow{}.Src
 	}
