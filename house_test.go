@@ -89,6 +89,7 @@ var thirdParty = map[string][]string{
 	"socket":            library,
 	"service":           library,
 	"service/dns":       {dns},
+	"service/dns64":     {dns},
 	"service/dhcp":      {dhcp},
 	"service/wireguard": {wireguard, xsys},
 	"kmod":              {compress, xz},

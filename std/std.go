@@ -24,6 +24,7 @@ import (
 	"github.com/knitnet/knit/network/ip6"
 	"github.com/knitnet/knit/network/mld"
 	"github.com/knitnet/knit/network/ndp"
+	"github.com/knitnet/knit/service/dns64"
 	"github.com/knitnet/knit/service/hello"
 	"github.com/knitnet/knit/service/uplink"
 	"github.com/knitnet/knit/transport/ping"
@@ -41,6 +42,6 @@ func Modules() []module.Spec {
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
 		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module,
-		hello.Module, uplink.Module,
+		dns64.Module, hello.Module, uplink.Module,
 	}
 }

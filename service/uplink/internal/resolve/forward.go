@@ -3,12 +3,13 @@ package resolve
 import (
 	"context"
 	"encoding/binary"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/knitnet/knit/service/internal/nameserver"
 )
 
 // patience is how long one server is waited for before the next one is asked as
@@ -96,10 +97,10 @@ func exchangeDatagram(conn net.Conn, query []byte, q question) []byte {
 }
 
 func exchangeStream(conn net.Conn, query []byte, q question) []byte {
-	if err := WriteMessage(conn, query); err != nil {
+	if err := nameserver.WriteMessage(conn, query); err != nil {
 		return nil
 	}
-	b, err := ReadMessage(conn)
+	b, err := nameserver.ReadMessage(conn)
 	if err != nil || !isAnswer(b, q) {
 		return nil
 	}
@@ -118,22 +119,4 @@ func isAnswer(b []byte, q question) bool {
 	}
 	got, err := parseQuestion(b)
 	return err == nil && got.name == q.name && got.typ == q.typ && got.class == q.class
-}
-
-// WriteMessage writes a message to a stream with its length in front (RFC 1035
-// §4.2.2).
-func WriteMessage(w io.Writer, b []byte) error {
-	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
-	return err
-}
-
-// ReadMessage reads a message with its length in front from a stream.
-func ReadMessage(r io.Reader) ([]byte, error) {
-	var n [2]byte
-	if _, err := io.ReadFull(r, n[:]); err != nil {
-		return nil, err
-	}
-	b := make([]byte, binary.BigEndian.Uint16(n[:]))
-	_, err := io.ReadFull(r, b)
-	return b, err
 }
