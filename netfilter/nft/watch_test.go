@@ -18,7 +18,7 @@ func TestWatch(t *testing.T) {
 	lines := map[*rule.Rule]int{}
 	err := m.Run(context.Background(), &netfilter.NFTRequest{
 		Name:   "rules",
-		Text:   "table ip t {\n\tchain sub {\n\t\ttcp dport 81 return\n\t}\n\tchain in {\n\t\ttype filter hook input priority 0;\n\t\tmeta nftrace 1 drop\n\t\tjump sub\n\t\ttcp dport 80 drop\n\t}\n}\n",
+		Text:   "table ip t {\n\tchain sub {\n\t\ttcp dport 81 return\n\t}\n\tchain in {\n\t\ttype filter hook input priority 0;\n\t\tmeta mark 1 drop\n\t\tjump sub\n\t\ttcp dport 80 drop\n\t}\n}\n",
 		Placed: func(r *rule.Rule, _ string, line int) { lines[r] = line },
 	}, io.Discard)
 	if err != nil {
