@@ -29,6 +29,9 @@ func addVerbs(root *cobra.Command, c *control.Console, socket *string) {
 			GroupID:            info.Group,
 			DisableFlagParsing: true,
 			RunE: func(cmd *cobra.Command, args []string) error {
+				if info.Name == "nft" && control.IsNFTTest(args) {
+					return runCases(cmd.Context(), c, args)
+				}
 				return runVerb(cmd.Context(), c, *socket, v, args)
 			},
 		}
