@@ -7,19 +7,17 @@ import (
 	"time"
 )
 
-// A site is where a packet enters the kernel: a device, or the host itself.
-type site struct {
-	device string // empty: local
-}
+// A site is where a packet enters the kernel: a device by its name, or the host.
+type site string
 
 // local is the host itself.
-var local = site{}
+const local site = ""
 
 func (s site) String() string {
 	if s == local {
 		return "local"
 	}
-	return s.device
+	return string(s)
 }
 
 // How a line sends packets of a flow.
@@ -73,7 +71,7 @@ type (
 func (l *Line) devices() (out []string) {
 	add := func(s site) {
 		if s != local {
-			out = append(out, s.device)
+			out = append(out, string(s))
 		}
 	}
 	want := expect{}
@@ -150,7 +148,7 @@ func parseSite(word string, w *words) (site, error) {
 		return local, nil
 	}
 	dev, err := w.next("the name of a device")
-	return site{dev}, err
+	return site(dev), err
 }
 
 func parseSingle(word string, w *words) (step, error) {

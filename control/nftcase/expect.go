@@ -144,10 +144,11 @@ func (x *expect) parseTo(w *words) error {
 	if err != nil {
 		return err
 	}
-	x.to = &site{name}
+	to := site(name)
 	if name == "local" {
-		x.to = &site{}
+		to = local
 	}
+	x.to = &to
 	return nil
 }
 

@@ -91,7 +91,7 @@ func (r *runner) network(t *Table) error {
 		dev, err := r.kernel.Link.Attach(link.Info{
 			Name: d.Name, Kind: "case", Type: link.Ether, Flags: link.NoARP, MTU: d.MTU,
 			Hardware: wire.MAC{2, 0, 0, 0, byte(i), 1},
-		}, &exit{r, site{d.Name}})
+		}, &exit{r, site(d.Name)})
 		if err != nil {
 			return fmt.Errorf("device %s: %w", d.Name, err)
 		}
@@ -218,7 +218,7 @@ func (r *runner) inject(from site, p *Packet) (*outcome, error) {
 	if from == local {
 		return r.emit(b, p.mark)
 	}
-	dev := r.devices[from.device]
+	dev := r.devices[string(from)]
 	frame := p.frame(b, etherType, destinationMAC(b, dev.MAC()), wire.MAC{2, 0, 0, 0, dev.MAC()[4], 2})
 	return r.receive(dev, frame, b, p.mark), nil
 }

@@ -74,7 +74,7 @@ const maxGot = 20
 
 // replayOne sends one record. Frames go to the device, whoever they were for.
 func (r *runner) replayOne(from site, t capture.LinkType, data []byte) *outcome {
-	dev := r.devices[from.device]
+	dev := r.devices[string(from)]
 	etherType := uint16(wire.EtherTypeIPv4)
 	if t == capture.LinkEthernet {
 		h, ok := wire.ParseEthernet(data)
