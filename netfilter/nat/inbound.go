@@ -46,12 +46,9 @@ func (m *mappings) enter(t *translator, pkt *packet.Packet, c *netfilter.Conn, r
 	if x == nil {
 		return noMapping
 	}
-	from := o.Src
-	if x.hairpin(pkt) { // seen from inside a host comes from its own outer address
-		from = x.outside.addr
-		if y := m.bySrc[sourceOf(o, o.Dst, &x.rule)]; y != nil {
-			from = y.outside.addr
-		}
+	from := far{o.Src, o.SrcPort}
+	if x.hairpin(pkt) {
+		from = m.ownFace(x, o, now)
 	}
 	if !x.lets(from, now) {
 		return filtered
@@ -62,17 +59,15 @@ func (m *mappings) enter(t *translator, pkt *packet.Packet, c *netfilter.Conn, r
 	return opened
 }
 
-// lets reports whether the filter lets an address in. With the strictest filter only
-// answers come in, and those belong to a connection.
-func (x *mapping) lets(from [16]byte, now clock.Time) bool {
-	switch x.rule.Filtering {
-	case netfilter.EndpointIndependent:
-		return true
-	case netfilter.AddressDependent:
-		p := x.peers[from]
-		return p.conns > 0 || p.until > now
+// ownFace is what a host of the inside looks like to another one: its own outer
+// address. That it has sent there opens its own filter.
+func (m *mappings) ownFace(x *mapping, o *netfilter.Tuple, now clock.Time) far {
+	y := m.bySrc[sourceOf(o, o.Dst, &x.rule)]
+	if y == nil {
+		return far{x.outside.addr, 0} // it will have the address, and a port that nobody knows
 	}
-	return false
+	y.letIn(far{x.outside.addr, x.outside.port}, now)
+	return far{y.outside.addr, y.outside.port}
 }
 
 // hairpin reports whether a packet to a mapping comes from inside.

@@ -3,158 +3,108 @@ package nat
 import (
 	"encoding/binary"
 
-	"github.com/knitnet/knit/core/hook"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
 
-// change gives a packet the addresses and ports that its connection has on the
-// other side of this hook.
-func (t *translator) change(at *seat, pkt *packet.Packet, c *netfilter.Conn, d netfilter.Dir) hook.Verdict {
-	bit := natBit(at.manip)
-	if d == netfilter.Reply {
-		bit ^= netfilter.SrcNAT | netfilter.DstNAT
-	}
-	if c.Status.Load()&bit == 0 {
-		return hook.Accept
-	}
-	if movedOn(at, pkt, c, d) {
-		t.track.Delete(c)
-		return hook.Drop
-	}
-	want := mirror(&c.Tuples[1-d])
-	if !rewrite(at.v, pkt, &want, at.manip) {
-		return hook.Drop
-	}
-	return hook.Accept
-}
-
-// rewrite writes the source or the destination of a tuple into a packet that begins
-// with its IP header.
-func rewrite(v network.Version, pkt *packet.Packet, want *netfilter.Tuple, m netfilter.Manip) bool {
-	h := pkt.Head()
-	off, n := 12, 4
-	l4 := int(h[0]&0xf) * 4
-	proto := h[9]
-	if v == network.V6 {
-		off, n = 8, 16
-		var ok bool
-		if proto, l4, ok = upper6(h); !ok {
-			return false
-		}
-	}
-	if m == netfilter.ManipDst {
-		off += n
-	}
-	if !rewritePorts(pkt, want, m, l4, proto) {
+// Mangle implements netfilter.Translator.
+func (t *translator) Mangle(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info, off, n int, with []byte) bool {
+	v := c.Tuples[netfilter.Original].Version
+	m := mangling{pkt: pkt, v: v}
+	if !m.parse() || off < 0 || n < 0 || m.payload+off+n > pkt.Len() {
 		return false
 	}
-	h = pkt.Head()
-	var old [16]byte
-	copy(old[:], h[off:off+n])
-	copy(h[off:off+n], addrOf(want, m)[:n])
-	if v == network.V4 {
-		put16(h[10:], wire.UpdateChecksum(get16(h[10:]), wire.Sum(old[:n], 0), wire.Sum(h[off:off+n], 0)))
+	if pkt.GSO != packet.GSONone && n != len(with) {
+		return false // its segments would not be those that were sent
 	}
-	fixSum(pkt, l4, proto, old[:n], h[off:off+n], true)
+	if !m.replace(off, n, with) {
+		return false
+	}
+	if grown := len(with) - n; grown != 0 && m.proto == wire.ProtoTCP {
+		adjust(c, info.Dir(), m.seq(), int32(grown))
+	}
 	return true
 }
 
-func upper6(h []byte) (proto uint8, l4 int, ok bool) {
-	if !wire.IsIPv6Ext(h[6]) {
-		return h[6], wire.IPv6Len, true
-	}
-	ip, ok := wire.ParseIPv6(h)
-	if !ok {
-		return 0, 0, false
-	}
-	proto, l4, first, ok := ip.Upper()
-	return proto, l4, ok && first
+// A mangling is the change of a packet's payload.
+type mangling struct {
+	pkt     *packet.Packet
+	v       network.Version
+	l4      int
+	payload int
+	proto   uint8
 }
 
-// rewritePorts writes a port, or the identifier of an ICMP query.
-func rewritePorts(pkt *packet.Packet, want *netfilter.Tuple, m netfilter.Manip, l4 int, proto uint8) bool {
-	at, value := 0, want.SrcPort
-	switch proto {
-	case wire.ProtoTCP, wire.ProtoUDP, 132, 136, 33:
-		if m == netfilter.ManipDst {
-			at, value = 2, want.DstPort
-		}
-		if !pkt.Ensure(l4 + sumEnd(proto)) {
+func (m *mangling) parse() bool {
+	h := m.pkt.Head()
+	m.l4, m.proto = int(h[0]&0xf)*4, h[9]
+	if m.v == network.V6 {
+		var ok bool
+		if m.proto, m.l4, ok = upper6(h); !ok {
 			return false
 		}
-	case wire.ProtoICMP, wire.ProtoICMPv6:
-		if !pkt.Ensure(l4 + wire.ICMPLen) {
-			return false
-		}
-		at = 4
-	default:
-		return true
 	}
-	b := pkt.Head()[l4+at : l4+at+2]
-	if get16(b) == value {
-		return true
-	}
-	old := [2]byte{b[0], b[1]}
-	put16(b, value)
-	fixSum(pkt, l4, proto, old[:], b, false)
-	return true
-}
-
-// sumAt is where a protocol has its checksum, 0 if none that covers ports.
-func sumAt(proto uint8) int {
-	switch proto {
+	switch m.proto {
+	case wire.ProtoUDP:
+		m.payload = m.l4 + wire.UDPLen
 	case wire.ProtoTCP:
-		return 16
-	case wire.ProtoUDP, 136:
-		return 6
-	case wire.ProtoICMP, wire.ProtoICMPv6:
-		return 2
+		if !m.pkt.Ensure(m.l4 + wire.TCPLen) {
+			return false
+		}
+		m.payload = m.l4 + int(m.pkt.Head()[m.l4+12]>>4)*4
+	default:
+		return false
 	}
-	return 0
+	return m.payload <= m.pkt.Len() && m.pkt.Ensure(m.payload)
 }
 
-func sumEnd(proto uint8) int { return max(sumAt(proto)+2, 4) }
+func (m *mangling) seq() uint32 { return binary.BigEndian.Uint32(m.pkt.Head()[m.l4+4:]) }
 
-// fixSum brings a transport checksum up to date (RFC 1624). pseudo says that what
-// has changed is in the pseudo header, of which a checksum that is not complete yet
-// holds the sum.
-func fixSum(pkt *packet.Packet, l4 int, proto uint8, before, after []byte, pseudo bool) {
-	at := sumAt(proto)
-	if at == 0 || proto == wire.ProtoICMP && pseudo {
-		return
+// replace rebuilds the packet: headers, payload with the change, lengths, checksums.
+// Helpers' packets are few and small.
+func (m *mangling) replace(off, n int, with []byte) bool {
+	at := m.payload + off
+	rest := make([]byte, m.pkt.Len()-at-n)
+	m.pkt.CopyOut(at+n, rest)
+	total := at + len(with) + len(rest)
+	if total > wire.IPv4MaxTotal {
+		return false
 	}
-	h := pkt.Head()
-	if l4+at+2 > len(h) {
-		return
+	m.pkt.TrimTo(at)
+	if !m.pkt.Append(with) || !m.pkt.Append(rest) {
+		return false
 	}
-	b := h[l4+at : l4+at+2]
-	sum := get16(b)
-	partial := pkt.Csum == packet.CsumPartial
-	switch {
-	case partial && !pseudo, proto == wire.ProtoUDP && sum == 0 && !partial:
-		return
-	case partial:
-		put16(b, ^wire.UpdateChecksum(^sum, wire.Sum(before, 0), wire.Sum(after, 0)))
-		return
+	h := m.pkt.Head()
+	if m.v == network.V4 {
+		ip, ok := wire.ParseIPv4(h)
+		if !ok {
+			return false
+		}
+		ip.SetTotalLen(total)
+	} else {
+		put16(h[4:], uint16(total-wire.IPv6Len))
 	}
-	sum = wire.UpdateChecksum(sum, wire.Sum(before, 0), wire.Sum(after, 0))
-	if sum == 0 && proto == wire.ProtoUDP {
-		sum = 0xffff
+	if m.proto == wire.ProtoUDP {
+		put16(h[m.l4+4:], uint16(total-m.l4))
 	}
-	put16(b, sum)
+	m.sum(total - m.l4)
+	return true
 }
 
-func get16(b []byte) uint16    { return binary.BigEndian.Uint16(b) }
-func put16(b []byte, v uint16) { binary.BigEndian.PutUint16(b, v) }
-
-func isICMP(v network.Version, pkt *packet.Packet) bool {
-	h := pkt.Head()
-	if v == network.V4 {
-		return h[9] == wire.ProtoICMP
+// sum lets the checksum be computed when it is needed: the field holds the sum of
+// the pseudo header from now on.
+func (m *mangling) sum(length int) {
+	h := m.pkt.Head()
+	var s wire.PartialSum
+	if m.v == network.V4 {
+		s = wire.PseudoIPv4([4]byte(h[12:16]), [4]byte(h[16:20]), m.proto, length)
+	} else {
+		s = wire.PseudoIPv6([16]byte(h[8:24]), [16]byte(h[24:40]), m.proto, length)
 	}
-	proto, _, ok := upper6(h)
-	return ok && proto == wire.ProtoICMPv6
+	put16(h[m.l4+sumAt(m.proto):], s.Fold())
+	m.pkt.Csum = packet.CsumPartial
+	m.pkt.CsumStart = uint16(m.pkt.Offset() + m.l4)
+	m.pkt.CsumOffset = uint16(sumAt(m.proto))
 }

@@ -52,10 +52,17 @@ type mapping struct {
 	by    int32              // interface it leads out by; 0: not known
 	conns int                // in the table
 	until clock.Time         // when it ends without connections
-	peers map[[16]byte]peer
+	peers map[far]peer
 }
 
-// A peer is an address that the filter lets in: of connections, or until a time.
+// A far is another end as the filter tells them apart: with address dependent
+// filtering the port is 0.
+type far struct {
+	addr [16]byte
+	port uint16
+}
+
+// A peer is whom the filter lets in: while there are connections, or until a time.
 type peer struct {
 	conns int
 	until clock.Time
@@ -64,7 +71,7 @@ type peer struct {
 // A use is a connection's part in a mapping.
 type use struct {
 	*mapping
-	peer [16]byte
+	far
 }
 
 type mappings struct {
@@ -119,13 +126,13 @@ func (m *mappings) choose(q *query, now netfilter.Tuple) (netfilter.Tuple, bool)
 	defer m.mu.Unlock()
 	at := q.t.clock.Now()
 	m.sweep(at)
-	to := q.c.Tuples[netfilter.Original].Dst
-	src := sourceOf(&now, to, q.r)
+	o := &q.c.Tuples[netfilter.Original]
+	to := far{o.Dst, o.DstPort}
+	src := sourceOf(&now, o.Dst, q.r)
 	want := now
 	if x := m.bySrc[src]; x != nil {
 		want.Src, want.SrcPort = x.outside.addr, x.outside.port
-		reply := mirror(&want)
-		if within(&want, netfilter.ManipSrc, q.r) && !q.t.track.Taken(&reply, q.c) {
+		if within(&want, netfilter.ManipSrc, q.r) && q.ours(&want) {
 			m.use(q.c, q.m, use{x, to}, at)
 			return want, true
 		}
@@ -135,13 +142,23 @@ func (m *mappings) choose(q *query, now netfilter.Tuple) (netfilter.Tuple, bool)
 	if !ok {
 		return want, false
 	}
-	x := &mapping{source: src, outside: outsideOf(&want), rule: *q.r, peers: map[[16]byte]peer{}}
+	x := &mapping{source: src, outside: outsideOf(&want), rule: *q.r, peers: map[far]peer{}}
 	if q.pkt != nil {
 		x.by = q.pkt.Out
 	}
 	m.add(x)
 	m.use(q.c, q.m, use{x, to}, at)
 	return want, true
+}
+
+// ours reports whether nobody has a tuple but another packet of the same flow.
+func (q *query) ours(want *netfilter.Tuple) bool {
+	reply := mirror(want)
+	if !q.t.track.Taken(&reply, q.c) {
+		return true
+	}
+	twin, found := q.twin()
+	return found && twin == *want
 }
 
 // add enters a mapping; one of the same source, which the rule does not allow any
@@ -236,9 +253,7 @@ func (m *mappings) confirm(c *netfilter.Conn) {
 	for _, u := range all {
 		if u.mapping != nil {
 			u.conns++
-			p := u.peers[u.peer]
-			p.conns++
-			u.peers[u.peer] = p
+			u.met(u.far)
 		}
 	}
 }
@@ -259,28 +274,13 @@ func (m *mappings) release(c *netfilter.Conn, now clock.Time) {
 		if u.mapping == nil {
 			continue
 		}
-		u.left(u.peer, now)
+		u.left(u.far, now)
 		if u.conns--; u.conns == 0 {
 			u.until = now.Add(linger)
 			m.idle = append(m.idle, idler{u.mapping, u.until})
 		}
 	}
 	m.sweep(now)
-}
-
-// left notes that a connection with an other end is over.
-func (x *mapping) left(addr [16]byte, now clock.Time) {
-	p := x.peers[addr]
-	p.conns, p.until = p.conns-1, now.Add(linger)
-	x.peers[addr] = p
-	if len(x.peers) <= maxPeers {
-		return
-	}
-	for a, p := range x.peers {
-		if p.conns <= 0 && (p.until <= now || len(x.peers) > maxPeers) {
-			delete(x.peers, a)
-		}
-	}
 }
 
 // forgetAddr ends the idle mappings to an address that this host has no longer.

@@ -51,6 +51,8 @@ type query struct {
 	r   *netfilter.NATRange
 	// locked: the mappings' lock is held, and the tuple is to be a mapping.
 	locked bool
+	// met: somebody has a tuple that was tried.
+	met bool
 }
 
 // choose finds a tuple in the range that no other connection has.
@@ -64,8 +66,29 @@ func (q *query) choose(now netfilter.Tuple) (netfilter.Tuple, bool) {
 	return q.fresh(now)
 }
 
-// fresh finds a tuple that has no history.
+// fresh finds a tuple that has no history. What is in the way may be the connection
+// of another packet of the same flow that was quicker: then both go the same way.
 func (q *query) fresh(now netfilter.Tuple) (netfilter.Tuple, bool) {
+	want, ok := q.search(now)
+	if q.met {
+		if twin, found := q.twin(); found {
+			return twin, true
+		}
+	}
+	return want, ok
+}
+
+// twin returns what the connection in the table with the same packets is translated
+// to.
+func (q *query) twin() (netfilter.Tuple, bool) {
+	w, d := q.t.track.Lookup(&q.c.Tuples[netfilter.Original])
+	if w == nil || w == q.c || d != netfilter.Original {
+		return netfilter.Tuple{}, false
+	}
+	return mirror(&w.Tuples[netfilter.Reply]), true
+}
+
+func (q *query) search(now netfilter.Tuple) (netfilter.Tuple, bool) {
 	want := now
 	if q.r.Flags&netfilter.RangeAddr != 0 {
 		*addrOf(&want, q.m) = q.t.pickAddr(&now, q.m, q.r)
@@ -88,6 +111,7 @@ func (q *query) random() bool {
 func (q *query) free(want *netfilter.Tuple) bool {
 	reply := mirror(want)
 	if q.t.track.Taken(&reply, q.c) {
+		q.met = true
 		return false
 	}
 	return q.m != netfilter.ManipSrc || !q.t.mappings.reserved(q, want) && !(q.locked && q.t.ownSocket(want))
