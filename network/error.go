@@ -104,6 +104,23 @@ func (l *Layer) SendErrorDetail(v Version, kind ErrorKind, code uint8, mtu int, 
 	}
 }
 
+// Answer tells who follows connections that a packet, which is about to be sent, is
+// this host's ICMP error about another one. It owns neither.
+func (l *Layer) Answer(answer, about *packet.Packet) {
+	if f := l.answered.Load(); f != nil {
+		(*f)(answer, about)
+	}
+}
+
+// OnAnswer makes f be told by Answer, on the packet path, until undo is called. EBUSY:
+// somebody is told already.
+func (l *Layer) OnAnswer(f func(answer, about *packet.Packet)) (undo func(), err error) {
+	if !l.answered.CompareAndSwap(nil, &f) {
+		return nil, syscall.EBUSY
+	}
+	return func() { l.answered.Store(nil) }, nil
+}
+
 // completeQuote puts the checksum into a packet whose sender left that to a device:
 // an error quotes what was, or would have been, on the wire.
 func completeQuote(pkt *packet.Packet) {

@@ -123,6 +123,7 @@ type Layer struct {
 	families   [2]atomic.Pointer[family]
 	handlers   [2][256]atomic.Pointer[handler]
 	errors     [2]atomic.Pointer[errorSender]
+	answered   atomic.Pointer[func(answer, about *packet.Packet)]
 	neighbours [2]atomic.Pointer[neigh.Table]
 	checkers   [2]atomic.Pointer[addrChecker]
 	icmp       [2][256]atomic.Pointer[ICMPFunc]

@@ -30,7 +30,7 @@ type Func func(pkt *packet.Packet) Verdict
 type BatchFunc func(q *packet.Queue)
 
 // A Priority orders functions of modules that do not know each other. Smaller
-// runs first; among equals, who came first.
+// runs first; among equals, who came first, unless it is Ahead.
 type Priority int
 
 // Linux's priorities (enum nf_ip_hook_priorities), under the names nft gives them.
@@ -54,8 +54,10 @@ const (
 type Entry struct {
 	Owner    string // the module's name
 	Priority Priority
-	Func     Func
-	Batch    BatchFunc
+	// Ahead: it runs before those of the same priority that are there already.
+	Ahead bool
+	Func  Func
+	Batch BatchFunc
 }
 
 // A Point is one place in the packet's way. The zero Point is empty and ready
@@ -88,7 +90,7 @@ func (p *Point) Add(e Entry) (remove func()) {
 	defer p.mu.Unlock()
 	old := p.load()
 	at := len(old)
-	for at > 0 && old[at-1].Priority > e.Priority {
+	for at > 0 && (old[at-1].Priority > e.Priority || e.Ahead && old[at-1].Priority == e.Priority) {
 		at--
 	}
 	mine := &entry{Entry: e}

@@ -32,10 +32,16 @@ func TestOrderIsPriorityThenAge(t *testing.T) {
 	if want := []string{"track", "deny", "deny2", "nat"}; !slices.Equal(got, want) {
 		t.Fatalf("ran %v, want %v", got, want)
 	}
+	p.Add(Entry{Priority: Filter, Ahead: true, Func: func(*packet.Packet) Verdict { got = append(got, "ahead"); return Accept }})
+	got = nil
+	p.RunBatch(one(&pool))
+	if want := []string{"track", "ahead", "deny", "deny2", "nat"}; !slices.Equal(got, want) {
+		t.Fatalf("ran %v, want %v", got, want)
+	}
 	rm()
 	got = nil
 	p.RunBatch(one(&pool))
-	if want := []string{"track", "deny2", "nat"}; !slices.Equal(got, want) {
+	if want := []string{"track", "ahead", "deny2", "nat"}; !slices.Equal(got, want) {
 		t.Fatalf("ran %v, want %v", got, want)
 	}
 }

@@ -24,7 +24,7 @@ func (t *tracker) sound(p *look, tuple *netfilter.Tuple) bool {
 			return false
 		}
 		if binary.BigEndian.Uint16(p.pkt.Head()[p.off+6:]) == 0 {
-			return tuple.Version == network.V4 // RFC 8200 §8.1: not in IPv6
+			return true // none; also in IPv6, where tunnels may leave it out (RFC 6935 §5)
 		}
 	case wire.ProtoICMP, wire.ProtoICMPv6:
 	default:

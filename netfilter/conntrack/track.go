@@ -170,7 +170,8 @@ func (t *tracker) confirm(q *packet.Queue) {
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		e, ok := t.slot.Get(pkt)
-		if !ok || e == nil || e.Status.Load()&(netfilter.Confirmed|netfilter.Template) != 0 || t.enter(pkt, e) {
+		if !ok || e == nil || e.Status.Load()&(netfilter.Confirmed|netfilter.Template) != 0 ||
+			netfilter.Info(pkt.Track).Dir() == netfilter.Reply || t.enter(pkt, e) { // an answer begins nothing
 			out.Push(pkt)
 			continue
 		}

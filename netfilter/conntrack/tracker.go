@@ -213,9 +213,26 @@ func (t *tracker) Hold() (release func()) {
 		for v := range t.net.Hooks {
 			h.undo = append(h.undo, t.attach(network.Version(v))...)
 		}
+		if undo, err := t.net.OnAnswer(t.answered); err == nil {
+			h.undo = append(h.undo, undo)
+		}
 	}
 	var once sync.Once
 	return func() { once.Do(t.release) }
+}
+
+// answered makes an ICMP error of this host about a packet related to the packet's
+// connection, which nobody would find by what is quoted if it is not in the table yet.
+func (t *tracker) answered(answer, about *packet.Packet) {
+	c, info := t.Of(about)
+	if c == nil || c.Is(netfilter.Confirmed) {
+		return
+	}
+	back := netfilter.RelatedReply
+	if info.Dir() == netfilter.Reply {
+		back = netfilter.Related
+	}
+	t.Set(answer, c, back)
 }
 
 // defragment has fragments put together by the modules for it, if they are there.

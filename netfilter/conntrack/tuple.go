@@ -41,7 +41,7 @@ func addrs6(pkt *packet.Packet, t *netfilter.Tuple) (off int, ok bool) {
 	t.Src, t.Dst = [16]byte(b[8:24]), [16]byte(b[24:40])
 	t.Proto, off = b[6], wire.IPv6Len
 	if !wire.IsIPv6Ext(t.Proto) {
-		return off, true
+		return off, t.Proto != wire.ProtoNoNext // without a protocol there is no connection
 	}
 	h, ok := wire.ParseIPv6(b)
 	if !ok {
@@ -49,7 +49,7 @@ func addrs6(pkt *packet.Packet, t *netfilter.Tuple) (off int, ok bool) {
 	}
 	proto, off, first, ok := h.Upper()
 	t.Proto = proto
-	return off, ok && first
+	return off, ok && first && proto != wire.ProtoNoNext
 }
 
 // ports reads what tells connections between the same hosts apart.

@@ -111,6 +111,12 @@ func fresh(stmts []rule.Stmt) (out []rule.Stmt) {
 			out = append(out, &rule.Counter{})
 		case *rule.Quota:
 			out = append(out, &rule.Quota{Over: x.Over, Bytes: x.Bytes})
+		case *rule.Limit:
+			n := *x
+			out = append(out, &n)
+		case *rule.CTCount:
+			n := *x
+			out = append(out, &n)
 		default:
 			out = append(out, s)
 		}

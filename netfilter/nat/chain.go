@@ -46,7 +46,7 @@ func (t *translator) AddChain(ch netfilter.NATChain) (undo func(), err error) {
 		return nil, syscall.EINVAL
 	}
 	p := &ch
-	next := append(slices.Clone(at.list()), p)
+	next := append([]*netfilter.NATChain{p}, at.list()...) // among equals it is the first, as on Linux
 	slices.SortStableFunc(next, func(a, b *netfilter.NATChain) int { return cmp.Compare(a.Priority, b.Priority) })
 	at.chains.Store(&next)
 	return func() { s.remove(at, p) }, nil

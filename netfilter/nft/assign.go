@@ -80,24 +80,28 @@ func setCT(x *rule.CT) (setter, error) {
 			m.Label[0].Or(number(v[8:]))
 		}
 	case rule.CTZone:
-		return func(ev *eval, v []byte) bool { return ev.gen.tracker.SetZone(ev.pkt, uint16(number(v))) }, nil
+		return func(ev *eval, v []byte) bool {
+			ev.gen.tracker.SetZone(ev.pkt, uint16(number(v))) // in vain if the connection is known already
+			return true
+		}, nil
 	case rule.CTEvent:
 		put = func(_ *eval, c *netfilter.Conn, v []byte) { c.Extra().Events.Store(uint32(number(v))) }
 	default:
 		return nil, fmt.Errorf("ct %v cannot be set", x.Key)
 	}
 	return func(ev *eval, v []byte) bool {
-		ev.track()
-		if ev.ct == nil {
-			return false
+		if ev.track(); ev.ct != nil { // else there is nothing to set, and the rule goes on
+			put(ev, ev.ct, v)
 		}
-		put(ev, ev.ct, v)
 		return true
 	}, nil
 }
 
-// setPayload compiles changes of a header field; the checksums over it follow.
+// setPayload compiles changes of a header field; the checksums over it follow. Those
+// over bytes that are no field (`@th,16,16`) stay as they are, as on Linux: what the
+// bytes are is not known.
 func setPayload(x *rule.Payload) (setter, error) {
+	raw := x.Field == nil
 	base, off, bits := place(x)
 	first, n := off/8, bytesFor(off%8+bits)
 	return func(ev *eval, v []byte) bool {
@@ -111,7 +115,9 @@ func setPayload(x *rule.Payload) (setter, error) {
 		}
 		copy(old[:], b)
 		putBits(b, v, off%8, bits)
-		ev.correct(base, first, old[:n], b)
+		if !raw {
+			ev.correct(base, first, old[:n], b)
+		}
 		return true
 	}, nil
 }
@@ -211,6 +217,9 @@ func setExthdr(x *rule.Exthdr) (setter, error) {
 	number, maxseg := x.Number, x.Name == "maxseg"
 	return func(ev *eval, v []byte) bool {
 		b := find(ev)
+		if b == nil { // without the option there is nothing to set, and the rule goes on
+			return ev.header(rule.TransportHeader, 0, wire.TCPLen) != nil && ev.l4Proto == wire.ProtoTCP
+		}
 		if off+n > len(b) || number != b[0] {
 			return false
 		}

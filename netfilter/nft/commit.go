@@ -15,10 +15,12 @@ type program struct {
 	needs
 }
 
-// needs are the modules that rules use.
-type needs struct{ ct, nat, flow bool }
+// needs are the modules that rules use, and whether connections have to be counted.
+type needs struct{ ct, nat, flow, acct bool }
 
-func (n *needs) add(o needs) { n.ct, n.nat, n.flow = n.ct || o.ct, n.nat || o.nat, n.flow || o.flow }
+func (n *needs) add(o needs) {
+	n.ct, n.nat, n.flow, n.acct = n.ct || o.ct, n.nat || o.nat, n.flow || o.flow, n.acct || o.acct
+}
 
 // commit makes tables the ruleset, in one step, or changes nothing. The caller
 // holds m.mu.
@@ -65,7 +67,8 @@ func (m *machine) build(next *generation, changes map[setKey]*liveChange) (need 
 		}
 		for _, ch := range t.Chains {
 			if ch.Base() {
-				next.bases[keyOf(t, ch)] = p.chains[ch.Name]
+				k := keyOf(t, ch)
+				next.bases[k], next.order = p.chains[ch.Name], append(next.order, k)
 			}
 		}
 	}
@@ -155,11 +158,12 @@ func (m *machine) forget(next *generation) {
 	m.dynamics = kept
 }
 
-// seatAll gives seats to the base chains that have none. Until the ruleset changes
-// they find no chain there.
+// seatAll gives seats to the base chains that have none, in the order in which they
+// were declared: among equals the last one runs first. Until the ruleset changes they
+// find no chain there.
 func (m *machine) seatAll(next *generation) (map[baseKey]*seat, error) {
 	fresh := map[baseKey]*seat{}
-	for k := range next.bases {
+	for _, k := range next.order {
 		if m.seats[k] != nil {
 			continue
 		}
@@ -179,6 +183,11 @@ func (m *machine) seatAll(next *generation) (map[baseKey]*seat, error) {
 func (m *machine) acquire(n needs) error {
 	if n.ct || n.nat || n.flow {
 		if err := m.tracker.get(m.ctx, netfilter.TrackerSymbol, netfilter.Tracker.Hold); err != nil {
+			return err
+		}
+	}
+	if n.acct && m.sysctls != nil {
+		if err := m.sysctls.Set("net.netfilter.nf_conntrack_acct", "1"); err != nil {
 			return err
 		}
 	}

@@ -173,7 +173,7 @@ func (c *compiler) verdict(v *rule.Verdict) (verdict, error) {
 	case rule.Drop:
 		return verdict{next: dropNow}, nil
 	case rule.Continue:
-		return verdict{next: continueIt}, nil
+		return verdict{next: goOn}, nil
 	case rule.Return:
 		return verdict{next: returnNow}, nil
 	}

@@ -16,6 +16,10 @@ func (c *compiler) loadCT(x *rule.CT) (loader, error) {
 	if x.Key == rule.CTState {
 		return loadCTState, nil
 	}
+	switch x.Key {
+	case rule.CTBytes, rule.CTPackets, rule.CTAvgPkt:
+		c.need.acct = true
+	}
 	get := ctGetter(x)
 	if get == nil {
 		return nil, fmt.Errorf("ct %v cannot be read", x.Key)
@@ -63,8 +67,13 @@ func ctGetter(x *rule.CT) connGetter {
 	return nil
 }
 
-// ctExpiration is in milliseconds, as Linux has it.
+// ctExpiration is in milliseconds, as Linux has it; that of a connection that is not in
+// the table yet is 0.
 func ctExpiration(ev *eval, c *netfilter.Conn, dst []byte) bool {
+	if !c.Is(netfilter.Confirmed) {
+		putNumber(dst, 0)
+		return true
+	}
 	left := time.Duration(clock.Time(c.Deadline.Load()) - ev.clock())
 	putNumber(dst, uint64(max(left, 0)/time.Millisecond))
 	return true

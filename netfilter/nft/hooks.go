@@ -103,7 +103,7 @@ func (m *machine) sitAt(s *seat, p point) (undo func(), err error) {
 		})
 	}
 	return p.at.Add(hook.Entry{
-		Owner: moduleName, Priority: s.priority,
+		Owner: moduleName, Priority: s.priority, Ahead: true, // as on Linux
 		Batch: func(q *packet.Queue) { m.judge(s, p.family, q) },
 	}), nil
 }

@@ -222,6 +222,8 @@ func steady(text string) string {
 			chain = false
 		case chain:
 			line = strings.Join(ruleState.FindAllString(line, -1), " ") + "\n"
+		case strings.TrimSpace(line) == "":
+			continue
 		}
 		b.WriteString(line)
 	}
@@ -231,7 +233,7 @@ func steady(text string) string {
 var ruleState = regexp.MustCompile(`counter packets \d+ bytes \d+|quota.*used \d+ \w+|handle \d+|comment ".*"`)
 
 // outLine writes a packet that went out, without what every host chooses itself: the
-// identification of IPv4, and the flow label of what a host sends of its own.
+// identification of IPv4 and of fragments of IPv6, and the flow label of what a host sends of its own.
 func outLine(port int, b []byte) string {
 	b = slices.Clone(b)
 	ip := b
@@ -244,6 +246,9 @@ func outLine(port int, b []byte) string {
 	} else if _, ok := wire.ParseIPv6(ip); ok {
 		ip[1] &= 0xf0
 		ip[2], ip[3] = 0, 0
+		if ip[6] == 44 && len(ip) >= wire.IPv6Len+8 {
+			clear(ip[wire.IPv6Len+4 : wire.IPv6Len+8])
+		}
 	}
 	return ports[port] + " " + hex.EncodeToString(b)
 }
@@ -263,10 +268,12 @@ func sortElems(text string) string {
 
 var elements = regexp.MustCompile(`elements = \{[^}]*\}`)
 
+var blank = regexp.MustCompile(`(?m)^\s*\n`)
+
 // diffLines shows the lines that differ, in front of those of the whole text.
 func diffLines(got, want, whole string) string {
 	var b strings.Builder
-	g, w, all := strings.Split(got, "\n"), strings.Split(want, "\n"), strings.Split(sortElems(whole), "\n")
+	g, w, all := strings.Split(got, "\n"), strings.Split(want, "\n"), strings.Split(blank.ReplaceAllString(sortElems(whole), ""), "\n")
 	for i := range max(len(g), len(w)) {
 		line := func(l []string) string {
 			if i < len(l) {

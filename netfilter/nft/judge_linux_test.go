@@ -104,6 +104,7 @@ func newJudge(t *testing.T) *judge {
 	run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0" +
 		" net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0" +
 		" net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0 net.netfilter.nf_conntrack_tcp_loose=1")
+	_ = exec.Command("sysctl", "-qw", "net.ipv4.icmp_msgs_per_sec=1000000", "net.ipv4.icmp_msgs_burst=1000000").Run() // if it is the namespace's
 	run("ip link set tap0 address " + tapMAC.String())
 	for i, name := range ports {
 		run("sysctl -qw net.ipv4.conf." + name + ".rp_filter=0 net.ipv4.conf." + name + ".send_redirects=0 net.ipv6.conf." + name + ".addr_gen_mode=1" +
@@ -247,6 +248,7 @@ func newKnitSide(t *testing.T) *knitSide {
 	for name, v := range map[string]string{
 		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.icmp_ratelimit": "0", "net.ipv6.icmp.ratelimit": "0",
 		"net.ipv4.conf.all.send_redirects": "0", "net.ipv4.conf.default.send_redirects": "0", "net.ipv4.conf.all.rp_filter": "0",
+		"net.ipv6.conf.default.dad_transmits": "0",
 	} {
 		if err := k.Sysctl.Set(name, v); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/klog"
 	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
@@ -24,6 +25,7 @@ type machine struct {
 	hashSeed uint32
 
 	sockets netfilter.SocketFinder // nil if the kernel has none
+	sysctls *sysctl.Table          // the same
 
 	// current is the ruleset that packets see: it changes in one step.
 	current atomic.Pointer[generation]
@@ -59,6 +61,7 @@ type generation struct {
 	tables   []*rule.Table
 	programs map[*rule.Table]*program
 	bases    map[baseKey]*chain
+	order    []baseKey // of bases
 	needs
 
 	// The modules that rules use; nil if none does.

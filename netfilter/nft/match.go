@@ -15,15 +15,14 @@ type step func(ev *eval) next
 type next uint8
 
 const (
-	goOn       next = iota // the next statement
-	breakRule              // the next rule
-	acceptNow              // this base chain is done
-	dropNow                // the packet is
-	returnNow              // back to the calling chain
-	jumpNow                // to ev.chain, and back
-	gotoNow                // to ev.chain
-	stolenNow              // somebody else has the packet
-	continueIt             // the next rule, said aloud
+	goOn      next = iota // the next statement
+	breakRule             // the next rule
+	acceptNow             // this base chain is done
+	dropNow               // the packet is
+	returnNow             // back to the calling chain
+	jumpNow               // to ev.chain, and back
+	gotoNow               // to ev.chain
+	stolenNow             // somebody else has the packet
 )
 
 // match compiles a relation.

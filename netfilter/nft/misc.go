@@ -206,6 +206,9 @@ func (m *machine) addrType(a netip.Addr, index int32) uint64 {
 		return rtnBroadcast
 	}
 	r := m.net.Local.Lookup(a)
+	if r == nil && a.Is4() {
+		return rtnUnicast // with or without a route, as on Linux
+	}
 	if r == nil {
 		r = m.net.Main.Lookup(a)
 	}
@@ -230,13 +233,14 @@ func uses(r *route.Route, index int32) bool {
 // The numbers of route types (RTN_*).
 const (
 	rtnUnspec    = 0
+	rtnUnicast   = 1
 	rtnBroadcast = 3
 	rtnMulticast = 5
 )
 
 func rtnOf(t route.Type) uint64 {
 	return [...]uint64{
-		route.Unicast: 1, route.Local: 2, route.Broadcast: rtnBroadcast, route.Multicast: rtnMulticast,
+		route.Unicast: rtnUnicast, route.Local: 2, route.Broadcast: rtnBroadcast, route.Multicast: rtnMulticast,
 		route.Blackhole: 6, route.Unreachable: 7, route.Prohibit: 8,
 	}[t]
 }
@@ -244,13 +248,16 @@ func rtnOf(t route.Type) uint64 {
 // wayBack returns the device by which packets to an address leave, if it is the one
 // given, or nil.
 func (m *machine) wayBack(a netip.Addr, index int32, flags rule.FIBFlags, mark uint32) *link.Device {
+	if m.net.IsLocal(a) {
+		return nil
+	}
 	f := network.Flow{Dst: a, Index: index}
 	if flags&rule.FIBMark != 0 {
 		f.Mark = mark
 	}
 	p, err := m.net.Resolve(f)
-	if err != nil {
-		return nil
+	if err != nil || p.Type != route.Unicast || p.Route == nil {
+		return nil // this host's own, everybody's, or without a route: by no device
 	}
 	return p.Device
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 )
@@ -35,6 +36,9 @@ func start(c *module.Context) error {
 	m.ctx, m.log = c, c.Log()
 	if s, err := module.Import[netfilter.SocketFinder](c, netfilter.SocketsSymbol); err == nil {
 		m.sockets = s
+	}
+	if s, err := module.Import[*sysctl.Table](c, "sysctl"); err == nil {
+		m.sysctls = s
 	}
 	c.Cleanup(m.close)
 	return module.Export[netfilter.Ruleset](c, netfilter.RulesetSymbol, m)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/knitnet/knit/netfilter"
@@ -207,7 +208,7 @@ func (r *running) list(c *lang.Command, reset bool) error {
 			found = true
 		}
 		if c.Kind == lang.Ruleset || c.Kind == lang.Table {
-			r.show(r.m.read(t, reset))
+			r.show(withoutMeters(r.m.read(t, reset)))
 			continue
 		}
 		if r.part(c, t, reset) {
@@ -239,12 +240,22 @@ func (r *running) part(c *lang.Command, t *rule.Table, reset bool) (found bool) 
 		only.Chains = withoutRules(only.Chains)
 	}
 	only.Sets = keepOnly(t.Sets, want)
+	if c.Kind != lang.Meter {
+		only = *withoutMeters(&only)
+	}
 	only.Objects = keepOnly(t.Objects, want)
 	only.Flowtables = keepOnly(t.Flowtables, want)
 	if found || c.All && c.Kind != lang.Object {
 		r.show(r.m.read(&only, reset))
 	}
 	return found
+}
+
+// withoutMeters returns a table as listings show it: meters are part of their rules.
+func withoutMeters(t *rule.Table) *rule.Table {
+	n := *t
+	n.Sets = slices.DeleteFunc(slices.Clone(t.Sets), isMeter)
+	return &n
 }
 
 // withoutRules returns what `list chains` shows.
@@ -273,7 +284,7 @@ func wants(c *lang.Command, p any) bool {
 		return (c.Kind == lang.Chain || c.Kind == lang.Rule) && named(p.Name)
 	case *rule.Set:
 		return named(p.Name) && (c.Kind == lang.Set && !p.Map() || c.Kind == lang.Map && p.Map() ||
-			c.Kind == lang.Meter && p.Flags&rule.Dynamic != 0 || c.Kind == lang.Element)
+			c.Kind == lang.Meter && p.Meter || c.Kind == lang.Element)
 	case *rule.Object:
 		return c.Kind == lang.Object && p.Kind == c.ObjectKind && named(p.Name)
 	case *rule.Flowtable:

@@ -71,7 +71,7 @@ func (r *compiled) run(ev *eval) next {
 	for _, s := range r.steps {
 		switch n := s(ev); n {
 		case goOn:
-		case breakRule, continueIt:
+		case breakRule:
 			return breakRule
 		default:
 			return n

@@ -8,6 +8,7 @@ import (
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
 )
 
 // dup compiles `dup to ADDR device DEV`: a copy goes there, the packet goes on.
@@ -16,14 +17,34 @@ func (c *compiler) dup(x *rule.Dup) (step, error) {
 	if err != nil {
 		return nil, err
 	}
+	routed := x.Addr != nil
 	return func(ev *eval) next {
 		if ev.pkt.Encap < maxEncap {
 			copied := ev.pkt.Clone()
 			copied.Encap++
+			if routed {
+				ev.age(copied)
+			}
 			out(ev, copied)
 		}
 		return goOn
 	}, nil
+}
+
+// age makes a copy that came in one hop older, so that two hosts which copy to each
+// other end, and keeps it from being cut: who copies learns of no path MTU.
+func (ev *eval) age(pkt *packet.Packet) {
+	cameIn := ev.hook == rule.Prerouting || ev.hook == rule.Input
+	if h, ok := wire.ParseIPv4(pkt.Head()); ok {
+		f := h.Fields()
+		f.DF = true
+		if cameIn {
+			f.TTL--
+		}
+		wire.PutIPv4(h.Header(), &f)
+	} else if h, ok := wire.ParseIPv6(pkt.Head()); ok && cameIn {
+		h.SetHopLimit(h.HopLimit() - 1)
+	}
 }
 
 // fwd compiles `fwd to DEV` and `fwd ip to ADDR device DEV`: the packet itself goes.

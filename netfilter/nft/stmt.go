@@ -8,6 +8,7 @@ import (
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/wire"
 )
 
 func noTrack(ev *eval) next {
@@ -27,11 +28,17 @@ func (c *compiler) ctCount(x *rule.CTCount) (step, error) {
 	count, over := int(x.Count), x.Over
 	return func(ev *eval) next {
 		ev.track()
-		if ev.ct == nil {
-			return breakRule
+		if ev.ct == nil && !ev.countable() {
+			return dropNow // as on Linux
 		}
 		return truth((s.count(ev.ct, ev.clock(), count) > count) == over)
 	}, nil
+}
+
+// countable reports whether a packet looks like one of a connection.
+func (ev *eval) countable() bool {
+	ev.parse()
+	return ev.hasL4 && !ev.notHead && (ev.l4Proto != wire.ProtoNoNext || ev.net != wire.EtherTypeIPv6)
 }
 
 // A connCounter knows the connections that it has counted and are not over.
@@ -46,10 +53,14 @@ type connCounter struct {
 const sweepEvery = time.Second
 
 // count counts a connection and returns how many there are. What is beyond most by
-// more than one is not remembered: a flood costs nothing.
+// more than one is not remembered: a flood costs nothing. A packet without a connection
+// counts as one for itself.
 func (s *connCounter) count(conn *netfilter.Conn, now clock.Time, most int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if conn == nil {
+		return len(s.conns) + 1
+	}
 	if _, known := s.conns[conn]; known {
 		return len(s.conns)
 	}

@@ -43,6 +43,7 @@ func (m *machine) transaction() *txn {
 
 // end makes the transaction's ruleset the one that packets see.
 func (x *txn) end() error {
+	x.dropMeters()
 	if err := x.m.commit(x.tables, x.live); err != nil {
 		return err
 	}

@@ -94,20 +94,3 @@ func (x *txn) deleteFlowtable(f rule.Family, table, name string) error {
 	t.Flowtables = slices.Delete(t.Flowtables, i, i+1)
 	return nil
 }
-
-// renameChain gives a chain another name; one that is taken is EEXIST. Rules that go
-// to it follow.
-func (x *txn) renameChain(f rule.Family, table, name, to string) error {
-	t, c, err := x.changeChain(f, table, name)
-	if err != nil {
-		return err
-	}
-	if _, err := chainOf(t, to); err == nil {
-		return syscall.EEXIST
-	}
-	if usesOf(t)[use{useChain, name}] {
-		return syscall.EBUSY
-	}
-	c.Name = to
-	return nil
-}

@@ -88,6 +88,7 @@ func (x *txn) deleteRule(f rule.Family, table, chain string, handle uint64) erro
 // newRule returns r under a handle of its own, which comes behind those of its
 // anonymous sets, as on Linux.
 func (x *txn) newRule(t *rule.Table, r *rule.Rule) (*rule.Rule, error) {
+	x.addMeters(t, r)
 	if err := x.checkRule(t, r); err != nil {
 		return nil, err
 	}
@@ -111,3 +112,28 @@ func (x *txn) flushChain(f rule.Family, table, chain string) error {
 	c.Rules = nil
 	return nil
 }
+
+// addMeters adds the sets of a rule's meters that are not there.
+func (x *txn) addMeters(t *rule.Table, r *rule.Rule) {
+	for _, s := range r.Stmts {
+		u, ok := s.(*rule.Update)
+		if !ok || !u.Meter || setOf(t, u.Set) >= 0 {
+			continue
+		}
+		n := &rule.Set{Name: u.Set, Handle: x.handle(t), Key: u.Key.Type(), KeyExpr: u.Key, Meter: true, Flags: rule.Dynamic, Size: u.MeterSize}
+		t.Sets, x.own[n] = append(t.Sets, n), true
+	}
+}
+
+// dropMeters removes the sets of meters that have no rule any more.
+func (x *txn) dropMeters() {
+	for _, t := range x.tables {
+		if !x.own[t] || !slices.ContainsFunc(t.Sets, isMeter) {
+			continue
+		}
+		used := usesOf(t)
+		t.Sets = slices.DeleteFunc(t.Sets, func(s *rule.Set) bool { return s.Meter && !used[use{useSet, s.Name}] })
+	}
+}
+
+func isMeter(s *rule.Set) bool { return s.Meter }

@@ -15,21 +15,18 @@ func (r *compiled) runTraced(ev *eval, c *chain) next {
 		case goOn:
 		case breakRule:
 			return breakRule
-		case continueIt:
-			ev.tell(c, r, n)
-			return breakRule
 		default:
 			ev.tell(c, r, n)
 			return n
 		}
 	}
-	ev.tell(c, r, continueIt)
+	ev.tell(c, r, goOn)
 	return breakRule
 }
 
 var verdictWords = [...]string{
 	acceptNow: "accept", dropNow: "drop", returnNow: "return", jumpNow: "jump ", gotoNow: "goto ", stolenNow: "stolen",
-	continueIt: "continue",
+	goOn: "continue",
 }
 
 // tell writes one line of a trace.

@@ -166,6 +166,10 @@ type Set struct {
 	// ObjData is the kind of object an object map leads to; 0: none.
 	ObjData ObjectKind
 
+	// Meter: it is there for the rule that says `meter`, and goes with it. Listings of
+	// the ruleset leave it out.
+	Meter bool
+
 	Flags   SetFlags
 	Policy  SetPolicy
 	Timeout time.Duration // of elements that have none of their own; 0: forever

@@ -178,6 +178,7 @@ func (i *icmp) sendError(path *network.Path, m message, pkt *packet.Packet, h wi
 	i.mib.sent(m.typ)
 	r := i.replies.Get().(*reply)
 	r.send = network.Send{Path: path, TOS: errorTOS(h.TOS())}
+	i.net.Answer(out, pkt)
 	i.send(r, out)
 }
 

@@ -33,7 +33,9 @@ func (m *icmp6) SendError(kind network.ErrorKind, code uint8, mtu int, pointer u
 		return
 	}
 	q := m.queues.Get().(*packet.Queue)
-	q.Push(quote(pkt, typ, code, rest))
+	e := quote(pkt, typ, code, rest)
+	m.net.Answer(e, pkt)
+	q.Push(e)
 	m.send(path, 0, q)
 	m.queues.Put(q)
 }
@@ -44,6 +46,9 @@ func encode(kind network.ErrorKind, code uint8, mtu int, pointer uint32) (typ, c
 	case network.NetUnreachable:
 		return wire.ICMP6Unreachable, wire.ICMP6NoRoute, 0, true
 	case network.AdminProhibited:
+		if code == wire.ICMP6SourcePolicy || code == wire.ICMP6RejectRoute {
+			return wire.ICMP6Unreachable, code, 0, true
+		}
 		return wire.ICMP6Unreachable, wire.ICMP6AdminProhibited, 0, true
 	case network.BeyondScope:
 		return wire.ICMP6Unreachable, wire.ICMP6BeyondScope, 0, true

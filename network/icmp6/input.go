@@ -105,7 +105,8 @@ func (m *icmp6) send(path *network.Path, tos uint8, q *packet.Queue) {
 }
 
 // turnAround makes a received packet, whose network header was taken off, one to
-// be sent.
+// be sent. Marks are not reflected, as on Linux with fwmark_reflect off.
 func turnAround(pkt *packet.Packet) {
-	pkt.Meta = packet.Meta{Mark: pkt.Mark, Encap: pkt.Encap, Priority: pkt.Priority}
+	pkt.Scrub()
+	pkt.Meta = packet.Meta{Encap: pkt.Encap}
 }
