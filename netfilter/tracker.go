@@ -3,6 +3,7 @@ package netfilter
 import (
 	"time"
 
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
 )
 
@@ -46,6 +47,15 @@ type Tracker interface {
 	HelperByName(name string, proto uint8) *Helper
 	// Count returns how many connections there are.
 	Count() int
+
+	// Offload lends c to a flowtable until Reclaim: it gets the status bit Offload and
+	// its time does not run out. It fails when c is not established, when somebody has
+	// to see all its packets, and when it is in a flowtable already.
+	Offload(c *Conn) bool
+	// Reclaim ends Offload. The packets that the tracker has not seen leave it to
+	// believe what comes next; last is when the last one passed, from which the timeout
+	// counts.
+	Reclaim(c *Conn, last clock.Time)
 }
 
 // EventKind are the events of `ct event`, with Linux's values.

@@ -73,7 +73,7 @@ func (v *ConnView) Line(kind string, o ViewOptions) string {
 		fmt.Fprintf(&b, "%-8s %d ", familyName(t.Version), FamilyNumber(t.Version))
 	}
 	fmt.Fprintf(&b, "%-8s %d ", protoName(t.Proto), t.Proto)
-	if kind != "DESTROY" {
+	if kind != "DESTROY" && v.Status&Offload == 0 {
 		fmt.Fprintf(&b, "%d ", v.Timeout)
 	}
 	v.tuples(&b)
@@ -98,7 +98,7 @@ func (v *ConnView) Line(kind string, o ViewOptions) string {
 
 // tuples writes what Line and Proc have in common.
 func (v *ConnView) tuples(b *strings.Builder) {
-	if v.State != "" {
+	if v.State != "" && v.Status&Offload == 0 {
 		b.WriteString(v.State + " ")
 	}
 	v.direction(b, Original)
@@ -132,7 +132,10 @@ func (v *ConnView) direction(b *strings.Builder, d Dir) {
 func (v *ConnView) Proc() string {
 	var b strings.Builder
 	t := &v.Tuples[Original]
-	fmt.Fprintf(&b, "%-8s %d %-8s %d %d ", familyName(t.Version), FamilyNumber(t.Version), protoName(t.Proto), t.Proto, v.Timeout)
+	fmt.Fprintf(&b, "%-8s %d %-8s %d ", familyName(t.Version), FamilyNumber(t.Version), protoName(t.Proto), t.Proto)
+	if v.Status&Offload == 0 { // else no time runs out
+		fmt.Fprintf(&b, "%d ", v.Timeout)
+	}
 	v.tuples(&b)
 	fmt.Fprintf(&b, "mark=%d zone=%d use=%d", v.Mark, t.Zone, v.Use)
 	return b.String()

@@ -13,6 +13,7 @@ import (
 	"github.com/knitnet/knit/netfilter/conntrack"
 	defrag4 "github.com/knitnet/knit/netfilter/defrag/ipv4"
 	defrag6 "github.com/knitnet/knit/netfilter/defrag/ipv6"
+	"github.com/knitnet/knit/netfilter/flowtable"
 	"github.com/knitnet/knit/netfilter/nat"
 	"github.com/knitnet/knit/netfilter/nat64"
 	"github.com/knitnet/knit/netfilter/nft"
@@ -42,6 +43,7 @@ func Modules() []module.Spec {
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
 		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module,
+		flowtable.Module,
 		dns64.Module, hello.Module, uplink.Module,
 	}
 }

@@ -131,9 +131,10 @@ func (t *timeouts) init() {
 	set(&t.tcpUnack, 300)
 }
 
-// renew lets e live for d from now on, unless its timeout is fixed.
+// renew lets e live for d from now on, unless its timeout is fixed or a flowtable has
+// it.
 func (e *entry) renew(now clock.Time, d *atomic.Int64) {
-	if e.Status.Load()&netfilter.Fixed == 0 {
+	if e.Status.Load()&(netfilter.Fixed|netfilter.Offload) == 0 {
 		e.Deadline.Store(int64(now.Add(time.Duration(d.Load()))))
 	}
 }

@@ -37,6 +37,7 @@ const (
 	loose                            // nothing is known of it: let anything pass
 	unanswered                       // it has sent data that nobody has acknowledged
 	challenge                        // of a remembered SYN: it was answered with an ACK
+	unseen                           // segments of it have passed through a flowtable
 )
 
 // A tcpState is the state of a TCP connection.
@@ -266,6 +267,9 @@ func (c *tcpState) judgeReset(t *tracker, e *entry, d netfilter.Dir, s *tcpSeg) 
 			return resetDoubtful
 		}
 		return resetTrue
+	}
+	if c.sides[1-d].flags&unseen != 0 && c.state == established {
+		return resetDoubtful // nobody here knows the numbers: its receiver does
 	}
 	answers := e.Is(netfilter.SeenReply) && c.kind == kindSYN || !e.Is(netfilter.Assured) && c.kind == kindACK
 	if answers && s.ack == c.end {

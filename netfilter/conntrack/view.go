@@ -88,8 +88,15 @@ func (t *tracker) prepare(e *entry, now clock.Time) {
 	}
 }
 
-// SetTimeout implements netfilter.ConnTable.
+// SetTimeout implements netfilter.ConnTable. Of a connection in a flowtable no time
+// runs out.
 func (t *tracker) SetTimeout(c *netfilter.Conn, d time.Duration) {
+	e := entryOf(c)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.Is(netfilter.Offload) {
+		return
+	}
 	c.Deadline.Store(int64(t.clock.Now().Add(d)))
 }
 

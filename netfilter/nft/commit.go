@@ -32,8 +32,10 @@ func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) e
 		return err
 	}
 	next.needs = need
-	next.tracker, next.translator, next.flows = m.tracker.v, m.translator.v, m.flows.v
+	next.tracker, next.translator = m.tracker.v, m.translator.v
+	old := m.current.Load()
 	m.publish(next, changes)
+	m.switchLanes(old.lanes, next.lanes)
 	for k, s := range m.seats {
 		if next.bases[k] == nil {
 			s.leave()
@@ -75,7 +77,12 @@ func (m *machine) build(next *generation, changes map[setKey]*liveChange) (need 
 	if err := m.acquire(need); err != nil {
 		return need, nil, err
 	}
-	fresh, err = m.seatAll(next)
+	if err := m.openLanes(next); err != nil {
+		return need, nil, err
+	}
+	if fresh, err = m.seatAll(next); err != nil {
+		m.closeLanes(next.lanes, m.current.Load().lanes)
+	}
 	return need, fresh, err
 }
 

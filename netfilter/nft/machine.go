@@ -67,7 +67,7 @@ type generation struct {
 	// The modules that rules use; nil if none does.
 	tracker    netfilter.Tracker
 	translator netfilter.Translator
-	flows      netfilter.Flows
+	lanes      map[laneKey]*lane
 }
 
 // dynamicOf returns the elements that rules have added to a set.

@@ -58,7 +58,8 @@ func newMachine(n *network.Layer) *machine {
 func (m *machine) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.current.Store(new(generation))
+	old := m.current.Swap(new(generation))
+	m.closeLanes(old.lanes, nil)
 	for _, s := range m.seats {
 		s.leave()
 	}

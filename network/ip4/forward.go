@@ -81,6 +81,14 @@ func (p *ip4) flowOf(pkt *packet.Packet) network.Flow {
 	return f
 }
 
+// ForwardPath implements network.Forwarder.
+func (p *ip4) ForwardPath(pkt *packet.Packet) (*network.Path, error) {
+	if _, ok := wire.ParseIPv4(pkt.Head()); !ok {
+		return nil, syscall.EINVAL
+	}
+	return p.paths.Resolve(p.flowOf(pkt))
+}
+
 // routeForward finds the way of a packet, or answers it and drops it.
 func (p *ip4) routeForward(pkt *packet.Packet, f network.Flow) *network.Path {
 	path, err := p.paths.Resolve(f)

@@ -84,6 +84,15 @@ func (p *ip6) refragment(q *packet.Queue) {
 	}
 }
 
+// ForwardPath implements network.Forwarder.
+func (p *ip6) ForwardPath(pkt *packet.Packet) (*network.Path, error) {
+	h, ok := wire.ParseIPv6(pkt.Head())
+	if !ok {
+		return nil, syscall.EINVAL
+	}
+	return p.paths.Resolve(p.net.FlowOf6(pkt, h))
+}
+
 // mayForward checks a packet, finds its way and takes one hop off it.
 func (p *ip6) mayForward(pkt *packet.Packet) bool {
 	h, _ := wire.ParseIPv6(pkt.Head())
