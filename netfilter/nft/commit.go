@@ -77,13 +77,11 @@ func (m *machine) build(next *generation, changes map[setKey]*liveChange) (need 
 	if err := m.acquire(need); err != nil {
 		return need, nil, err
 	}
-	if err := m.openLanes(next); err != nil {
+	if fresh, err = m.seatAll(next); err != nil {
 		return need, nil, err
 	}
-	if fresh, err = m.seatAll(next); err != nil {
-		m.closeLanes(next.lanes, m.current.Load().lanes)
-	}
-	return need, fresh, err
+	m.openLanes(next)
+	return need, fresh, nil
 }
 
 // program compiles a table that is new or has changed.

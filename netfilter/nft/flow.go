@@ -2,7 +2,6 @@ package nft
 
 import (
 	"fmt"
-	"slices"
 	"syscall"
 
 	"github.com/knitnet/knit/netfilter"
@@ -38,45 +37,27 @@ func (c *compiler) flowOffload(x *rule.FlowOffload) (step, error) {
 	}, nil
 }
 
-// openLanes finds or makes what works for the flowtables of next, or makes nothing.
-func (m *machine) openLanes(next *generation) error {
+// openLanes finds or makes what works for the flowtables of next.
+func (m *machine) openLanes(next *generation) {
 	next.lanes = map[laneKey]*lane{}
 	old := m.current.Load().lanes
 	for _, t := range next.tables {
 		for _, f := range t.Flowtables {
 			k := laneKey{t.Handle, f.Handle}
-			l, err := m.openLane(t, f, old[k])
-			if err != nil {
-				m.closeLanes(next.lanes, old)
-				return fmt.Errorf("flowtable %s: %w", f.Name, err)
+			if l := old[k]; l != nil {
+				next.lanes[k] = &lane{l.Flowtable, f}
+				continue
 			}
-			next.lanes[k] = l
+			next.lanes[k] = &lane{m.openLane(t, f), f}
 		}
 	}
-	return nil
 }
 
-// openLane returns the lane of a flowtable; old is what there is of it, or nil.
-func (m *machine) openLane(t *rule.Table, f *rule.Flowtable, old *lane) (*lane, error) {
-	var known []string // their devices may have gone again
-	if old != nil {
-		known = old.spec.Devices
-	}
-	for _, name := range f.Devices {
-		if _, err := m.link.Lookup(name); err != nil && !slices.Contains(known, name) {
-			return nil, syscall.ENOENT
-		}
-	}
-	if old != nil {
-		return &lane{old.Flowtable, f}, nil
-	}
+func (m *machine) openLane(t *rule.Table, f *rule.Flowtable) netfilter.Flowtable {
 	cfg := netfilter.FlowtableConfig{Priority: f.Priority, Devices: f.Devices, Counter: f.Counter}
 	cfg.Versions[network.V4] = t.Family == rule.IP || t.Family == rule.Inet
 	cfg.Versions[network.V6] = t.Family == rule.IP6 || t.Family == rule.Inet
-	if cfg.Versions == [2]bool{} {
-		return nil, syscall.EOPNOTSUPP
-	}
-	return &lane{m.flows.v.AddFlowtable(cfg), f}, nil
+	return m.flows.v.AddFlowtable(cfg)
 }
 
 // switchLanes makes the lanes of next work as they are declared now, and closes those

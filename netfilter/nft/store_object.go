@@ -53,7 +53,16 @@ func (x *txn) deleteObject(f rule.Family, table string, kind rule.ObjectKind, na
 }
 
 // addFlowtable adds a flowtable unless it is there; devices are added to one that is.
+// They must exist: ENOENT else. Families without routes have none: EOPNOTSUPP.
 func (x *txn) addFlowtable(f rule.Family, table string, ft *rule.Flowtable, create bool) error {
+	if f != rule.IP && f != rule.IP6 && f != rule.Inet {
+		return syscall.EOPNOTSUPP
+	}
+	for _, name := range ft.Devices {
+		if _, err := x.m.link.Lookup(name); err != nil {
+			return syscall.ENOENT
+		}
+	}
 	t, err := x.change(f, table)
 	if err != nil {
 		return err
