@@ -93,9 +93,9 @@ func interval(like rule.Expr, lo, hi *big.Int) rule.Expr {
 	return prefixed(&rule.Range{Lo: bigNumber(t, n, lo), Hi: bigNumber(t, n, hi)})
 }
 
-// prefixed makes a range of addresses a prefix if it is one.
+// prefixed makes a range of addresses or marks a prefix if it is one.
 func prefixed(r *rule.Range) rule.Expr {
-	if f := r.Lo.T.Format; f != rule.IPv4Address && f != rule.IPv6Address {
+	if f := r.Lo.T.Format; f != rule.IPv4Address && f != rule.IPv6Address && r.Lo.T != rule.MarkType {
 		return r
 	}
 	x := new(big.Int).Xor(toBig(r.Lo), toBig(r.Hi))
@@ -117,23 +117,16 @@ func compareKeys(a, b rule.Expr) int {
 	}
 	ca, ok1 := a.(*rule.Concat)
 	cb, ok2 := b.(*rule.Concat)
-	if ok1 && ok2 {
-		if len(ca.Parts) == len(cb.Parts) && ca.Parts[0].Type().Host {
-			return compareHost(ca, cb)
-		}
-		for i := range min(len(ca.Parts), len(cb.Parts)) {
-			if c := compareKeys(ca.Parts[i], cb.Parts[i]); c != 0 {
-				return c
-			}
-		}
-		return len(ca.Parts) - len(cb.Parts)
+	if ok1 && ok2 && len(ca.Parts) == len(cb.Parts) {
+		return compareConcats(ca, cb)
 	}
 	return bytes.Compare(sortKey(a), sortKey(b))
 }
 
-// compareHost orders concatenations whose first part is in the host's order: all of
-// them is, so that the last part counts most, and what the network has is turned round.
-func compareHost(a, b *rule.Concat) int {
+// compareConcats orders concatenations as nft does, which takes all of one for a number
+// in the host's order: the last part counts most, and what the network has is turned
+// round.
+func compareConcats(a, b *rule.Concat) int {
 	key := func(e rule.Expr) []byte {
 		k := slices.Clone(sortKey(e))
 		if !e.Type().Host {

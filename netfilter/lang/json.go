@@ -46,7 +46,7 @@ func (l Listing) tableJSON(t *rule.Table) (list []any) {
 	p := &printer{Listing: l, family: t.Family, table: t}
 	o := object{{"family", t.Family.String()}, {"name", t.Name}, {"handle", t.Handle}}
 	if t.Dormant {
-		o = o.with("flags", t.Name) // nft 1.0.6 writes the name where the flag belongs
+		o = o.with("flags", "dormant") // nft 1.0.6 writes what happens to be in its memory
 	}
 	list = append(list, obj("table", o))
 	for _, o := range t.Objects {
@@ -135,7 +135,7 @@ func (p *printer) jsonSet(s *rule.Set) any {
 	if s.Policy == rule.Memory {
 		o = o.with("policy", "memory")
 	}
-	if s.Size > 0 {
+	if s.Size > 0 && s.Flags&rule.Constant == 0 {
 		o = o.with("size", uint64(s.Size))
 	}
 	var flags []any

@@ -63,11 +63,11 @@ func (p *printer) jsonOperand(e rule.Expr) any {
 	if !ok || !v.T.Bitmask() {
 		return p.jsonExpr(e)
 	}
-	names := bitNames(v)
+	names := p.jsonBitNames(v)
 	if len(names) < 2 {
 		return p.jsonValue(v)
 	}
-	var out any = names[0]
+	out := names[0]
 	for _, n := range names[1:] {
 		out = obj("|", []any{out, n})
 	}
@@ -160,7 +160,11 @@ func jsonVerdict(v *rule.Verdict) any {
 func (p *printer) jsonValue(v *rule.Value) any {
 	t, n := v.T, toBig(v)
 	switch t.Format {
-	case rule.Text, rule.IPv4Address, rule.IPv6Address, rule.LinkAddress, rule.ClassID, rule.Hour, rule.Time, rule.Day, rule.Interface:
+	case rule.Service:
+		if s := p.text(v); s[0] == '"' {
+			return strings.Trim(s, `"`)
+		}
+	case rule.Text, rule.IPv4Address, rule.IPv6Address, rule.LinkAddress, rule.ClassID, rule.Hour, rule.Time, rule.Interface:
 		return strings.Trim(p.text(v), `"`)
 	case rule.Duration:
 		return n.Uint64() / uint64(time.Second/time.Millisecond)
@@ -178,7 +182,10 @@ func (p *printer) jsonValue(v *rule.Value) any {
 	case t.Bitmask():
 		return p.jsonBits(v)
 	}
-	if n.IsUint64() {
+	if s, ok := p.userName(v); ok {
+		return s
+	}
+	if n.IsUint64() && !p.Numeric && (!p.NumericProtocol || t != rule.InetProtoType) {
 		if s, ok := t.Symbol(n.Uint64()); ok {
 			return s
 		}
@@ -188,9 +195,27 @@ func (p *printer) jsonValue(v *rule.Value) any {
 
 // jsonBits returns a bitmask as the names of its bits; one stands for itself.
 func (p *printer) jsonBits(v *rule.Value) any {
-	names := bitNames(v)
-	if len(names) == 0 {
+	names := p.jsonBitNames(v)
+	switch len(names) {
+	case 0:
 		return toBig(v)
+	case 1:
+		return names[0]
 	}
-	return oneOrMany(names)
+	return names
+}
+
+// jsonBitNames returns the names of bits, or the bits as numbers.
+func (p *printer) jsonBitNames(v *rule.Value) (out []any) {
+	names := bitNames(v)
+	if !p.Numeric {
+		return strings2any(names)
+	}
+	n := toBig(v)
+	for i := range n.BitLen() {
+		if n.Bit(i) != 0 && len(names) > 0 {
+			out = append(out, uint64(1)<<i)
+		}
+	}
+	return out
 }

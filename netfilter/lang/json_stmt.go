@@ -15,9 +15,12 @@ func (p *printer) jsonStmt(s rule.Stmt) any {
 	case *rule.VMap:
 		return obj("vmap", object{{"key", p.jsonExpr(x.Key)}, {"data", p.jsonExpr(x.Map)}})
 	case *rule.Counter:
+		if p.Stateless {
+			return obj("counter", nil)
+		}
 		return obj("counter", object{{"packets", x.Packets}, {"bytes", x.Bytes}})
 	case *rule.Quota:
-		return jsonQuota(x)
+		return p.jsonQuota(x)
 	case *rule.Limit:
 		return obj("limit", jsonLimit(x))
 	case *rule.CTCount:
@@ -74,10 +77,10 @@ func (p *printer) jsonMatch(m *rule.Match) any {
 	return obj("match", object{{"op", op}, {"left", p.jsonExpr(m.Left)}, {"right", p.jsonExpr(m.Right)}})
 }
 
-func jsonQuota(q *rule.Quota) any {
+func (p *printer) jsonQuota(q *rule.Quota) any {
 	val, unit := unitOf(q.Bytes)
 	o := object{{"val", val}, {"val_unit", unit}}
-	if q.Used > 0 {
+	if q.Used > 0 && !p.Stateless {
 		used, unit := unitOf(q.Used)
 		o = o.with("used", used).with("used_unit", unit)
 	}

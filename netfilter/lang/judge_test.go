@@ -60,7 +60,12 @@ func realNFT(t testing.TB, script, input string) (stdout, stderr string) {
 	return o.String(), e.String()
 }
 
-var handle = regexp.MustCompile(`"handle": \d+`)
+var (
+	handle = regexp.MustCompile(`"handle": \d+`)
+	// dormant is the flag of a table in JSON, where nft 1.0.6 writes what happens to be
+	// in its memory.
+	dormant = regexp.MustCompile(`("table": \{[^}]*"flags": )"[^"]*"`)
+)
 
 // TestJudge holds the listings in testdata, which the other tests compare with, to
 // what the real nft lists.
@@ -76,7 +81,7 @@ func TestJudge(t *testing.T) {
 				t.Errorf("%s: nft says %s", name, stderr)
 				continue
 			}
-			got = handle.ReplaceAllString(got, `"handle": 0`)
+			got = dormant.ReplaceAllString(handle.ReplaceAllString(got, `"handle": 0`), `$1"dormant"`)
 			if *update {
 				if err := os.WriteFile(name+suffix, []byte(got), 0o644); err != nil {
 					t.Fatal(err)

@@ -166,10 +166,20 @@ func (p *printer) set(s *rule.Set) {
 	if s.Policy == rule.Memory {
 		p.f("\t\tpolicy memory\n")
 	}
-	if s.Size > 0 {
+	if s.Size > 0 && s.Flags&rule.Constant == 0 {
 		p.f("\t\tsize %d\n", s.Size)
 	}
 	p.setFlags(s)
+	if len(s.Stmts) > 0 {
+		p.f("\t\t")
+		for i, st := range s.Stmts {
+			if i > 0 {
+				p.f(" ")
+			}
+			p.stateless(st)
+		}
+		p.f("\n")
+	}
 	if s.Timeout > 0 {
 		p.f("\t\ttimeout %s\n", p.duration(s.Timeout))
 	}
@@ -181,16 +191,6 @@ func (p *printer) set(s *rule.Set) {
 	}
 	if s.Comment != "" {
 		p.f("\t\tcomment \"%s\"\n", s.Comment)
-	}
-	if len(s.Stmts) > 0 {
-		p.f("\t\t")
-		for i, st := range s.Stmts {
-			if i > 0 {
-				p.f(" ")
-			}
-			p.stateless(st)
-		}
-		p.f("\n")
 	}
 	if len(s.Elems) > 0 && !p.Terse {
 		p.f("\t\telements = ")
@@ -231,9 +231,10 @@ func perLine(t *rule.Type) int {
 		return 1
 	}
 	switch t.Name {
-	case "integer", "inet_service", "inet_proto", "mark", "iface_index", "uid", "gid", "classid", "tcp_flag":
+	case "integer", "inet_service", "inet_proto", "mark", "iface_index", "uid", "gid", "classid", "tcp_flag", "ct_dir", "nf_proto", "arp_op",
+		"dccp_pkttype":
 		return 5
-	case "ipv4_addr", "ct_state", "ct_status", "ct_dir", "nf_proto", "pkt_type", "boolean":
+	case "ipv4_addr", "ct_state", "ct_status", "pkt_type":
 		return 2
 	}
 	return 1

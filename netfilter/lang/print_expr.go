@@ -230,6 +230,9 @@ func (p *printer) text(v *rule.Value) string {
 	if t.Bitmask() {
 		return p.bits(v)
 	}
+	if s, ok := p.userName(v); ok {
+		return `"` + s + `"`
+	}
 	n := toBig(v)
 	if n.IsUint64() && !p.Numeric && (!p.NumericProtocol || t != rule.InetProtoType) {
 		if s, ok := t.Symbol(n.Uint64()); ok {
@@ -286,6 +289,11 @@ func (p *printer) text(v *rule.Value) string {
 	return n.String()
 }
 
+// userName returns the name of a user or group, of which this package knows one.
+func (p *printer) userName(v *rule.Value) (string, bool) {
+	return "root", p.GUID && (v.T == rule.UIDType || v.T == rule.GIDType) && toUint(v) == 0
+}
+
 // duration writes a span of time, with -n in seconds.
 func (p *printer) duration(d time.Duration) string {
 	if p.Numeric {
@@ -317,14 +325,8 @@ func addrString(a netip.Addr) string { return a.String() }
 
 func (p *printer) service(n uint64) string {
 	if p.Services {
-		best := ""
-		for name, port := range services {
-			if uint64(port) == n && (best == "" || name < best) {
-				best = name
-			}
-		}
-		if best != "" {
-			return `"` + best + `"`
+		if name, ok := servicePortName(n); ok {
+			return `"` + name + `"`
 		}
 	}
 	return fmt.Sprint(n)

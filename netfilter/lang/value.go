@@ -75,7 +75,7 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		case ok:
 			return fail("Service out of range")
 		}
-		if port, ok := services[n.text]; ok {
+		if port, ok := servicePort(n.text); ok {
 			return number(t, bits, uint64(port)), nil
 		}
 		return fail("Could not resolve service: Servname not supported for ai_socktype")
@@ -281,13 +281,3 @@ func clockValue(t *rule.Type, s string) (uint64, bool) {
 	}
 	return 0, false
 }
-
-// services are ports that rules call by name, of IANA's registry.
-var services = map[string]uint16{"tcpmux": 1, "echo": 7, "discard": 9, "systat": 11, "daytime": 13, "netstat": 15, "qotd": 17, "chargen": 19,
-	"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "time": 37, "whois": 43, "tacacs": 49, "domain": 53, "bootps": 67,
-	"bootpc": 68, "tftp": 69, "gopher": 70, "finger": 79, "http": 80, "kerberos": 88, "pop3": 110, "sunrpc": 111, "auth": 113, "nntp": 119,
-	"ntp": 123, "netbios-ns": 137, "netbios-dgm": 138, "netbios-ssn": 139, "imap2": 143, "snmp": 161, "snmp-trap": 162, "bgp": 179,
-	"irc": 194, "ldap": 389, "https": 443, "microsoft-ds": 445, "isakmp": 500, "exec": 512, "login": 513, "shell": 514, "syslog": 514,
-	"printer": 515, "rtsp": 554, "submission": 587, "ipp": 631, "ldaps": 636, "domain-s": 853, "rsync": 873, "ftps": 990, "imaps": 993,
-	"pop3s": 995, "socks": 1080, "openvpn": 1194, "l2f": 1701, "radius": 1812, "radius-acct": 1813, "mysql": 3306, "rtcp": 5005,
-	"sip": 5060, "sip-tls": 5061, "postgresql": 5432, "mdns": 5353, "x11": 6000, "http-alt": 8080}
