@@ -60,6 +60,10 @@ type Hooks struct {
 	Prerouting, Input, Forward, Output, Postrouting hook.Point
 }
 
+// ARPHooks are the netfilter hook points of ARP: what came in and is to be looked at,
+// and what is to be sent. Packets begin with the ARP header.
+type ARPHooks struct{ Input, Output hook.Point }
+
 // A Handler is a transport protocol: it takes packets of one IP protocol number.
 type Handler interface {
 	// Input takes a batch, all of one protocol and one IP version, and owns it.
@@ -103,6 +107,8 @@ type MTULimiter interface {
 type Layer struct {
 	// Hooks are the hook points by Version.
 	Hooks [2]Hooks
+	// ARP are those of ARP.
+	ARP ARPHooks
 
 	// FIB holds the routes and the rules. Change them through the layer's methods, so
 	// that Paths become invalid.
@@ -175,6 +181,7 @@ func New(cfg Config) *Layer {
 			p.Oops = cfg.Oops
 		}
 	}
+	l.ARP.Input.Oops, l.ARP.Output.Oops = cfg.Oops, cfg.Oops
 	if l.request == nil {
 		l.request = func(alias string) error { return fmt.Errorf("%s: no modules here", alias) }
 	}

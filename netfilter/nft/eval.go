@@ -25,17 +25,18 @@ type eval struct {
 
 	// What is known of the packet's headers. Offsets count from its first byte as it
 	// is at this hook.
-	parsed  bool
-	net     uint16 // EtherType of the network header
-	netOff  int
-	l4Off   int   // 0: no transport header here
-	l4Proto uint8 // valid if hasL4
-	hasL4   bool
-	notHead bool // a fragment that is not the first
-	ct      *netfilter.Conn
-	ctInfo  netfilter.Info
-	ctKnown bool
-	trace   bool
+	parsed bool
+	net    uint16 // EtherType of the network header
+	// pulled is how much was pulled for this hook, front how much of it counts.
+	pulled, front int
+	l4Off         int   // 0: no transport header here
+	l4Proto       uint8 // valid if hasL4
+	hasL4         bool
+	notHead       bool // a fragment that is not the first
+	ct            *netfilter.Conn
+	ctInfo        netfilter.Info
+	ctKnown       bool
+	trace         bool
 	// watch is who sees all rules that hold, or nil.
 	watch *func(netfilter.RuleEvent)
 
@@ -55,7 +56,7 @@ const maxKey = 80
 func (ev *eval) reset(pkt *packet.Packet) {
 	ev.pkt = pkt
 	ev.parsed, ev.hasL4, ev.notHead, ev.ctKnown, ev.stolen = false, false, false, false, false
-	ev.netOff, ev.l4Off, ev.net = 0, 0, 0
+	ev.l4Off, ev.net, ev.pulled, ev.front = 0, 0, 0, 0
 	ev.ct, ev.chain, ev.trace = nil, nil, false
 }
 
@@ -72,24 +73,10 @@ func (ev *eval) parse() {
 	case rule.IP6:
 		ev.net = wire.EtherTypeIPv6
 		ev.parse6(0)
+	case rule.ARP:
+		ev.net = wire.EtherTypeARP
 	default:
 		ev.parseFrame()
-	}
-}
-
-// parseFrame finds the network header of what is at a link hook, which begins
-// with it; the link header lies in front and was pulled.
-func (ev *eval) parseFrame() {
-	ev.net = ev.pkt.Proto
-	switch ev.net {
-	case wire.EtherTypeIPv4:
-		if ev.pkt.Ensure(wire.IPv4Len) {
-			ev.parse4(0)
-		}
-	case wire.EtherTypeIPv6:
-		if ev.pkt.Ensure(wire.IPv6Len) {
-			ev.parse6(0)
-		}
 	}
 }
 
@@ -188,12 +175,22 @@ func (ev *eval) innerOffset() int {
 	return 0
 }
 
-// linkHeader returns bytes of the Ethernet header, which was pulled.
+// linkHeader returns bytes of the Ethernet header, which was pulled: at POSTROUTING it
+// is that of another link. The tag of a frame that only has a priority is not there
+// for IP's hooks.
 func (ev *eval) linkHeader(off, n int) []byte {
-	if ev.pkt.L2 == 0 {
+	if ev.pkt.L2 == 0 || ev.hook == rule.Postrouting {
 		return nil
 	}
 	b := ev.pkt.At(ev.pkt.L2)
+	if tag := ev.pkt.Offset() - int(ev.pkt.L2) - wire.EthernetLen; tag > 0 && ev.hook != rule.Ingress && ev.hook != rule.Egress {
+		switch {
+		case off >= wire.EthernetLen-2:
+			off += tag
+		case off+n > wire.EthernetLen-2:
+			return nil
+		}
+	}
 	if off+n > len(b) {
 		return nil
 	}

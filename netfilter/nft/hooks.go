@@ -9,6 +9,7 @@ import (
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
 )
 
 // A seat is a base chain's place at the hook points. It stays while the chain's
@@ -59,14 +60,18 @@ type point struct {
 	at     *hook.Point
 }
 
-// points are the hook points of a base chain.
+// points are the hook points of a base chain. There is no bridge: its chains see
+// nothing.
 func (m *machine) points(k baseKey) (out []point) {
-	if k.hook == rule.Ingress || k.hook == rule.Egress {
-		p := &m.link.Ingress
-		if k.hook == rule.Egress {
-			p = &m.link.Egress
-		}
-		return []point{{rule.Netdev, p}}
+	switch {
+	case k.hook == rule.Ingress:
+		return []point{{rule.Netdev, &m.link.Ingress}}
+	case k.hook == rule.Egress:
+		return []point{{rule.Netdev, &m.link.Egress}}
+	case k.family == rule.ARP && k.hook == rule.Input:
+		return []point{{rule.ARP, &m.net.ARP.Input}}
+	case k.family == rule.ARP:
+		return []point{{rule.ARP, &m.net.ARP.Output}}
 	}
 	if k.family == rule.IP || k.family == rule.Inet {
 		out = append(out, point{rule.IP, hookOf(&m.net.Hooks[network.V4], k.hook)})
@@ -129,8 +134,11 @@ func (ev *eval) interfaces() {
 	switch ev.hook {
 	case rule.Prerouting, rule.Input, rule.Ingress:
 		ev.out = 0
-	case rule.Output:
+	case rule.Output, rule.Egress:
 		ev.in = 0
+	}
+	if ev.family == rule.ARP && ev.hook == rule.Output {
+		ev.front = wire.EthernetLen
 	}
 }
 
@@ -148,12 +156,13 @@ func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		ev.reset(pkt)
 		ev.interfaces()
-		if ch.devices != nil && !slices.Contains(ch.devices, m.deviceName(max(ev.in, ev.out))) {
+		if ch.devices != nil && !ev.concerns(s.family, ch) {
 			out.Push(pkt)
 			continue
 		}
 		switch ev.run(ch) {
 		case acceptNow:
+			pkt.Unpull(ev.pulled)
 			out.Push(pkt)
 		case dropNow:
 			pkt.Drop(stat.NetfilterDrop)

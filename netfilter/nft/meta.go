@@ -15,7 +15,7 @@ import (
 func metaLoader(k rule.MetaKey) loader {
 	switch k {
 	case rule.MetaLength:
-		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.pkt.Len())); return true }
+		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.size())); return true }
 	case rule.MetaProtocol:
 		return func(ev *eval, dst []byte) bool { ev.parse(); putNumber(dst, uint64(ev.net)); return true }
 	case rule.MetaNFProto:
@@ -120,7 +120,7 @@ func deviceLoader(k rule.MetaKey) loader {
 	}
 	return func(ev *eval, dst []byte) bool {
 		index := ev.in
-		if out {
+		if out || ev.hook == rule.Egress { // there, the type of the one device is meant
 			index = ev.out
 		}
 		dev := ev.m.link.Device(index)

@@ -58,9 +58,32 @@ func (c *compiler) fwd(x *rule.Fwd) (step, error) {
 			return dropNow
 		}
 		ev.pkt.Encap++
+		if x.Addr != nil && !ev.hop() {
+			return dropNow
+		}
 		out(ev, ev.pkt)
 		return stolenNow
 	}, nil
+}
+
+// hop counts a packet's way to a neighbour as one hop; false: it was its last.
+func (ev *eval) hop() bool {
+	ev.parse()
+	if h, ok := wire.ParseIPv4(ev.pkt.Head()); ok && ev.net == wire.EtherTypeIPv4 {
+		if h.TTL() <= 1 {
+			return false
+		}
+		h.DecrementTTL()
+		ev.pkt.Proto = wire.EtherTypeIPv4
+		return true
+	}
+	h, ok := wire.ParseIPv6(ev.pkt.Head())
+	if !ok || ev.net != wire.EtherTypeIPv6 || h.HopLimit() <= 1 {
+		return false
+	}
+	h.SetHopLimit(h.HopLimit() - 1)
+	ev.pkt.Proto = wire.EtherTypeIPv6
+	return true
 }
 
 // maxEncap ends loops of copies.
@@ -116,7 +139,11 @@ func (m *machine) transmit(index int32, pkt *packet.Packet) {
 		pkt.Drop(stat.NetfilterDrop)
 		return
 	}
-	if pkt.L2 != 0 && pkt.Offset() > int(pkt.L2) && dev.HeaderLen() > 0 {
+	if dev.HeaderLen() > 0 {
+		if pkt.L2 == 0 || pkt.Offset() <= int(pkt.L2) {
+			pkt.Drop(stat.NetfilterDrop) // it came without
+			return
+		}
 		pkt.Unpull(pkt.Offset() - int(pkt.L2))
 	}
 	var q packet.Queue

@@ -35,7 +35,7 @@ func (c *compiler) counter(x *rule.Counter) step {
 	})
 	return func(ev *eval) next {
 		s.packets.Add(1)
-		s.bytes.Add(uint64(ev.pkt.Len()))
+		s.bytes.Add(uint64(ev.size()))
 		return goOn
 	}
 }
@@ -50,7 +50,7 @@ func (c *compiler) quota(x *rule.Quota) step {
 	})
 	limit, over := x.Bytes, x.Over
 	return func(ev *eval) next {
-		return truth(s.used.Add(uint64(ev.pkt.Len())) > limit == over)
+		return truth(s.used.Add(uint64(ev.size())) > limit == over)
 	}
 }
 
@@ -78,7 +78,7 @@ func (c *compiler) limit(x *rule.Limit) step {
 	return func(ev *eval) next {
 		cost := one
 		if octets {
-			cost = unit(uint64(ev.pkt.Len()))
+			cost = unit(uint64(ev.size()))
 		}
 		return truth(s.take(ev.clock(), cost, most) != over)
 	}

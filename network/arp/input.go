@@ -17,6 +17,9 @@ const lockTime = time.Second
 
 // Input implements link.Handler.
 func (a *arp) Input(dev *link.Device, q *packet.Queue) {
+	if !a.net.ARP.Input.Empty() {
+		a.filter(dev, q)
+	}
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		if why, ok := a.receive(dev, pkt); ok {
 			pkt.Consume()
@@ -26,26 +29,46 @@ func (a *arp) Input(dev *link.Device, q *packet.Queue) {
 	}
 }
 
+// filter shows the hooks what is sound and for this host, and leaves what they let
+// pass.
+func (a *arp) filter(dev *link.Device, q *packet.Queue) {
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if _, why, ok := a.read(dev, pkt); !ok {
+			pkt.Drop(why)
+			continue
+		}
+		q.Push(pkt)
+	}
+	a.net.ARP.Input.RunBatch(q)
+}
+
 // receive reads one packet, answers it and learns from it.
 func (a *arp) receive(dev *link.Device, pkt *packet.Packet) (why stat.Reason, ok bool) {
-	if pkt.Kind == packet.OtherHost {
-		return stat.OtherHost, false
-	}
-	if dev.Type() != link.Ether || dev.Flags()&link.NoARP != 0 {
-		return stat.InvalidProto, false
-	}
-	if !pkt.Ensure(wire.ARPLen) {
-		return stat.PktTooSmall, false
-	}
-	m, ok := wire.ParseARP(pkt.Head())
+	m, why, ok := a.read(dev, pkt)
 	if !ok {
-		return stat.InvalidProto, false
+		return why, false
 	}
 	if !sane(m) {
 		return stat.IPInAddrErrors, false
 	}
 	a.process(dev, m, pkt.Kind == packet.Host)
 	return 0, true
+}
+
+// read returns what a packet says, if it is for this host and sound.
+func (a *arp) read(dev *link.Device, pkt *packet.Packet) (m wire.ARP, why stat.Reason, ok bool) {
+	switch {
+	case pkt.Kind == packet.OtherHost:
+		return m, stat.OtherHost, false
+	case dev.Type() != link.Ether || dev.Flags()&link.NoARP != 0:
+		return m, stat.InvalidProto, false
+	case !pkt.Ensure(wire.ARPLen):
+		return m, stat.PktTooSmall, false
+	}
+	m, ok = wire.ParseARP(pkt.Head())
+	return m, stat.InvalidProto, ok
 }
 
 // sane reports whether addresses are such that a host can have them.

@@ -17,9 +17,18 @@ func (a *arp) send(dev *link.Device, f *wire.ARPFields, to wire.MAC) {
 	pkt.Proto = wire.EtherTypeARP
 	pkt.L3 = uint16(pkt.Offset())
 	pkt.Kind = packet.Outgoing
-	dev.PushHeader(pkt, to)
+	pkt.Out = dev.Index()
 	var q packet.Queue
 	q.Push(pkt)
+	if !a.net.ARP.Output.Empty() {
+		w := a.net.Walks.Enter()
+		a.net.ARP.Output.RunBatch(&q)
+		w.Exit()
+	}
+	if q.Empty() {
+		return
+	}
+	dev.PushHeader(pkt, to)
 	dev.Transmit(&q)
 }
 
