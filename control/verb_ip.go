@@ -21,8 +21,9 @@ type IPRequest struct {
 	Get    *IPRouteGet    `json:"get,omitempty"`
 	Neigh  *IPNeighChange `json:"neigh,omitempty"`
 	Group  *IPGroupChange `json:"group,omitempty"`
+	Rule   *IPRule        `json:"rule,omitempty"`
 	Filter *IPFilter      `json:"filter,omitempty"`
-	// Watch lists what monitor tells of: "link", "address", "route", "neigh".
+	// Watch lists what monitor tells of: "link", "address", "route", "neigh", "rule".
 	Watch []string `json:"watch,omitempty"`
 
 	// warning is what the parser has to say on standard error.
@@ -67,6 +68,8 @@ type IPReply struct {
 	Groups []IPDevGroup `json:"groups,omitempty"`
 	Rules  []IPRule     `json:"rules,omitempty"`
 
+	Explanation *IPExplanation `json:"explanation,omitempty"`
+
 	// Event is set in replies of monitor, which have one element above it.
 	Event *IPEvent `json:"event,omitempty"`
 	// Flushed counts what flush has removed.
@@ -75,7 +78,7 @@ type IPReply struct {
 
 // An IPEvent says what monitor saw.
 type IPEvent struct {
-	Kind    string    `json:"kind"` // "link", "address", "route" or "neigh"
+	Kind    string    `json:"kind"` // "link", "address", "route", "neigh" or "rule"
 	Deleted bool      `json:"deleted,omitempty"`
 	Time    time.Time `json:"time"`
 }
@@ -273,6 +276,8 @@ func printIP(c *Console, q IPRequest, replies iter.Seq[IPReply]) error {
 			o.links(q, r.Links)
 		case q.Object == "tuntap":
 			o.tuntaps(r.Links)
+		case r.Explanation != nil:
+			o.explanation(r.Explanation)
 		case q.Object == "route":
 			o.routes(q, r.Routes)
 		case q.Object == "neigh":
@@ -280,7 +285,7 @@ func printIP(c *Console, q IPRequest, replies iter.Seq[IPReply]) error {
 		case q.Object == "maddress":
 			o.groups(r.Groups)
 		case q.Object == "rule":
-			o.rules(q, r.Rules)
+			o.rules(r.Rules)
 		default:
 			err = fmt.Errorf("ip: no answer was expected to %s %s", q.Object, q.Command)
 		}

@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/netip"
-	"slices"
 )
 
 // An IPDevGroup lists the multicast addresses a device listens to.
@@ -134,54 +133,4 @@ func (o *ipOut) group(g IPGroup) {
 	}
 	o.endObject()
 	o.line()
-}
-
-// An IPRule is a rule of the routing policy.
-type IPRule struct {
-	Priority int    `json:"priority"`
-	Src      string `json:"src"`
-	Table    string `json:"table"`
-}
-
-// DefaultRules returns the rules of a family, which are always those: addresses of
-// this host first, then the main table.
-func DefaultRules(family string) []IPRule {
-	rules := []IPRule{{0, "all", "local"}, {32766, "all", "main"}, {32767, "all", "default"}}
-	if family == "inet6" {
-		return rules[:2]
-	}
-	return rules
-}
-
-func (p *ipParser) rule() error {
-	command, err := p.command("list|show|lst", "add", "delete", "flush", "save", "restore")
-	if err != nil {
-		return err
-	}
-	if command != "list" && command != "show" {
-		return p.fail(2, "RTNETLINK answers: Operation not supported\nThe rules are always the three that ip rule shows.")
-	}
-	p.q.Command = "show"
-	if p.more() {
-		if word := p.next(); !slices.Contains([]string{"all", "lst"}, word) {
-			return p.fail(2, "ip rule show %s: Operation not supported", word)
-		}
-	}
-	return nil
-}
-
-func (o *ipOut) rules(_ IPRequest, list []IPRule) {
-	o.beginArray("")
-	for _, r := range list {
-		o.beginObject("")
-		o.val("priority", "%d:\t", r.Priority)
-		o.val("src", "from %s", r.Src)
-		o.val("table", " lookup %s", r.Table)
-		if o.f.details {
-			o.val("protocol", " proto %s", "kernel")
-		}
-		o.text("\n")
-		o.endObject()
-	}
-	o.endArray()
 }

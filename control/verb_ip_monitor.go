@@ -7,7 +7,7 @@ import (
 )
 
 // ipWatchable are the objects that monitor tells of.
-var ipWatchable = []string{"link", "address", "route", "neigh"}
+var ipWatchable = []string{"link", "address", "route", "neigh", "rule"}
 
 func (p *ipParser) monitor() error {
 	p.q.Command = "monitor"
@@ -53,7 +53,7 @@ func (p *ipParser) watch(word string) error {
 	return p.fail(255, "Argument %s is unknown, try \"ip monitor help\".", inQuotes(word))
 }
 
-var eventLabels = map[string]string{"link": "[LINK]", "address": "[ADDR]", "route": "[ROUTE]", "neigh": "[NEIGH]"}
+var eventLabels = map[string]string{"link": "[LINK]", "address": "[ADDR]", "route": "[ROUTE]", "neigh": "[NEIGH]", "rule": "[RULE]"}
 
 // event prints what monitor saw. As iproute2's does it prints text for -j too.
 func (o *ipOut) event(q IPRequest, r IPReply) error {
@@ -81,6 +81,8 @@ func (o *ipOut) event(q IPRequest, r IPReply) error {
 		}
 	case "neigh":
 		o.neighs(IPRequest{}, r.Neighs)
+	case "rule":
+		o.rules(r.Rules)
 	}
 	return nil
 }

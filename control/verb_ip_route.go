@@ -3,7 +3,6 @@ package control
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -11,8 +10,9 @@ import (
 type IPRoute struct {
 	Family string       `json:"family"`
 	Dst    netip.Prefix `json:"dst"`
-	Type   string       `json:"type"`  // "unicast", "local", "blackhole", ...
-	Table  string       `json:"table"` // "main" or "local"
+	Type   string       `json:"type"`            // "unicast", "local", "blackhole", ...
+	Table  string       `json:"table"`           // "main", "local", "default" or a number
+	Source netip.Prefix `json:"source,omitzero"` // sources that it is for
 	Proto  string       `json:"protocol"`
 	Scope  string       `json:"scope"`
 	Src    netip.Addr   `json:"prefsrc,omitzero"`
@@ -28,6 +28,9 @@ type IPRoute struct {
 	From     netip.Addr `json:"from,omitzero"`
 	Cache    []string   `json:"cache,omitempty"` // "local", "brd", "mc"
 	UID      int        `json:"uid,omitempty"`
+	Mark     uint32     `json:"mark,omitempty"`
+	In       string     `json:"iif,omitempty"`
+	NoUID    bool       `json:"no_uid,omitempty"` // nobody's socket asks
 }
 
 // An IPNextHop is one way out of a route.
@@ -45,6 +48,7 @@ type IPNextHop struct {
 // An IPRouteChange adds, changes or removes a route.
 type IPRouteChange struct {
 	Dst   netip.Prefix `json:"dst"`
+	From  netip.Prefix `json:"from,omitzero"`   // sources that an IPv6 route is for
 	Type  string       `json:"type,omitempty"`  // "" is unicast
 	Table string       `json:"table,omitempty"` // "" is main
 	Proto string       `json:"protocol,omitempty"`
@@ -67,18 +71,30 @@ type IPRouteGet struct {
 	Dst  netip.Addr `json:"dst"`
 	From netip.Addr `json:"from,omitzero"`
 	Oif  string     `json:"oif,omitempty"`
+	// Iif is the device that the packet comes by; "" is one that is made here.
+	Iif   string  `json:"iif,omitempty"`
+	Mark  uint32  `json:"mark,omitempty"`
+	TOS   uint8   `json:"tos,omitempty"`
+	Proto uint8   `json:"ipproto,omitempty"`
+	SPort uint16  `json:"sport,omitempty"`
+	DPort uint16  `json:"dport,omitempty"`
+	UID   *uint32 `json:"uid,omitempty"`
+	// FIBMatch asks for the route itself.
+	FIBMatch bool `json:"fibmatch,omitempty"`
+	// Explain asks also which rules and routes were looked at.
+	Explain bool `json:"explain,omitempty"`
 }
 
 // routeTypes are those that may stand in front of a destination.
-var routeTypes = []string{"unicast", "local", "broadcast", "blackhole", "unreachable", "prohibit"}
+var routeTypes = []string{"unicast", "local", "broadcast", "blackhole", "unreachable", "prohibit", "throw"}
 
 // unsupportedTypes are Linux's others.
-var unsupportedTypes = []string{"anycast", "multicast", "throw", "nat", "xresolve"}
+var unsupportedTypes = []string{"anycast", "multicast", "nat", "xresolve"}
 
 const routeFields = "via, dev, src, metric, mtu, expires, scope, proto, table, onlink or nexthop"
 
 func (p *ipParser) route() error {
-	command, err := p.command("add|prepend", "change|chg", "replace", "append", "delete", "show|lst|list", "get", "flush", "test", "save", "restore", "showdump")
+	command, err := p.command("add|prepend", "change|chg", "replace", "append", "delete", "show|lst|list", "get", "flush", "explain", "test", "save", "restore", "showdump")
 	if err != nil {
 		return err
 	}
@@ -87,7 +103,7 @@ func (p *ipParser) route() error {
 		return p.routeChange()
 	case "show", "flush":
 		return p.routeShow()
-	case "get":
+	case "get", "explain":
 		return p.routeGet()
 	}
 	return p.fail(2, "ip route %s: Operation not supported", command)
@@ -129,6 +145,8 @@ func (p *ipParser) routeField(c *IPRouteChange, family *string, word string) (er
 	case word == "src":
 		c.Src, err = p.addressArg(*family)
 		*family = familyOf(c.Src)
+	case word == "from":
+		c.From, err = p.rulePrefix()
 	case word == "scope":
 		c.Scope, err = p.scope("invalid \"scope\" value")
 	case word == "mtu":
@@ -201,50 +219,4 @@ func (p *ipParser) routeDst(c *IPRouteChange, family *string, word string) (err 
 		}
 	}
 	return err
-}
-
-func (p *ipParser) routeGet() error {
-	g := &IPRouteGet{}
-	p.q.Get = g
-	for p.more() {
-		word := p.next()
-		var err error
-		switch {
-		case word == "from":
-			g.From, err = p.addressArg(p.q.Family)
-		case word == "oif", word == "dev":
-			g.Oif, err = p.device("oif")
-		case slices.Contains([]string{"iif", "tos", "mark", "vrf", "uid", "ipproto", "sport", "dport", "fibmatch", "connected", "notify"}, word):
-			return p.fail(2, "ip route get %s: Operation not supported", word)
-		case abbreviates(word, "help") && len(word) > 1:
-			return p.usage("route")
-		default:
-			err = p.getDst(g, word)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if !g.Dst.IsValid() {
-		return p.fail(1, "need at least a destination address")
-	}
-	return nil
-}
-
-func (p *ipParser) getDst(g *IPRouteGet, word string) (err error) {
-	if word == "to" {
-		if word, err = p.arg(); err != nil {
-			return err
-		}
-	}
-	pfx, err := p.prefix(word, p.q.Family)
-	if err != nil {
-		return err
-	}
-	if !pfx.IsSingleIP() {
-		bits := pfx.Addr().BitLen()
-		p.q.warning = "Warning: /" + strconv.Itoa(pfx.Bits()) + " as prefix is invalid, only /" + strconv.Itoa(bits) + " (or none) is supported."
-	}
-	g.Dst, p.q.Family = pfx.Addr(), familyOf(pfx.Addr())
-	return nil
 }

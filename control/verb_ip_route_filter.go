@@ -27,7 +27,13 @@ func (p *ipParser) routeFilter(f *IPFilter, word string) (err error) {
 			f.Table = "cache"
 			return nil
 		}
-		f.Table, err = p.table("table id value is invalid", true)
+		if p.skip("all") {
+			f.Table = "all"
+			return nil
+		}
+		if f.Table, err = p.table("table id value is invalid", true); f.Table == "0" {
+			f.Table = "all"
+		}
 	case word == "cached", word == "cloned", word == "cache":
 		f.Table = "cache"
 	case word == "dev", word == "oif":

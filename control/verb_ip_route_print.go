@@ -24,6 +24,8 @@ func (o *ipOut) route(f *IPFilter, r *IPRoute) {
 	o.val("dst", "%s ", shortPrefix(r.Dst))
 	if r.From.IsValid() {
 		o.val("from", "from %s ", r.From)
+	} else if r.Source.IsValid() {
+		o.val("from", "from %s ", shortPrefix(r.Source))
 	}
 	one := len(r.NextHops) == 1
 	if one {
@@ -74,7 +76,7 @@ func (o *ipOut) hopFlags(h *IPNextHop) {
 
 // routeOrigin prints table, origin, scope and preferred source.
 func (o *ipOut) routeOrigin(f *IPFilter, r *IPRoute) {
-	if f.Table == "all" && r.Table != "main" || r.Resolved && (o.f.details || r.Family == "inet6" && r.Table == "local") {
+	if f.Table == "all" && r.Table != "main" || r.Resolved && o.f.details {
 		o.val("table", "table %s ", r.Table)
 	}
 	if (r.Proto != "boot" || o.f.details) && f.Proto == "" && r.Proto != "" {
@@ -91,7 +93,12 @@ func (o *ipOut) routeOrigin(f *IPFilter, r *IPRoute) {
 // routeEnd prints what stands behind the flags.
 func (o *ipOut) routeEnd(r *IPRoute) {
 	if r.Resolved && r.Family == "inet" {
-		o.val("uid", "uid %d ", r.UID)
+		if r.Mark != 0 {
+			o.val("mark", "mark %d ", r.Mark)
+		}
+		if !r.NoUID {
+			o.val("uid", "uid %d ", r.UID)
+		}
 		o.cache(r)
 	}
 	if r.Expires != 0 {
@@ -105,6 +112,9 @@ func (o *ipOut) routeEnd(r *IPRoute) {
 		o.endArray()
 	}
 	if r.Family == "inet6" {
+		if r.In != "" {
+			o.val("iif", "iif %s ", r.In)
+		}
 		o.val("pref", "pref %s", "medium")
 	}
 }
@@ -124,6 +134,9 @@ func (o *ipOut) cache(r *IPRoute) {
 		o.text("> ")
 	}
 	o.list("cache", r.Cache)
+	if r.In != "" {
+		o.val("iif", "iif %s ", r.In)
+	}
 }
 
 func (o *ipOut) nextHops(hops []IPNextHop) {

@@ -111,25 +111,43 @@ func (p *ipParser) proto(complaint string) (string, error) {
 	return ProtoName(n), nil
 }
 
-func (p *ipParser) table(complaint string, all bool) (string, error) {
+// tableNames are those of /etc/iproute2/rt_tables.
+var tableNames = map[string]uint32{"local": 255, "main": 254, "default": 253}
+
+// TableName returns the name of a routing table, in digits if it has none.
+func TableName(n uint32) string {
+	for name, x := range tableNames {
+		if x == n {
+			return name
+		}
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}
+
+// TableNumber returns the number of a routing table, by name or in digits.
+func TableNumber(name string) (n uint32, ok bool) {
+	if n, ok := tableNames[name]; ok {
+		return n, true
+	}
+	v, err := strconv.ParseUint(name, 0, 32)
+	return uint32(v), err == nil
+}
+
+// table takes a table by name or number; zero says whether 0 may be one.
+func (p *ipParser) table(complaint string, zero bool) (string, error) {
 	arg, err := p.arg()
 	if err != nil {
 		return "", err
 	}
-	switch arg {
-	case "main", "254":
-		return "main", nil
-	case "local", "255":
-		return "local", nil
-	case "all", "unspec", "0":
-		if all {
-			return "all", nil
-		}
-	case "default":
-		return arg, nil
+	if arg == "unspec" {
+		arg = "0"
 	}
-	if _, err := strconv.ParseUint(arg, 0, 32); err != nil {
+	n, ok := TableNumber(arg)
+	if !ok {
 		return "", p.invalid(arg, complaint)
 	}
-	return arg, nil
+	if n == 0 && !zero {
+		return "", nil
+	}
+	return TableName(n), nil
 }

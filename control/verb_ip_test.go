@@ -144,7 +144,7 @@ func TestPrettyJSON(t *testing.T) {
 		},
 		Routes: []IPRoute{{Family: "inet", Dst: netip.MustParsePrefix("10.0.0.0/8"), NextHops: []IPNextHop{{Dev: "a", Onlink: true}, {Dev: "b"}}, MTU: 1400}},
 		Neighs: []IPNeigh{{Dst: netip.MustParseAddr("10.0.0.2"), Dev: "v0", State: "STALE", Router: true}},
-		Rules:  DefaultRules("inet"),
+		Rules:  []IPRule{{Priority: new(uint32), Table: "local", Not: true, In: "v0", InGone: true, SrcPorts: &IPSpan{1, 2}}},
 	}
 	for _, line := range []string{"-s -s -d link", "addr", "-br addr", "route", "-s neigh", "rule", "link show up"} {
 		text := func(options string) string {

@@ -33,15 +33,16 @@ FILTER := { permanent | dynamic | secondary | primary | temporary |
             [-]tentative | [-]deprecated | [-]dadfailed | FLAG }`,
 
 	"route": `Usage: ip route { add | replace | append | change | delete } [ TYPE ] PREFIX
-               [ via [ FAMILY ] ADDR ] [ dev DEVICE ] [ onlink ] [ src ADDR ] [ metric NUMBER ]
-               [ mtu BYTES ] [ scope SCOPE ] [ proto PROTO ] [ table TABLE ]
+               [ from PREFIX ] [ via [ FAMILY ] ADDR ] [ dev DEVICE ] [ onlink ] [ src ADDR ]
+               [ metric NUMBER ] [ mtu BYTES ] [ scope SCOPE ] [ proto PROTO ] [ table TABLE ]
                [ nexthop [ via ADDR ] [ dev DEVICE ] [ weight NUMBER ] [ onlink ] ]...
-       ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table TABLE ]
+       ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table { TABLE | all } ]
                [ via ADDR ] [ dev DEVICE ] [ src ADDR ] [ metric NUMBER ] [ scope SCOPE ]
                [ proto PROTO ] [ type TYPE ]
-       ip route get ADDR [ from ADDR ] [ oif DEVICE ]
-TYPE := { unicast | local | broadcast | blackhole | unreachable | prohibit }
-TABLE := { main | local | all }    SCOPE := { host | link | global | NUMBER }
+       ip route { get | explain } [ fibmatch ] ADDR [ from ADDR ] [ iif DEVICE ] [ oif DEVICE ]
+               [ mark MARK ] [ tos TOS ] [ ipproto PROTOCOL ] [ sport PORT ] [ dport PORT ]
+TYPE := { unicast | local | broadcast | blackhole | unreachable | prohibit | throw }
+TABLE := { main | local | default | NUMBER }    SCOPE := { host | link | global | NUMBER }
 PROTO := { kernel | boot | static | NUMBER }    FAMILY := { inet | inet6 }`,
 
 	"neigh": `Usage: ip neigh { add | change | replace } ADDR dev DEVICE [ lladdr LLADDR ]
@@ -58,8 +59,16 @@ GROUP := an IP multicast address`,
 	"tuntap": `Usage: ip tuntap { add | delete } [ dev ] NAME mode { tun | tap } [ multi_queue ] [ vnet_hdr ]
        ip tuntap show`,
 
-	"rule": `Usage: ip rule [ show ]`,
+	"rule": `Usage: ip rule { add | delete } [ SELECTOR ]... [ ACTION ]
+       ip rule { show | flush } [ SELECTOR ]...
+SELECTOR := [ not ] [ from PREFIX ] [ to PREFIX ] [ tos TOS ] [ fwmark MARK[/MASK] ]
+            [ iif DEVICE ] [ oif DEVICE ] [ priority NUMBER ] [ l3mdev ]
+            [ uidrange NUMBER-NUMBER ] [ ipproto PROTOCOL ]
+            [ sport NUMBER[-NUMBER] ] [ dport NUMBER[-NUMBER] ] [ protocol PROTO ]
+ACTION := { table TABLE [ suppress_prefixlength NUMBER ] [ suppress_ifgroup GROUP ] |
+            goto NUMBER | nop | blackhole | unreachable | prohibit } [ realms [SRC/]DST ]
+TABLE := { local | main | default | NUMBER }`,
 
 	"monitor": `Usage: ip monitor [ all | OBJECT ]... [ label ] [ dev DEVICE ]
-OBJECT := { link | address | route | neigh }`,
+OBJECT := { link | address | route | neigh | rule }`,
 }

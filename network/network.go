@@ -103,6 +103,12 @@ type MTULimiter interface {
 	LinkMTU(dev *link.Device) int
 }
 
+// A SourceChecker is a Family that tells whether a packet that comes by f.In may be
+// from f.Src: EINVAL if no packet can be from there, EXDEV if its way back is another.
+type SourceChecker interface {
+	CheckSource(f Flow) error
+}
+
 // A Layer is a kernel's network layer. All methods are safe for concurrent use.
 type Layer struct {
 	// Hooks are the hook points by Version.

@@ -35,6 +35,12 @@ func (f *Flow) key() route.Key {
 	}
 }
 
+// ExplainFlow tells of each rule that is tried for f what became of it.
+func (l *Layer) ExplainFlow(f Flow) []route.Step {
+	k := f.key()
+	return l.Explain(&k)
+}
+
 // A Path is the resolved way to a destination. It is immutable, may be shared,
 // and is good until Valid says no.
 type Path struct {

@@ -31,7 +31,7 @@ func ip() Handler {
 		case "maddress":
 			return x.maddr()
 		case "rule":
-			return emit(control.IPReply{Rules: control.DefaultRules(q.Family)})
+			return x.rule()
 		case "monitor":
 			return x.monitor()
 		}

@@ -54,7 +54,7 @@ func TestIPAsLinux(t *testing.T) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("no ip on this machine: ", err)
 	}
-	for _, c := range readCases(t, "testdata/ip.txt") {
+	for _, c := range slices.Concat(readCases(t, "testdata/ip.txt"), readCases(t, "testdata/ip_rule.txt"), readCases(t, "testdata/ip_table.txt")) {
 		t.Run(c.name, func(t *testing.T) {
 			linux := runLinux(t, c.commands)
 			s := newServer(t)

@@ -7,6 +7,7 @@ import (
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/neigh"
+	"github.com/knitnet/knit/network/route"
 )
 
 // monitorQueue bounds the events that wait for a slow reader; after that the
@@ -49,7 +50,7 @@ func (m *monitor) watch() (undo func()) {
 	if wants("link") {
 		undos = append(undos, m.Kernel.Link.Watch(m.linkChanged))
 	}
-	if wants("address") || wants("route") {
+	if wants("address") || wants("route") || wants("rule") {
 		undos = append(undos, m.Kernel.Network.Watch(func(e network.Event) { m.networkChanged(e, wants) }))
 	}
 	for _, v := range []network.Version{network.V4, network.V6} {
@@ -86,17 +87,19 @@ func (m *monitor) linkChanged(e link.Event) {
 }
 
 func (m *monitor) networkChanged(e network.Event, wants func(string) bool) {
-	deleted := e.Kind == network.AddrRemoved || e.Kind == network.RouteRemoved
+	deleted := e.Kind == network.AddrRemoved || e.Kind == network.RouteRemoved || e.Kind == network.RuleRemoved
 	switch {
 	case e.Addr != nil && e.Device != nil && wants("address") && m.about(e.Device.Name()):
 		l := ipLink(e.Device)
 		l.Addrs = []control.IPAddr{ipAddr(e.Addr, m.Kernel.Clock.Now())}
 		m.send("address", deleted, control.IPReply{Links: []control.IPLink{l}})
 	case e.Route != nil && wants("route"):
-		r := m.ipRoute(e.Route, "main")
+		r := m.ipRoute(e.Route, control.TableName(e.Route.Table))
 		if len(r.NextHops) == 0 || m.about(r.NextHops[0].Dev) {
 			m.send("route", deleted, control.IPReply{Routes: []control.IPRoute{r}})
 		}
+	case e.Rule != nil && wants("rule") && m.q.Filter.Dev == "":
+		m.send("rule", deleted, control.IPReply{Rules: []control.IPRule{ipRule(route.RuleInfo{Rule: *e.Rule}, e.V6)}})
 	}
 }
 

@@ -34,11 +34,11 @@ func (x *ipCall) route() error {
 func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Route, err error) {
 	v6 := c.Dst.Addr().Is6()
 	r = route.Route{Dst: c.Dst, Src: c.Src, MTU: c.MTU}
-	for t := route.Unicast; t <= route.Prohibit; t++ {
-		if t.String() == c.Type {
-			r.Type = t
-		}
+	r.Type, _ = route.ParseType(c.Type)
+	if v6 && c.From.Bits() > 0 { // of IPv4 it has no meaning
+		r.From = c.From.Masked()
 	}
+	r.Table = tableOf(c, r.Type)
 	if c.Proto != "" {
 		r.Proto, _ = control.ProtoNumber(c.Proto)
 	}
@@ -77,6 +77,17 @@ func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Rout
 	return r, nil
 }
 
+// tableOf is the table that a command is about.
+func tableOf(c *control.IPRouteChange, t route.Type) uint32 {
+	if n, ok := control.TableNumber(c.Table); ok && n != 0 {
+		return n
+	}
+	if t == route.Local || t == route.Broadcast {
+		return route.TableLocal
+	}
+	return route.TableMain
+}
+
 func (x *ipCall) nextHop(h control.IPNextHop) (hop route.NextHop, err error) {
 	hop = route.NextHop{Gateway: h.Gateway, Weight: h.Weight, Onlink: h.Onlink}
 	if h.Dev != "" {
@@ -105,8 +116,8 @@ func (x *ipCall) routeAdd(c *control.IPRouteChange) error {
 	if x.q.Command == "change" && !x.hasRoute(&r) {
 		return answer(syscall.ENOENT)
 	}
-	if c.Table == "local" || r.Type == route.Local || r.Type == route.Broadcast {
-		return x.addUnchecked(c, r, m)
+	if r.Table == route.TableLocal || r.Type == route.Local || r.Type == route.Broadcast {
+		return x.addUnchecked(r, m)
 	}
 	return routeAnswer(&r, x.Kernel.Network.AddRoute(r, m))
 }
@@ -115,8 +126,8 @@ func (x *ipCall) routeAdd(c *control.IPRouteChange) error {
 func (x *ipCall) checkRoute(c *control.IPRouteChange, r *route.Route) error {
 	v6 := r.Dst.Addr().Is6()
 	switch {
-	case c.Table != "" && c.Table != "main" && c.Table != "local":
-		return unsupported("Want: table main or local, not " + c.Table)
+	case c.From.Bits() > 0 && c.From.Addr().Is4() == v6:
+		return answer(syscall.EINVAL)
 	case !v6 && r.Dst != r.Dst.Masked():
 		return refuse("Invalid prefix for given prefix length")
 	case len(r.NextHops) == 0 && r.Type <= route.Multicast:
@@ -152,13 +163,15 @@ func checkHop(r *route.Route, h *route.NextHop) error {
 }
 
 func (x *ipCall) hasRoute(r *route.Route) bool {
-	return slices.ContainsFunc(x.Kernel.Network.Main.All(), func(o *route.Route) bool {
-		return o.Dst == r.Dst.Masked() && o.Metric == r.Metric
+	t := x.Kernel.Network.Table(r.Table)
+	return t != nil && slices.ContainsFunc(t.Get(r.Dst), func(o *route.Route) bool {
+		return o.Metric == r.Metric && o.From == r.From
 	})
 }
 
-// addUnchecked adds routes of the local table. Their devices must be up.
-func (x *ipCall) addUnchecked(c *control.IPRouteChange, r route.Route, m route.Mode) error {
+// addUnchecked adds routes of the local table and to addresses of this host. Their
+// devices must be up.
+func (x *ipCall) addUnchecked(r route.Route, m route.Mode) error {
 	n := x.Kernel.Network
 	for i := range r.NextHops {
 		dev := x.Kernel.Link.Device(r.NextHops[i].Index)
@@ -172,12 +185,11 @@ func (x *ipCall) addUnchecked(c *control.IPRouteChange, r route.Route, m route.M
 	if r.Src.IsValid() && !n.IsLocal(r.Src) {
 		return refuse("Invalid prefsrc address")
 	}
-	table := &n.Main
-	if c.Table == "local" || c.Table == "" && (r.Type == route.Local || r.Type == route.Broadcast) {
-		table = &n.Local
+	table, err := n.MakeTable(r.Table)
+	if err == nil {
+		err = table.Add(r, m)
+		n.Invalidate()
 	}
-	err := table.Add(r, m)
-	n.Invalidate()
 	return answer(err)
 }
 
@@ -214,15 +226,12 @@ func (x *ipCall) routeDelete(c *control.IPRouteChange) error {
 	if err != nil {
 		return err
 	}
-	if c.Table == "local" || c.Table == "" && (r.Type == route.Local || r.Type == route.Broadcast) {
+	if r.Table == route.TableLocal {
 		err := x.Kernel.Network.Local.Delete(r.Dst, func(o *route.Route) bool {
-			return o.Type == r.Type && (r.Metric == 0 || o.Metric == r.Metric)
+			return (o.Type == r.Type || c.Type == "") && (r.Metric == 0 || o.Metric == r.Metric)
 		})
 		x.Kernel.Network.Invalidate()
 		return answer(err)
-	}
-	if c.Table != "" && c.Table != "main" {
-		return answer(route.ErrNotFound)
 	}
 	return answer(x.Kernel.Network.DelRoute(r))
 }

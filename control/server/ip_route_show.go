@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/link"
@@ -12,10 +14,8 @@ func (x *ipCall) routeShow() error {
 	if err := x.checkFilter("Cannot find device \"%s\""); err != nil {
 		return err
 	}
-	switch t := x.q.Filter.Table; t {
-	case "main", "local", "all", "", "cache":
-	default:
-		return control.Errorf(2, "Error: ipv4: FIB table does not exist.\nDump terminated\nWant: table main, local or all, not %s", t)
+	if err := x.checkTable(); err != nil {
+		return err
 	}
 	return x.emit(control.IPReply{Routes: x.selectRoutes()})
 }
@@ -30,37 +30,75 @@ func (x *ipCall) selectRoutes() []control.IPRoute {
 	return sel(x.routes(), func(r *control.IPRoute) bool { return f.MatchRoute(r, family) })
 }
 
-// routes lists both tables in Linux's order: main before local, IPv4 before IPv6,
-// and IPv6's default routes last.
+// checkTable complains of a table that is not there, as Linux does: main, local and
+// those that had routes once are, of IPv6 also those that rules name.
+func (x *ipCall) checkTable() error {
+	id, ok := control.TableNumber(x.q.Filter.Table)
+	v6 := x.q.Family == "inet6"
+	if !ok || id == route.TableMain || id == route.TableLocal {
+		return nil
+	}
+	if t := x.Kernel.Network.Table(id); t != nil && t.Used(v6) {
+		return nil
+	}
+	ip := map[bool]string{false: "ipv4: FIB", true: "ipv6: FIB"}[v6]
+	return control.Errorf(2, "Error: %s table does not exist.\nDump terminated", ip)
+}
+
+// routes lists the tables that the filter may be about in Linux's order: that of the
+// last eight bits of their numbers, IPv4 before IPv6.
 func (x *ipCall) routes() (list []control.IPRoute) {
 	n := x.Kernel.Network
+	ids := n.Tables()
+	if id, ok := control.TableNumber(x.q.Filter.Table); ok {
+		ids = []uint32{id}
+	}
+	slices.SortStableFunc(ids, func(a, b uint32) int { return cmp.Or(cmp.Compare(a&255, b&255), cmp.Compare(b, a)) })
 	for _, v6 := range []bool{false, true} {
-		for _, t := range []struct {
-			name  string
-			table *route.Table
-		}{{"main", &n.Main}, {"local", &n.Local}} {
-			var defaults []control.IPRoute
-			for _, r := range t.table.All() {
-				if r.Dst.Addr().Is6() != v6 {
-					continue
-				}
-				if d := x.ipRoute(r, t.name); v6 && r.Dst.Bits() == 0 {
-					defaults = append(defaults, d)
-				} else {
-					list = append(list, d)
+		for _, id := range ids {
+			t := n.Table(id)
+			if t == nil {
+				continue
+			}
+			var all []*route.Route
+			for _, r := range t.All() {
+				if r.Dst.Addr().Is6() == v6 {
+					all = append(all, r)
 				}
 			}
-			list = append(list, defaults...)
+			if v6 {
+				slices.SortStableFunc(all, order6)
+			}
+			for _, r := range all {
+				list = append(list, x.ipRoute(r, control.TableName(id)))
+			}
 		}
 	}
 	return list
+}
+
+// order6 is Linux's order of IPv6 routes: of a prefix the routes for some sources come
+// before those to prefixes inside of it, and these before those for all sources.
+func order6(a, b *route.Route) int {
+	switch {
+	case a.Dst == b.Dst:
+		return cmp.Compare(b.From.Bits(), a.From.Bits())
+	case a.Dst.Overlaps(b.Dst):
+		inner := a.Dst.Bits() > b.Dst.Bits()
+		outer := map[bool]*route.Route{true: b, false: a}[inner]
+		if inner == outer.From.IsValid() {
+			return 1
+		}
+		return -1
+	}
+	return a.Dst.Addr().Compare(b.Dst.Addr())
 }
 
 // ipRoute describes a route of a table.
 func (x *ipCall) ipRoute(r *route.Route, table string) control.IPRoute {
 	out := control.IPRoute{
 		Family: "inet", Dst: r.Dst, Type: r.Type.String(), Table: table, Proto: control.ProtoName(r.Proto),
-		Scope: r.Scope.String(), Src: r.Src, Metric: r.Metric, MTU: r.MTU,
+		Scope: r.Scope.String(), Src: r.Src, Metric: r.Metric, MTU: r.MTU, Source: r.From,
 	}
 	if r.Expires != 0 {
 		out.Expires = left(x.Kernel.Clock.Now(), r.Expires)
@@ -107,12 +145,9 @@ func (x *ipCall) flushRoute(d *control.IPRoute) bool {
 		defer n.Invalidate()
 		return n.Local.Delete(d.Dst, func(r *route.Route) bool { return r.Type.String() == d.Type && r.Proto == proto }) == nil
 	}
-	r := route.Route{Dst: d.Dst, Metric: d.Metric, Proto: proto, Src: d.Src}
-	for t := route.Unicast; t <= route.Prohibit; t++ {
-		if t.String() == d.Type {
-			r.Type = t
-		}
-	}
+	r := route.Route{Dst: d.Dst, From: d.Source, Metric: d.Metric, Proto: proto, Src: d.Src}
+	r.Table, _ = control.TableNumber(d.Table)
+	r.Type, _ = route.ParseType(d.Type)
 	for _, h := range d.NextHops {
 		if dev, err := x.Kernel.Link.Lookup(h.Dev); err == nil {
 			r.NextHops = append(r.NextHops, route.NextHop{Gateway: h.Gateway, Index: dev.Index()})

@@ -13,6 +13,7 @@ import (
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
 )
 
 func save() Handler {
@@ -24,6 +25,8 @@ func save() Handler {
 		s.up()
 		s.addresses()
 		s.routes()
+		s.policy(network.V4)
+		s.policy(network.V6)
 		s.neighbours()
 		s.groups()
 		s.others()

@@ -130,21 +130,32 @@ func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 // which must be on a link by then. Those that came by themselves and have gone go.
 func (s *saver) routes() {
 	n := s.Kernel.Network
-	for _, t := range []struct {
-		name  string
-		table *route.Table
-	}{{"local", &n.Local}, {"main", &n.Main}} {
-		all := slices.Clone(t.table.All())
+	ids := n.Tables()
+	// What belongs to this host comes first: gateways must not be of it.
+	slices.SortStableFunc(ids, func(a, b uint32) int { return cmp.Compare(savedLate(a), savedLate(b)) })
+	for _, id := range ids {
+		all := slices.Clone(n.Table(id).All())
 		slices.SortStableFunc(all, func(a, b *route.Route) int { return cmp.Compare(gateways(a), gateways(b)) })
 		for _, r := range all {
 			if r.Proto != route.ProtoKernel && r.Proto != route.ProtoRA {
-				s.route(r, t.name)
+				s.route(r, control.TableName(id))
 			}
 		}
 	}
 	for _, d := range s.devices {
 		s.withoutPrefix(d)
 	}
+}
+
+// savedLate orders tables: local, main, by which others reach their gateways, and these.
+func savedLate(id uint32) int {
+	switch id {
+	case route.TableLocal:
+		return 0
+	case route.TableMain:
+		return 1
+	}
+	return 2
 }
 
 // withoutPrefix removes the routes to prefixes of addresses that are there no more.
@@ -279,9 +290,15 @@ func (s *saver) refused(r *route.Route, table string, devs []string) string {
 
 // routeWords is what a route says beside its destination and its next hops.
 func (s *saver) routeWords(r *route.Route, table string) (words []string) {
-	local := r.Type == route.Local || r.Type == route.Broadcast
-	if (table == "local") != local {
+	usual := "main"
+	if r.Type == route.Local || r.Type == route.Broadcast {
+		usual = "local"
+	}
+	if table != usual {
 		words = append(words, "table", table)
+	}
+	if r.From.IsValid() {
+		words = append(words, "from", r.From.String())
 	}
 	if r.Proto != route.ProtoBoot && r.Proto != 0 {
 		words = append(words, "proto", strconv.Itoa(int(r.Proto)))

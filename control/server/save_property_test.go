@@ -43,7 +43,7 @@ func TestSaveMakesTheKernelAgain(t *testing.T) {
 		}
 		for _, line := range []string{
 			"lsmod", "sysctl -a", "ip -j addr", "ip -j -d link", "ip -j -4 route show table all", "ip -d -6 route show table all",
-			"ip neigh show nud permanent", "ip neigh show nud noarp", "ip maddr",
+			"ip -d rule", "ip -d -6 rule", "ip neigh show nud permanent", "ip neigh show nud noarp", "ip maddr",
 		} {
 			if a, b := first.show(t, line), second.show(t, line); a != b {
 				t.Fatalf("%s\n%s\nand after boot\n%s\nwith\n%s", line, a, difference(a, b), script)
@@ -134,7 +134,7 @@ func (s saved) change(t *rapid.T) {
 	one := func(words ...string) string { return rapid.SampledFrom(words).Draw(t, "word") }
 	dev := func() string { return one("v0", "v1", "d0", "lo", "dummy0", "dummy1", "e0.5") }
 	var line string
-	switch one("module", "link", "link", "addr", "addr", "addr", "route", "route", "route", "neigh", "sysctl", "sysctl") {
+	switch one("module", "link", "link", "addr", "addr", "addr", "route", "route", "route", "rule", "rule", "neigh", "sysctl", "sysctl") {
 	case "module":
 		line = one("modprobe dummy numdummies=2", "modprobe hello port=8001", "modprobe tcp", "modprobe -r hello", "modprobe icmp6",
 			"ip maddr add 224.0.0.9 dev "+dev(), "ip maddr add ff02::99 dev "+dev())
@@ -150,6 +150,8 @@ func (s saved) change(t *rapid.T) {
 		line = "ip addr " + s.addr(one, dev)
 	case "route":
 		line = "ip route " + one("add ", "append ", "replace ", "del ") + s.route(one, dev)
+	case "rule":
+		line = one("ip rule ", "ip -6 rule ") + s.rule(one)
 	case "neigh":
 		line = "ip neigh " + one("add ", "replace ", "del ") + one("10.0.0.7", "10.1.0.7", "fd00::7", "fd01::7") + " dev " + dev() +
 			one("", " lladdr 02:00:00:00:00:77", " lladdr 02:00:00:00:00:77 nud noarp", " lladdr 02:00:00:00:00:77 nud stale")
@@ -179,10 +181,20 @@ func (s saved) addr(one func(...string) string, dev func() string) string {
 	)
 }
 
+// rule is a command about a rule.
+func (s saved) rule(one func(...string) string) string {
+	return one(
+		"add pref "+one("0", "5", "6", "32766", "40000")+one("", " from 10.0.0.0/8", " from fd00::1/64", " to 10.1.0.0/16 not")+
+			one("", " fwmark 0/0xff", " fwmark 0x10 tos 0x10", " iif v0 oif d9", " ipproto 17 sport 5 dport 1-7", " uidrange 0-5", " realms 2/3")+
+			one(" table 9", " nop", " goto 40000", " prohibit", " table 9 blackhole", " table local suppress_prefixlength 3", " lookup main suppress_ifgroup default protocol 77"),
+		"add l3mdev pref 7", "add table 77", "del pref "+one("0", "5", "6", "32766", "32767"), "flush", "flush table 9",
+	)
+}
+
 func (s saved) route(one func(...string) string, dev func() string) string {
 	dst := one("10.0.0.0/24", "10.40.0.0/16", "10.41.0.0/16", "default", "10.42.0.9")
 	dst6 := one("fd00::/64", "fd40::/32", "fd41::/16", "-6 default", "fd42::9")
-	extra := one("", "", " metric 9", " proto static", " mtu 1290", " metric 3 mtu 1300 proto 77")
+	extra := one("", "", " metric 9", " proto static", " table 9", " table 300 metric 2", " mtu 1290", " metric 3 mtu 1300 proto 77")
 	v4 := one(
 		dst+" dev "+dev(), dst+" via 10.0.0.99", dst+" via 10.0.0.98 dev "+dev(), dst+" dev "+dev()+" src "+one("10.0.0.1", "10.1.0.2"),
 		dst+" via 10.99.0.1 dev "+dev()+" onlink", dst+" dev "+dev()+" scope "+one("host", "global"),

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
 )
@@ -56,6 +58,9 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fa
 		return martian
 	}
 	dst := netip.AddrFrom4(a.dst)
+	h, _ := wire.ParseIPv4(pkt.Head())
+	flow := p.net.FlowOf4(pkt, h)
+	flow.In = dev.Index()
 	f, out := transitory, int32(0)
 	switch {
 	case isMulticast(a.dst):
@@ -65,9 +70,9 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fa
 	case zeroSrc, a.dst[0] == 0:
 		return martian
 	default:
-		f, out = p.routed(dev, pkt)
+		f, out = p.routed(&flow)
 	}
-	if checked && !p.reversible(dev, cf, pkt, out) {
+	if checked && !p.reversible(dev, cf, flow, out) {
 		return unreversed
 	}
 	return f
@@ -75,11 +80,8 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fa
 
 // routed says what the rules make of a packet to one host, and by which interface a
 // packet for somebody else leaves.
-func (p *ip4) routed(dev *link.Device, pkt *packet.Packet) (f fate, out int32) {
-	h, _ := wire.ParseIPv4(pkt.Head())
-	flow := p.net.FlowOf4(pkt, h)
-	flow.In = dev.Index()
-	t, out := p.net.Inbound(&flow)
+func (p *ip4) routed(flow *network.Flow) (f fate, out int32) {
+	t, out := p.net.Inbound(flow)
 	switch t {
 	case route.Local:
 		return host, 0
@@ -154,16 +156,14 @@ const reversePathLoose = 2
 // leaves by interface out, 0 if it is for this host. Of the setting of the device and
 // that of "all" the larger one counts, as on Linux. The way back is that of a packet
 // from the destination that comes by out; its mark counts with src_valid_mark alone.
-func (p *ip4) reversible(dev *link.Device, cf *conf, pkt *packet.Packet, out int32) bool {
+func (p *ip4) reversible(dev *link.Device, cf *conf, f network.Flow, out int32) bool {
 	mode := max(cf.rpFilter.Load(), p.conf.All.rpFilter.Load())
 	if mode == 0 {
 		return true
 	}
-	h, _ := wire.ParseIPv4(pkt.Head())
-	if p.net.Local.Lookup(h.Src()) != nil { // ours: accept_local has decided
+	if p.net.Local.Lookup(f.Src) != nil { // ours: accept_local has decided
 		return true
 	}
-	f := p.net.FlowOf4(pkt, h)
 	k := route.Key{
 		Dst: f.Src, Src: f.Dst, In: out, TOS: f.TOS, Proto: f.Proto, SrcPort: f.DstPort, DstPort: f.SrcPort,
 	}
@@ -196,4 +196,23 @@ func (p *ip4) groupFate(dev *link.Device, a addrs, dst netip.Addr) fate {
 		return multicast
 	}
 	return notMember
+}
+
+// CheckSource implements network.SourceChecker.
+func (p *ip4) CheckSource(f network.Flow) error {
+	dev := p.net.Link.Device(f.In)
+	if dev == nil {
+		return syscall.ENODEV
+	}
+	if !f.Src.IsValid() {
+		return syscall.EINVAL
+	}
+	cf, src := p.conf.Of(f.In), f.Src.As4()
+	if isMulticast(src) || isLimitedBroadcast(src) || src[0] == 0 || !p.validSource(cf, src) {
+		return syscall.EINVAL
+	}
+	if _, out := p.net.Inbound(&f); !p.reversible(dev, cf, f, out) {
+		return syscall.EXDEV
+	}
+	return nil
 }

@@ -13,39 +13,24 @@ type Result struct {
 }
 
 // Lookup walks the rules until one of them answers for k.
-func (f *FIB) Lookup(k *Key) Result { return f.walk(k, nil) }
-
-// A Step is what became of one rule in an explained lookup.
-type Step struct {
-	Rule Rule
-	// Route is what the rule's table has for the packet, nil if it has nothing.
-	Route *Route
-	// Why says what was decided, in English.
-	Why string
-	// Answered: the walk ended here.
-	Answered bool
+func (f *FIB) Lookup(k *Key) Result {
+	return f.walk(k, nil)
 }
 
-// Explain is Lookup that tells of every rule it has come by.
-func (f *FIB) Explain(k *Key) (Result, []Step) {
-	var steps []Step
-	r := f.walk(k, func(s Step) { steps = append(steps, s) })
-	return r, steps
-}
-
-func (f *FIB) walk(k *Key, tell func(Step)) Result {
+// walk tells, if it is asked to, what became of each rule it comes by.
+func (f *FIB) walk(k *Key, tell func(r *bound, res Result, why string, more bool)) Result {
 	rules := f.Rules(k.Dst.Is6()).list.Load().rules
 	for i := 0; i < len(rules); i++ {
 		r := &rules[i]
 		if !r.matches(k) {
 			if tell != nil {
-				tell(Step{Rule: r.Rule, Why: "does not match"})
+				tell(r, Result{}, "", true)
 			}
 			continue
 		}
 		res, why, more := f.apply(r, k)
 		if tell != nil {
-			tell(Step{Rule: r.Rule, Route: res.Route, Why: why, Answered: !more})
+			tell(r, res, why, more)
 		}
 		switch {
 		case !more:
@@ -79,10 +64,7 @@ func (f *FIB) apply(r *bound, k *Key) (res Result, why string, more bool) {
 
 // inTable looks into a rule's table.
 func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
-	id := r.Table
-	if r.L3MDev {
-		id = k.MasterTable
-	}
+	id := f.tableOf(r, k)
 	t := f.Table(id)
 	if t == nil {
 		return res, "the table is empty", true
@@ -101,6 +83,14 @@ func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
 		}
 	}
 	return Result{Route: x, Table: id, Err: x.Err()}, "the route is taken", false
+}
+
+// tableOf is the number of the table that a rule looks in.
+func (f *FIB) tableOf(r *bound, k *Key) uint32 {
+	if r.L3MDev {
+		return k.MasterTable
+	}
+	return r.Table
 }
 
 // Err is what a route to nowhere says: EINVAL for a blackhole, EHOSTUNREACH and

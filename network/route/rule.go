@@ -1,6 +1,9 @@
 package route
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // An Action says what happens to packets that a rule matches (FR_ACT_*).
 type Action uint8
@@ -25,6 +28,12 @@ var actionNames = [...]string{"lookup", "goto", "nop", "blackhole", "unreachable
 
 // String returns the name that `ip rule` uses.
 func (a Action) String() string { return actionNames[a] }
+
+// ParseAction is the inverse of String; "" is ToTable.
+func ParseAction(name string) (a Action, ok bool) {
+	at := slices.Index(actionNames[:], name)
+	return Action(max(at, 0)), at >= 0 || name == ""
+}
 
 // A Bound is a number that may be left out. The zero Bound is left out.
 type Bound struct {

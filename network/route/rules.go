@@ -32,6 +32,7 @@ var (
 type Rules struct {
 	mu      sync.Mutex // serialises changes
 	list    atomic.Pointer[ruleset]
+	touched atomic.Bool
 	devices *Devices
 }
 
@@ -97,6 +98,9 @@ func (l *Rules) All() (rules []RuleInfo) {
 	return rules
 }
 
+// Touched reports whether there ever was a change.
+func (l *Rules) Touched() bool { return l.touched.Load() }
+
 // A RuleInfo is a rule and what it lacks.
 type RuleInfo struct {
 	Rule
@@ -129,6 +133,7 @@ func (l *Rules) Add(r Rule, hasPriority bool) (Rule, error) {
 		at = len(rules)
 	}
 	l.store(slices.Insert(rules, at, r))
+	l.touched.Store(true)
 	return r, nil
 }
 
@@ -144,6 +149,7 @@ func (l *Rules) Delete(match func(*Rule) bool) (Rule, error) {
 	}
 	gone := rules[at]
 	l.store(slices.Delete(rules, at, at+1))
+	l.touched.Store(true)
 	return gone, nil
 }
 
