@@ -193,6 +193,9 @@ func (p *printer) jsonNAT(n *rule.NAT) any {
 	if n.Prefix {
 		o = o.with("type_flags", "prefix")
 	}
+	for _, b := range behaviours(n) {
+		o = o.with(b.word, b.value)
+	}
 	if len(o) == 0 {
 		return obj(n.Kind.String(), nil)
 	}

@@ -129,7 +129,7 @@ func (p *parser) natFlags(n *rule.NAT) {
 			break
 		}
 	}
-	for {
+	for n.Kind == rule.SNAT || n.Kind == rule.Masquerade {
 		switch {
 		case p.accept("mapping"):
 			n.Mapping = p.behaviour()
@@ -141,7 +141,7 @@ func (p *parser) natFlags(n *rule.NAT) {
 	}
 }
 
-// behaviour reads one of RFC 4787's words.
+// behaviour reads one of RFC 4787's words, which knit has beyond nft.
 func (p *parser) behaviour() rule.Behaviour {
 	switch {
 	case p.accept("endpoint-independent"):

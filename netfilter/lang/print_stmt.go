@@ -293,14 +293,24 @@ func (p *printer) nat(n *rule.NAT) {
 	if len(flags) > 0 {
 		p.f(" %s", strings.Join(flags, ","))
 	}
-	for _, b := range []struct {
-		word string
-		b    rule.Behaviour
-	}{{"mapping", n.Mapping}, {"filtering", n.Filtering}} {
-		if b.b != rule.AddressPortDependent {
-			p.f(" %s %s", b.word, map[rule.Behaviour]string{rule.EndpointIndependent: "endpoint-independent", rule.AddressDependent: "address-dependent"}[b.b])
-		}
+	for _, b := range behaviours(n) {
+		p.f(" %s %s", b.word, b.value)
 	}
+}
+
+// A behaviour is a word of a NAT statement that nft does not know, and its value.
+type behaviour struct{ word, value string }
+
+// behaviours are those of a statement that are not Linux's.
+func behaviours(n *rule.NAT) (list []behaviour) {
+	names := [...]string{rule.AddressDependent: "address-dependent", rule.EndpointIndependent: "endpoint-independent"}
+	if n.Mapping != rule.AddressPortDependent {
+		list = append(list, behaviour{"mapping", names[n.Mapping]})
+	}
+	if n.Filtering != rule.AddressPortDependent {
+		list = append(list, behaviour{"filtering", names[n.Filtering]})
+	}
+	return list
 }
 
 func (p *printer) bracketed(e rule.Expr) {

@@ -220,5 +220,11 @@ func (r *reader) nat(kind string, m map[string]any) string {
 			flags = append(flags, r.name(w))
 		}
 	}
-	return s + " " + strings.Join(flags, ",")
+	s += " " + strings.Join(flags, ",")
+	for _, w := range []string{"mapping", "filtering"} {
+		if v := r.optional(m, w); v != "" {
+			s += " " + w + " " + v
+		}
+	}
+	return s
 }
