@@ -77,7 +77,10 @@ func (p *port) Close(*link.Device)      {}
 
 // newBox returns a forwarding kernel with the modules that rules need, in virtual
 // time.
-func newBox(t testing.TB) *box {
+func newBox(t testing.TB) *box { return newBoxWith(t, 0) }
+
+// newBoxWith is newBox with devices that can do something.
+func newBoxWith(t testing.TB, f link.Features) *box {
 	t.Helper()
 	k, err := knit.New(knit.Config{Modules: std.Modules(), Clock: clock.NewVirtual()})
 	if err != nil {
@@ -105,7 +108,7 @@ func newBox(t testing.TB) *box {
 	}
 	b.track, _ = module.Find[netfilter.ConnTable](k.Modules, netfilter.TrackerSymbol)
 	for _, x := range ports {
-		b.attach(x.name, x.addrs)
+		b.attach(x.name, x.addrs, f)
 	}
 	for name, v := range map[string]string{
 		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.send_redirects": "0",
@@ -122,10 +125,10 @@ func newBox(t testing.TB) *box {
 	return b
 }
 
-func (b *box) attach(name, addrs string) *port {
+func (b *box) attach(name, addrs string, f link.Features) *port {
 	b.t.Helper()
 	p := &port{name: name, box: b}
-	dev, err := b.Link.Attach(link.Info{Name: name, Kind: "test", Type: link.None}, p)
+	dev, err := b.Link.Attach(link.Info{Name: name, Kind: "test", Type: link.None, Features: f}, p)
 	if err != nil {
 		b.t.Fatal(err)
 	}
