@@ -60,8 +60,8 @@ func (t *table) insert(e *entry, now clock.Time) (clash *node) {
 	for d := range e.nodes {
 		e.nodes[d].hash = t.hash(&e.Tuples[d])
 	}
-	unlock := t.lock(e)
-	defer unlock()
+	i, j := t.lock(e)
+	defer t.unlock(i, j)
 	for d := range e.Tuples {
 		if n := t.find(&e.Tuples[d], now); n != nil {
 			return n
@@ -82,8 +82,8 @@ func (t *table) remove(e *entry) bool {
 	if !e.Is(netfilter.Confirmed) || !e.set(netfilter.Dying) {
 		return false
 	}
-	unlock := t.lock(e)
-	defer unlock()
+	i, j := t.lock(e)
+	defer t.unlock(i, j)
 	for d := range e.nodes {
 		t.unlink(&e.nodes[d])
 	}
@@ -104,19 +104,26 @@ func (t *table) unlink(n *node) {
 	}
 }
 
-// lock takes the locks of both chains of e, in an order that all agree on.
-func (t *table) lock(e *entry) (unlock func()) {
-	mask := uint32(stripes - 1)
-	i, j := e.nodes[0].hash&mask, e.nodes[1].hash&mask
+// lock takes the locks of both chains of e, in an order that all agree on, and
+// returns their numbers for unlock.
+func (t *table) lock(e *entry) (i, j uint32) {
+	const mask = uint32(stripes - 1)
+	i, j = e.nodes[0].hash&mask, e.nodes[1].hash&mask
 	if i > j {
 		i, j = j, i
 	}
 	t.locks[i].Lock()
-	if i == j {
-		return t.locks[i].Unlock
+	if i != j {
+		t.locks[j].Lock()
 	}
-	t.locks[j].Lock()
-	return func() { t.locks[j].Unlock(); t.locks[i].Unlock() }
+	return i, j
+}
+
+func (t *table) unlock(i, j uint32) {
+	if i != j {
+		t.locks[j].Unlock()
+	}
+	t.locks[i].Unlock()
 }
 
 // each calls f for the entries of n buckets from the one with index from on,

@@ -153,7 +153,7 @@ func (t *translator) decide(at *seat, pkt *packet.Packet, c *netfilter.Conn) hoo
 			return hook.Drop
 		}
 	}
-	if !t.Setup(pkt, c, at.manip, &netfilter.NATRange{}) {
+	if !t.Setup(pkt, c, at.manip, &t.keep) {
 		return hook.Drop
 	}
 	return hook.Accept

@@ -32,7 +32,7 @@ func (x *mapping) met(f far) {
 	if k, some := x.key(f); some {
 		p := x.peers[k]
 		p.conns++
-		x.peers[k] = p
+		x.set(k, p)
 	}
 }
 
@@ -44,7 +44,7 @@ func (x *mapping) left(f far, now clock.Time) {
 	}
 	p := x.peers[k]
 	p.conns--
-	x.peers[k] = p
+	x.set(k, p)
 	x.letIn(f, now)
 }
 
@@ -57,7 +57,7 @@ func (x *mapping) letIn(f far, now clock.Time) {
 	}
 	p := x.peers[k]
 	p.until = now.Add(linger)
-	x.peers[k] = p
+	x.set(k, p)
 	if len(x.peers) <= maxPeers {
 		return
 	}
@@ -70,4 +70,11 @@ func (x *mapping) letIn(f far, now clock.Time) {
 			break
 		}
 	}
+}
+
+func (x *mapping) set(k far, p peer) {
+	if x.peers == nil {
+		x.peers = map[far]peer{}
+	}
+	x.peers[k] = p
 }

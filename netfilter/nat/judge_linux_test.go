@@ -77,6 +77,14 @@ func (j *judge) addr(port, prefix string) {
 		cmd += " nodad"
 	}
 	j.run(cmd, "")
+	// Linux makes an IPv6 address its own a while later.
+	a := netip.MustParsePrefix(prefix).Addr().String()
+	for range 200 {
+		if strings.HasPrefix(j.run("ip route get "+a, ""), "local ") {
+			return
+		}
+	}
+	j.t.Fatalf("%s does not become local", prefix)
 }
 
 func (j *judge) delAddr(port, prefix string) { j.run("ip addr del "+prefix+" dev "+port, "") }

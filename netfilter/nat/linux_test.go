@@ -103,6 +103,20 @@ func (p pairOf) scenarios() []scenario {
 			x.note("kept", x.out().rest>>16 == 77)
 			x.answer("")
 		}},
+		{"two services at one server", natRules(p.family, "tcp dport { 80, 81 } dnat to "+p.at(p.server, 8080), ""), func(x *talk) {
+			x.in("lan0", tcp(c, p.at(p.outer, 80), wire.TCPSyn, 1, 0, ""))
+			x.loose = true
+			x.in("lan0", tcp(c, p.at(p.outer, 81), wire.TCPSyn, 1, 0, ""))
+			x.note("kept", x.out().src.Port() == 5000)
+			x.answer("")
+		}},
+		{"a local process has the port of a client", masq, func(x *talk) {
+			x.in("lan0", udp(c, s, "question"))
+			x.loose = true
+			x.local(p.at(p.outer, 5000), s, "question")
+			x.note("kept", x.out().src.Port() == 5000)
+			x.answer("")
+		}},
 		{"redirect", natRules(p.family, "udp dport 53 redirect to :5353", ""), func(x *talk) {
 			x.in("lan0", udp(c, p.at(p.server, 53), "nobody listens"))
 			x.in("lan0", tcp(c, p.at(p.server, 53), wire.TCPSyn, 5, 0, ""))

@@ -128,11 +128,11 @@ func (m *mappings) choose(q *query, now netfilter.Tuple) (netfilter.Tuple, bool)
 	m.sweep(at)
 	o := &q.c.Tuples[netfilter.Original]
 	to := far{o.Dst, o.DstPort}
-	src := sourceOf(&now, o.Dst, q.r)
+	src := sourceOf(&now, o.Dst, &q.r)
 	want := now
 	if x := m.bySrc[src]; x != nil {
 		want.Src, want.SrcPort = x.outside.addr, x.outside.port
-		if within(&want, netfilter.ManipSrc, q.r) && q.ours(&want) {
+		if within(&want, netfilter.ManipSrc, &q.r) && q.ours(&want) {
 			m.use(q.c, q.m, use{x, to}, at)
 			return want, true
 		}
@@ -142,7 +142,7 @@ func (m *mappings) choose(q *query, now netfilter.Tuple) (netfilter.Tuple, bool)
 	if !ok {
 		return want, false
 	}
-	x := &mapping{source: src, outside: outsideOf(&want), rule: *q.r, peers: map[far]peer{}}
+	x := &mapping{source: src, outside: outsideOf(&want), rule: q.r}
 	if q.pkt != nil {
 		x.by = q.pkt.Out
 	}
@@ -153,8 +153,8 @@ func (m *mappings) choose(q *query, now netfilter.Tuple) (netfilter.Tuple, bool)
 
 // ours reports whether nobody has a tuple but another packet of the same flow.
 func (q *query) ours(want *netfilter.Tuple) bool {
-	reply := mirror(want)
-	if !q.t.track.Taken(&reply, q.c) {
+	q.reply = mirror(want)
+	if !q.t.track.Taken(&q.reply, q.c) {
 		return true
 	}
 	twin, found := q.twin()

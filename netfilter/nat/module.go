@@ -5,6 +5,7 @@ package nat
 
 import (
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
 
 	"github.com/knitnet/knit/core/clock"
@@ -41,6 +42,8 @@ type translator struct {
 	logged   atomic.Int64 // when the last range that is used up was reported
 	noPort   stat.Reason
 	modules  *module.Registry
+	queries  sync.Pool          // of *query
+	keep     netfilter.NATRange // without restrictions: addresses stay
 }
 
 func start(c *module.Context) error {
@@ -56,6 +59,7 @@ func start(c *module.Context) error {
 	if t.noPort, err = n.Pool.Drops.New(noPortName); err != nil {
 		return err
 	}
+	t.queries.New = func() any { return new(query) }
 	t.mappings.init()
 	c.Cleanup(track.Hold())
 	c.Cleanup(track.Watch(t.connEvent))

@@ -20,7 +20,7 @@ const attempts = 128
 // port by itself (§3.3.2, Algorithm 2). Ports of UDP keep their parity if they can
 // (RFC 4787 REQ-4).
 func (q *query) pickPort(want *netfilter.Tuple) bool {
-	lo, hi := portRange(*portOf(want, q.m), q.m, q.r, isQuery(want))
+	lo, hi := portRange(*portOf(want, q.m), q.m, &q.r, isQuery(want))
 	all := ports{lo: lo, n: int(hi) - int(lo) + 1, step: 1}
 	if want.Proto != wire.ProtoUDP || q.m != netfilter.ManipSrc {
 		return q.pickOf(want, all)

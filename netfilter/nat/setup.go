@@ -14,11 +14,18 @@ func (t *translator) Setup(pkt *packet.Packet, c *netfilter.Conn, m netfilter.Ma
 	if c.Is(netfilter.Confirmed) || c.Is(doneBit(m)) {
 		return true // decided already
 	}
+	q := t.queries.Get().(*query)
+	defer t.queries.Put(q)
+	*q = query{t: t, pkt: pkt, c: c, m: m, r: *r}
+	return q.setup()
+}
+
+func (q *query) setup() bool {
+	t, c, m := q.t, q.c, q.m
 	now := mirror(&c.Tuples[netfilter.Reply])
-	q := query{t: t, pkt: pkt, c: c, m: m, r: r}
 	want, ok := q.choose(now)
 	if !ok {
-		t.exhausted(&q, &now)
+		t.exhausted(q, &now)
 		return false
 	}
 	if want != now {
@@ -48,7 +55,9 @@ type query struct {
 	pkt *packet.Packet // may be nil
 	c   *netfilter.Conn
 	m   netfilter.Manip
-	r   *netfilter.NATRange
+	r   netfilter.NATRange
+	// reply is what answers to a tuple that is tried look like.
+	reply netfilter.Tuple
 	// locked: the mappings' lock is held, and the tuple is to be a mapping.
 	locked bool
 	// met: somebody has a tuple that was tried.
@@ -57,7 +66,7 @@ type query struct {
 
 // choose finds a tuple in the range that no other connection has.
 func (q *query) choose(now netfilter.Tuple) (netfilter.Tuple, bool) {
-	if q.m == netfilter.ManipSrc && !q.random() && within(&now, q.m, q.r) && q.free(&now) {
+	if q.m == netfilter.ManipSrc && !q.random() && within(&now, q.m, &q.r) && q.free(&now) {
 		return now, true
 	}
 	if q.m == netfilter.ManipSrc && q.r.Mapping != 0 && hasPorts(&now) {
@@ -88,18 +97,23 @@ func (q *query) twin() (netfilter.Tuple, bool) {
 	return mirror(&w.Tuples[netfilter.Reply]), true
 }
 
+// search finds a free tuple of the range. A destination that is not free does not
+// matter: the source is chosen after it, and changes then.
 func (q *query) search(now netfilter.Tuple) (netfilter.Tuple, bool) {
 	want := now
 	if q.r.Flags&netfilter.RangeAddr != 0 {
-		*addrOf(&want, q.m) = q.t.pickAddr(&now, q.m, q.r)
+		*addrOf(&want, q.m) = q.t.pickAddr(&now, q.m, &q.r)
 	}
-	if !q.random() && portIn(&want, q.m, q.r) && q.free(&want) {
+	if q.m == netfilter.ManipDst && q.r.Flags&netfilter.RangePort == 0 {
+		return want, true
+	}
+	if !q.random() && portIn(&want, q.m, &q.r) && q.free(&want) {
 		return want, true
 	}
 	if !hasPorts(&want) {
 		return want, q.r.Flags&netfilter.RangeAddr == 0 || q.free(&want)
 	}
-	return want, q.pickPort(&want)
+	return want, q.pickPort(&want) || q.m == netfilter.ManipDst
 }
 
 func (q *query) random() bool {
@@ -109,8 +123,8 @@ func (q *query) random() bool {
 // free reports whether no other connection has a tuple, and no mapping the outer
 // end: a port is never used for two (RFC 4787 REQ-3).
 func (q *query) free(want *netfilter.Tuple) bool {
-	reply := mirror(want)
-	if q.t.track.Taken(&reply, q.c) {
+	q.reply = mirror(want)
+	if q.t.track.Taken(&q.reply, q.c) {
 		q.met = true
 		return false
 	}

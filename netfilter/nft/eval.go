@@ -42,6 +42,7 @@ type eval struct {
 
 	chain  *chain // of the verdict jump or goto
 	stolen bool
+	nat    netfilter.NATRange // what a NAT statement may choose from
 	// scratch is what expressions compute in; the compiler hands out places.
 	scratch [scratchLen]byte
 }

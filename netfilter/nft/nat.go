@@ -40,20 +40,21 @@ func (c *compiler) nat(x *rule.NAT) (step, error) {
 		if ev.ct == nil || tr == nil {
 			return breakRule
 		}
-		r := netfilter.NATRange{Flags: flags, Mapping: behaviour[0], Filtering: behaviour[1]}
-		if addr != nil && !addr(ev, &r) || port != nil && !port(ev, &r) {
+		r := &ev.nat
+		*r = netfilter.NATRange{Flags: flags, Mapping: behaviour[0], Filtering: behaviour[1]}
+		if addr != nil && !addr(ev, r) || port != nil && !port(ev, r) {
 			return breakRule
 		}
 		ok := false
 		switch kind {
 		case rule.SNAT:
-			ok = tr.Setup(ev.pkt, ev.ct, netfilter.ManipSrc, &r)
+			ok = tr.Setup(ev.pkt, ev.ct, netfilter.ManipSrc, r)
 		case rule.DNAT:
-			ok = tr.Setup(ev.pkt, ev.ct, netfilter.ManipDst, &r)
+			ok = tr.Setup(ev.pkt, ev.ct, netfilter.ManipDst, r)
 		case rule.Masquerade:
-			ok = tr.Masquerade(ev.pkt, ev.ct, &r)
+			ok = tr.Masquerade(ev.pkt, ev.ct, r)
 		case rule.Redirect:
-			ok = tr.Redirect(ev.pkt, ev.ct, &r)
+			ok = tr.Redirect(ev.pkt, ev.ct, r)
 		}
 		if !ok {
 			return dropNow
