@@ -19,10 +19,20 @@ type evaluator struct {
 	tables map[tableKey]*rule.Table
 	// declared are the sets that the source itself declares.
 	declared map[*rule.Set]bool
+	// stmts is room for those of a rule.
+	stmts []rule.Stmt
+	// implied are the matches that headers need, by what they say: rules share them.
+	implied map[implied]*rule.Match
+}
+
+// An implied match is about a key of meta that has a value.
+type implied struct {
+	key   rule.MetaKey
+	value uint64
 }
 
 func newEvaluator(s *source) *evaluator {
-	return &evaluator{src: s, tables: map[tableKey]*rule.Table{}, declared: map[*rule.Set]bool{}}
+	return &evaluator{src: s, tables: map[tableKey]*rule.Table{}, declared: map[*rule.Set]bool{}, implied: map[implied]*rule.Match{}}
 }
 
 // table returns a table with its chains, sets and objects, or nil.
@@ -209,18 +219,19 @@ func (ev *evaluator) rule(c *command, stmts []*stmt) error {
 		return err
 	}
 	sc := ev.scope(c.Family, c.Table)
+	sc.stmts = ev.stmts[:0]
 	for _, s := range stmts {
 		if sc.ended != nil {
 			return &Error{At: s.at, More: []Span{*sc.ended}, Msg: "Statement after terminal statement has no effect"}
 		}
 		sc.at = s.at
-		if err := s.eval(sc); err != nil {
+		if err := s.addTo(sc); err != nil {
 			return err
 		}
 	}
 	if sc.late != nil {
 		return sc.late
 	}
-	c.RuleSpec.Stmts = mergeOrder(sc.stmts)
+	c.RuleSpec.Stmts, ev.stmts = mergeOrder(sc.stmts), sc.stmts
 	return nil
 }

@@ -277,9 +277,12 @@ func (sc *scope) prefix(t *rule.Type, size int, n *node) (rule.Expr, error) {
 	if n.num > v.N {
 		return nil, &Error{At: n.at, Msg: fmt.Sprintf("Prefix length %d is invalid for type of %d bits width", n.num, v.N)}
 	}
-	x := toBig(v)
-	x.And(x, ones(n.num, v.N))
-	return &rule.Prefix{Value: bigNumber(t, v.N, x), Len: n.num}, nil
+	host := v.N - n.num // bits that are cut off
+	for i := len(v.Data) - 1; i >= 0 && host > 0; i-- {
+		v.Data[i] &= byte(0xff << min(host, 8))
+		host -= 8
+	}
+	return &rule.Prefix{Value: v, Len: n.num}, nil
 }
 
 func (sc *scope) rangeOf(t *rule.Type, size int, n *node) (rule.Expr, error) {

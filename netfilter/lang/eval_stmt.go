@@ -519,7 +519,7 @@ func (sc *scope) meter(u *rule.Update, key *node, opts *elemOpts) error {
 func (sc *scope) elemStmts(stmts []*stmt) ([]rule.Stmt, error) {
 	in := &scope{ev: sc.ev, family: sc.family, table: sc.table, elem: true}
 	for _, s := range stmts {
-		if err := s.eval(in); err != nil {
+		if err := s.addTo(in); err != nil {
 			return nil, err
 		}
 	}

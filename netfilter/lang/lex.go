@@ -71,6 +71,10 @@ func (l *lexer) next() token {
 	if c == '"' {
 		return l.quoted()
 	}
+	if letter(c) && !xdigit(c) { // neither a number nor an address
+		l.at += wordLen(l.text[start:])
+		return l.word(start)
+	}
 	word, number := max(wordLen(l.text[start:]), etherTypeLen(l.text[start:])), numberLen(l.text[start:])
 	addr := addrLen(l.text[start:])
 	dur := durationLen(l.text[start:])
@@ -84,12 +88,19 @@ func (l *lexer) next() token {
 	case best == number && number >= addr:
 		kind = tNumber
 	case best == word && word > addr:
-		if n := starLen(l.text[l.at:]); n > 0 {
-			l.at += n
-			return token{tStar, l.text[start:start+best] + "*", start, l.at}
-		}
+		return l.word(start)
 	}
 	return token{kind, l.text[start:l.at], start, l.at}
+}
+
+// word returns the word that ends here, with the asterisk that may follow.
+func (l *lexer) word(start int) token {
+	text := l.text[start:l.at]
+	if n := starLen(l.text[l.at:]); n > 0 {
+		l.at += n
+		return token{tStar, text + "*", start, l.at}
+	}
+	return token{tWord, text, start, l.at}
 }
 
 func (l *lexer) quoted() token {

@@ -17,6 +17,9 @@ const (
 // does: it makes one comparison of them, and lists that field by field. What is
 // between two matches does not keep it from doing so; what follows more than one does.
 func mergeOrder(stmts []rule.Stmt) []rule.Stmt {
+	if !neighbours(stmts) {
+		return slices.Clone(stmts)
+	}
 	moves := map[int][]int{} // in the place of the statement at the index
 	gone := map[int]bool{}
 	var run []int
@@ -49,6 +52,17 @@ func mergeOrder(stmts []rule.Stmt) []rule.Stmt {
 		}
 	}
 	return out
+}
+
+// neighbours reports whether there may be fields that are compared at once.
+func neighbours(stmts []rule.Stmt) bool {
+	n := 0
+	for _, s := range stmts {
+		if _, ok := mergeable(s); ok {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // flagsMatch reports whether a match asks for one of some flags of a header.

@@ -50,8 +50,26 @@ type elemOpts struct {
 	stmts            []*stmt
 }
 
-// A stmt is a statement as it is written; eval adds it to a rule.
+// A stmt is a statement as it is written.
 type stmt struct {
-	at   Span
-	eval func(*scope) error
+	at Span
+	// do, or eval if there is no do, adds it to a rule. Statements of which rulesets have
+	// thousands use do, and what they need stands in the fields below.
+	do          func(*stmt, *scope) error
+	eval        func(*scope) error
+	op          rule.Op
+	left, right *node
+	done        rule.Stmt
 }
+
+// addTo adds the statement to a rule.
+func (s *stmt) addTo(sc *scope) error {
+	if s.do != nil {
+		return s.do(s, sc)
+	}
+	return s.eval(sc)
+}
+
+func evalMatch(s *stmt, sc *scope) error   { return sc.match(s.op, s.left, s.right, s.at) }
+func evalVerdict(s *stmt, sc *scope) error { return sc.verdict(s.left) }
+func evalDone(s *stmt, sc *scope) error    { sc.add(s.done); return nil }

@@ -13,6 +13,7 @@ type parser struct {
 	lex   lexer
 	tok   token
 	last  token // the one before
+	ahead token // the one behind, if peek has looked at it
 	depth int   // of includes
 	nest  int
 	vars  *vars
@@ -42,14 +43,20 @@ type syntax struct{ err *Error }
 func (p *parser) next() token {
 	p.last = p.tok
 	t := p.tok
-	p.tok = p.lex.next()
+	if p.ahead.end > 0 {
+		p.tok, p.ahead = p.ahead, token{}
+	} else {
+		p.tok = p.lex.next()
+	}
 	return t
 }
 
-// rescan makes the current token begin at an offset again, with the lexer's view.
+// peek returns the token behind the current one.
 func (p *parser) peek() token {
-	l := p.lex
-	return l.next()
+	if p.ahead.end == 0 {
+		p.ahead = p.lex.next()
+	}
+	return p.ahead
 }
 
 func (p *parser) span(t token) Span { return Span{p.file, t.start, t.end} }

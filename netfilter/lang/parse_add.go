@@ -326,7 +326,7 @@ func (p *parser) ruleCommand(v Verb, start int) {
 // ruleBody reads the statements and the comment of a rule.
 func (p *parser) ruleBody(c *command) {
 	c.RuleSpec = &rule.Rule{}
-	var stmts []*stmt
+	stmts := make([]*stmt, 0, 4)
 	start := p.tok.start
 	for !p.is("comment") && p.tok.kind != tNewline && p.tok.kind != tEOF && !p.is(";") && !p.is("}") {
 		if len(stmts) >= 128 {

@@ -241,11 +241,12 @@ func (p *parser) named(c *command) {
 	c.Name, c.NameAt = t.text, p.span(t)
 }
 
+var objectKinds = map[string]rule.ObjectKind{"counter": rule.CounterObject, "quota": rule.QuotaObject, "limit": rule.LimitObject,
+	"secmark": rule.SecmarkObject, "synproxy": rule.SynproxyObject}
+
 // objectKind reads the kind of a named object behind its first word.
 func (p *parser) objectKind() (rule.ObjectKind, bool) {
-	kinds := map[string]rule.ObjectKind{"counter": rule.CounterObject, "quota": rule.QuotaObject, "limit": rule.LimitObject,
-		"secmark": rule.SecmarkObject, "synproxy": rule.SynproxyObject}
-	if k, ok := kinds[p.tok.text]; ok && p.tok.kind == tWord {
+	if k, ok := objectKinds[p.tok.text]; ok && p.tok.kind == tWord {
 		p.next()
 		return k, true
 	}

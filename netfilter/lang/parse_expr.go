@@ -10,7 +10,7 @@ import (
 func (p *parser) setNode(item func() *node) *node {
 	start := p.expect("{").start
 	p.enter()
-	n := &node{kind: nSet}
+	n := p.src.node(node{kind: nSet})
 	for {
 		p.blank()
 		if p.is("}") {
@@ -38,7 +38,7 @@ func (p *parser) rhsElem() *node {
 	e := p.elem()
 	if p.accept(":") {
 		data := p.dataNode()
-		return &node{kind: nMapping, kids: []*node{e, data}, at: p.since(start)}
+		return p.src.node(node{kind: nMapping, kids: []*node{e, data}, at: p.since(start)})
 	}
 	return e
 }
@@ -49,13 +49,13 @@ func (p *parser) elem() *node {
 	var key *node
 	switch {
 	case p.is("*"):
-		key = &node{kind: nAny, at: p.span(p.next())}
+		key = p.src.node(node{kind: nAny, at: p.span(p.next())})
 	case p.is("{"):
 		p.unexpected()
 	default:
 		key = p.concat(p.rangeOrValue)
 	}
-	e := &node{kind: nElem, kids: []*node{key}, elem: &elemOpts{}}
+	e := p.src.node(node{kind: nElem, kids: []*node{key}, elem: &elemOpts{}})
 	p.elemOptions(e.elem)
 	e.at = p.since(start)
 	return e
@@ -90,10 +90,12 @@ func (p *parser) elemOptions(o *elemOpts) {
 // verdict reads a verdict if there is one.
 func (p *parser) verdict() *node {
 	start := p.tok.start
-	kinds := map[string]rule.VerdictKind{"accept": rule.Accept, "drop": rule.Drop, "continue": rule.Continue, "return": rule.Return}
-	if k, ok := kinds[p.tok.text]; ok && p.tok.kind == tWord {
+	if p.tok.kind != tWord {
+		return nil
+	}
+	if k, ok := verdictKind(p.tok.text); ok {
 		p.next()
-		return &node{kind: nVerdict, verdict: &rule.Verdict{Kind: k}, at: p.since(start)}
+		return p.src.node(node{kind: nVerdict, verdict: &rule.Verdict{Kind: k}, at: p.since(start)})
 	}
 	if p.accept("jump", "goto") {
 		v := &rule.Verdict{Kind: rule.Jump}
@@ -104,9 +106,23 @@ func (p *parser) verdict() *node {
 			p.unexpected("'{'")
 		}
 		v.Chain = p.name().text
-		return &node{kind: nVerdict, verdict: v, at: p.since(start)}
+		return p.src.node(node{kind: nVerdict, verdict: v, at: p.since(start)})
 	}
 	return nil
+}
+
+func verdictKind(w string) (rule.VerdictKind, bool) {
+	switch w {
+	case "accept":
+		return rule.Accept, true
+	case "drop":
+		return rule.Drop, true
+	case "continue":
+		return rule.Continue, true
+	case "return":
+		return rule.Return, true
+	}
+	return 0, false
 }
 
 // rhs reads the right side of a relation.
@@ -126,7 +142,7 @@ func (p *parser) rhsList() *node {
 	if !p.is(",") {
 		return n
 	}
-	l := &node{kind: nList, kids: []*node{n}}
+	l := p.src.node(node{kind: nList, kids: []*node{n}})
 	for p.accept(",") {
 		p.blank()
 		l.kids = append(l.kids, p.concat(p.rangeOrValue))
@@ -141,7 +157,7 @@ func (p *parser) setRef() *node {
 		p.failAt(p.span(p.tok), "syntax error, unexpected %s, expecting string", p.tok.text)
 	}
 	t := p.name()
-	return &node{kind: nSetRef, text: t.text, at: p.since(start)}
+	return p.src.node(node{kind: nSetRef, text: t.text, at: p.since(start)})
 }
 
 // concat reads parts with dots between.
@@ -150,7 +166,7 @@ func (p *parser) concat(part func() *node) *node {
 	if !p.is(".") {
 		return n
 	}
-	c := &node{kind: nConcat, kids: []*node{n}}
+	c := p.src.node(node{kind: nConcat, kids: []*node{n}})
 	for p.accept(".") {
 		if len(c.kids) >= 16 {
 			p.unexpected()
@@ -172,12 +188,12 @@ func (p *parser) rangeOrValue() *node {
 	switch {
 	case p.is("/") && p.peek().kind == tNumber:
 		p.next()
-		x := &node{kind: nPrefix, kids: []*node{n}, num: int(min(p.number(), 1<<20))}
+		x := p.src.node(node{kind: nPrefix, kids: []*node{n}, num: int(min(p.number(), 1<<20))})
 		x.at = n.at.to(p.span(p.last))
 		return x
 	case p.accept("-"):
 		hi := p.or(p.constant)
-		return &node{kind: nRange, kids: []*node{n, hi}, at: n.at.to(hi.at)}
+		return p.src.node(node{kind: nRange, kids: []*node{n, hi}, at: n.at.to(hi.at)})
 	}
 	return n
 }
@@ -192,7 +208,7 @@ func (p *parser) constant() *node {
 		p.enter()
 		n := p.or(p.constant)
 		if p.is(",") {
-			l := &node{kind: nList, kids: []*node{n}, at: n.at}
+			l := p.src.node(node{kind: nList, kids: []*node{n}, at: n.at})
 			for p.accept(",") {
 				l.kids = append(l.kids, p.or(p.constant))
 			}
@@ -203,7 +219,7 @@ func (p *parser) constant() *node {
 		return n
 	case t.kind == tNumber:
 		p.next()
-		n := &node{kind: nSymbol, text: t.text, number: true, at: p.span(t)}
+		n := p.src.node(node{kind: nSymbol, text: t.text, number: true, at: p.span(t)})
 		p.classid(n)
 		return n
 	case t.kind == tWord:
@@ -212,7 +228,7 @@ func (p *parser) constant() *node {
 			p.unexpected()
 		}
 		p.next()
-		return &node{kind: nSymbol, text: strings.ReplaceAll(t.text, `\`, ""), own: own, at: p.span(t)}
+		return p.src.node(node{kind: nSymbol, text: strings.ReplaceAll(t.text, `\`, ""), own: own, at: p.span(t)})
 	case t.kind == tStar:
 		p.next()
 		return starNode(t, p.span(t), nSymbol)
@@ -254,24 +270,39 @@ func (p *parser) classid(n *node) {
 
 // or reads an expression of bits: `|` binds least, then `^`, `&` and shifts.
 func (p *parser) or(part func() *node) *node {
-	return p.binary(part, 0)
+	return p.binary(part, 1)
 }
 
-var levels = [...]map[string]byte{{"|": '|', "or": '|'}, {"^": '^', "xor": '^'}, {"&": '&', "and": '&'}, {"<<": '<', ">>": '>', "lshift": '<', "rshift": '>'}}
+// operator returns the operator that a token is and how much it binds, from 1 on.
+func (t *token) operator() (op byte, level int) {
+	if t.kind != tPunct && t.kind != tWord || len(t.text) > 6 {
+		return 0, 0
+	}
+	switch t.text {
+	case "|", "or":
+		return '|', 1
+	case "^", "xor":
+		return '^', 2
+	case "&", "and":
+		return '&', 3
+	case "<<", "lshift":
+		return '<', 4
+	case ">>", "rshift":
+		return '>', 4
+	}
+	return 0, 0
+}
 
 func (p *parser) binary(part func() *node, level int) *node {
-	if level == len(levels) {
-		return part()
-	}
-	n := p.binary(part, level+1)
+	n := part()
 	for range 64 {
-		op, ok := levels[level][p.tok.text]
-		if !ok || p.tok.kind != tPunct && p.tok.kind != tWord {
+		op, at := p.tok.operator()
+		if at < level {
 			break
 		}
 		p.next()
 		r := p.binary(part, level+1)
-		n = &node{kind: nBinary, op: op, kids: []*node{n, r}, at: n.at.to(r.at)}
+		n = p.src.node(node{kind: nBinary, op: op, kids: []*node{n, r}, at: n.at.to(r.at)})
 	}
 	return n
 }

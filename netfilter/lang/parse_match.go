@@ -19,7 +19,7 @@ func (p *parser) exprStatement(start int) *stmt {
 		return &stmt{at: p.since(start), eval: func(sc *scope) error { return sc.assign(left, v) }}
 	}
 	op := p.relation()
-	right := p.relationRHS(op)
+	right := p.rhs()
 	if p.accept("/") {
 		// `tcp flags syn / syn,ack` is `tcp flags & (syn|ack) == syn`.
 		mask := p.rhsList()
@@ -29,8 +29,7 @@ func (p *parser) exprStatement(start int) *stmt {
 		}
 		right = masked(right)
 	}
-	at := p.since(start)
-	return &stmt{at: at, eval: func(sc *scope) error { return sc.match(op, left, right, at) }}
+	return p.src.stmt(stmt{at: p.since(start), op: op, left: left, right: right, do: evalMatch})
 }
 
 // masked makes a list of flags one value.
@@ -78,23 +77,35 @@ func (p *parser) assigned() *node {
 	return l
 }
 
-var relations = map[string]rule.Op{"==": rule.Eq, "eq": rule.Eq, "!=": rule.Ne, "ne": rule.Ne, "<": rule.Lt, "lt": rule.Lt, "<=": rule.Le, "le": rule.Le,
-	">": rule.Gt, "gt": rule.Gt, ">=": rule.Ge, "ge": rule.Ge, "!": rule.Not, "not": rule.Not, "=": rule.Eq}
-
 func (p *parser) relation() rule.Op {
-	op, ok := relations[p.tok.text]
-	if !ok || p.tok.kind != tPunct && p.tok.kind != tWord {
-		return rule.Implicit
+	op := rule.Implicit
+	if p.tok.kind == tPunct || p.tok.kind == tWord {
+		switch p.tok.text {
+		case "==", "eq", "=":
+			op = rule.Eq
+		case "!=", "ne":
+			op = rule.Ne
+		case "<", "lt":
+			op = rule.Lt
+		case "<=", "le":
+			op = rule.Le
+		case ">", "gt":
+			op = rule.Gt
+		case ">=", "ge":
+			op = rule.Ge
+		case "!", "not":
+			op = rule.Not
+		default:
+			return op
+		}
+		p.next()
 	}
-	p.next()
 	return op
 }
 
-func (p *parser) relationRHS(op rule.Op) *node { return p.rhs() }
-
 // ctStatement reads the statements that begin with ct and set something.
 func (p *parser) ctStatement(start int) *stmt {
-	save, lex, last := p.tok, p.lex, p.last
+	save := *p
 	p.next()
 	switch {
 	case p.accept("count"):
@@ -113,7 +124,7 @@ func (p *parser) ctStatement(start int) *stmt {
 	case p.accept("expectation") && p.accept("set"):
 		return p.objectName(start, rule.CTExpectObject)
 	}
-	p.tok, p.lex, p.last = save, lex, last
+	p.lex, p.tok, p.last, p.ahead = save.lex, save.tok, save.last, save.ahead
 	return nil
 }
 

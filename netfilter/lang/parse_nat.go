@@ -111,11 +111,12 @@ func (p *parser) natOperand() *node {
 // natPart reads a port, a range of ports or a map to ports.
 func (p *parser) natPart() *node { return p.natAddr() }
 
+var natFlags = map[string]rule.NATFlags{"random": rule.Random, "fully-random": rule.FullyRandom, "persistent": rule.Persistent}
+
 func (p *parser) natFlags(n *rule.NAT) {
-	flags := map[string]rule.NATFlags{"random": rule.Random, "fully-random": rule.FullyRandom, "persistent": rule.Persistent}
 	first := true
 	for {
-		f, ok := flags[p.tok.text]
+		f, ok := natFlags[p.tok.text]
 		if !ok || p.tok.kind != tWord {
 			if !first && p.last.text == "," {
 				p.unexpected("random", "fully-random", "persistent")

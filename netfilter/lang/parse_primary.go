@@ -54,7 +54,7 @@ func (p *parser) primary() *node {
 }
 
 func (p *parser) leaf(start int, e rule.Expr, kids ...*node) *node {
-	return &node{kind: nLeaf, expr: e, kids: kids, at: p.since(start)}
+	return p.src.node(node{kind: nLeaf, expr: e, kids: kids, at: p.since(start)})
 }
 
 // keyExpr reads what is asked by key: meta, ct, fib, rt, socket. nil: it is none.
@@ -282,7 +282,7 @@ func (p *parser) payload(h *rule.Header) *node {
 		p.unexpected()
 	}
 	p.next()
-	return p.leaf(start, &rule.Payload{Field: f})
+	return p.leaf(start, p.src.payload(f))
 }
 
 // option reads the name of an option and its field, which is missing when it is only

@@ -8,14 +8,14 @@ import (
 
 // simple is a statement that is complete as it was read.
 func (p *parser) simple(start int, s rule.Stmt) *stmt {
-	return &stmt{at: p.since(start), eval: func(sc *scope) error { sc.add(s); return nil }}
+	return p.src.stmt(stmt{at: p.since(start), done: s, do: evalDone})
 }
 
 // statement reads one statement.
 func (p *parser) statement() *stmt {
 	start := p.tok.start
 	if v := p.verdict(); v != nil {
-		return &stmt{at: v.at, eval: func(sc *scope) error { return sc.verdict(v) }}
+		return p.src.stmt(stmt{at: v.at, left: v, do: evalVerdict})
 	}
 	if p.tok.kind == tWord {
 		if s := p.action(start); s != nil {
@@ -96,7 +96,7 @@ func (p *parser) counter(start int) *stmt {
 			c.Bytes = p.number()
 			continue
 		}
-		return &stmt{at: word, eval: func(sc *scope) error { sc.add(c); return nil }}
+		return p.src.stmt(stmt{at: word, done: c, do: evalDone})
 	}
 }
 

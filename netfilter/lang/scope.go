@@ -53,13 +53,28 @@ func (sc *scope) depend(left rule.Expr, v uint64, at Span) {
 	if sc.elem {
 		return
 	}
-	m := &rule.Match{Left: left, Right: number(left.Type(), left.Bits(), v)}
+	m := sc.ev.impliedMatch(left, v)
 	sc.learn(m, at)
 	if sc.first {
 		sc.stmts = append([]rule.Stmt{m}, sc.stmts...)
 		return
 	}
 	sc.add(m)
+}
+
+// impliedMatch returns the match that a header needs.
+func (ev *evaluator) impliedMatch(left rule.Expr, v uint64) *rule.Match {
+	meta, ok := left.(*rule.Meta)
+	if !ok {
+		return &rule.Match{Left: left, Right: number(left.Type(), left.Bits(), v)}
+	}
+	k := implied{meta.Key, v}
+	m := ev.implied[k]
+	if m == nil {
+		m = &rule.Match{Left: left, Right: number(left.Type(), left.Bits(), v)}
+		ev.implied[k] = m
+	}
+	return m
 }
 
 // need makes sure that a header is there: by what is known, or by a match.
@@ -89,6 +104,9 @@ func isICMPType(e rule.Expr) bool {
 
 // needICMP makes sure that a message has the field, by its type.
 func (sc *scope) needICMP(f *rule.Field, at Span) error {
+	if f.Header[0] != 'i' { // icmp or icmpv6
+		return nil
+	}
 	types := icmpTypes[f.Header+" "+f.Name]
 	switch {
 	case len(types) == 0 || sc.icmp == anyICMP || sc.elem:
@@ -285,7 +303,7 @@ func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
 		case rule.MetaProtocol:
 			net = byNumber(etherTypes, n)
 		case rule.MetaL4Proto:
-			if trans = byNumber(transports, n); trans == "" {
+			if trans = transportHeader(n); trans == "" {
 				trans = unknown
 			}
 		}
@@ -297,14 +315,14 @@ func known(left rule.Expr, v *rule.Value) (link, net, trans string) {
 		if e.Field == nil {
 			break
 		}
-		switch e.Field.Header + " " + e.Field.Name {
-		case "ether type", "vlan type":
+		switch f := e.Field; {
+		case f.Type == rule.EtherType && f.Base == rule.LinkHeader:
 			net = byNumber(etherTypes, n)
 			if n == 0x8100 || n == 0x88a8 {
 				link = "vlan"
 			}
-		case "ip protocol", "ip6 nexthdr":
-			trans = byNumber(transports, n)
+		case nextProtocol(e):
+			trans = transportHeader(n)
 		}
 	}
 	return link, net, trans
@@ -319,6 +337,14 @@ func familyHeader(n uint64) string {
 		return "ip6"
 	}
 	return unknown
+}
+
+// transportHeader returns the header of an IP protocol.
+func transportHeader(n uint64) string {
+	if n == 6 { // most rules ask for it
+		return "tcp"
+	}
+	return byNumber(transports, n)
 }
 
 func byNumber(m map[string]uint64, n uint64) string {

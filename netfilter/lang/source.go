@@ -1,5 +1,7 @@
 package lang
 
+import "github.com/knitnet/knit/netfilter/rule"
+
 // A source is one call of Parse: all files of it.
 type source struct {
 	opts   Options
@@ -8,6 +10,41 @@ type source struct {
 	files  int
 	parsed []*command
 	vars   *vars
+	// nodes and stmts are room for what is read next: a ruleset has tens of thousands.
+	nodes []node
+	stmts []stmt
+	// fields are the expressions of header fields, which all rules can share.
+	fields map[*rule.Field]*rule.Payload
+}
+
+const room = 128
+
+// node keeps a node.
+func (s *source) node(n node) *node {
+	if len(s.nodes) == cap(s.nodes) {
+		s.nodes = make([]node, 0, room)
+	}
+	s.nodes = append(s.nodes, n)
+	return &s.nodes[len(s.nodes)-1]
+}
+
+// stmt keeps a statement.
+func (s *source) stmt(st stmt) *stmt {
+	if len(s.stmts) == cap(s.stmts) {
+		s.stmts = make([]stmt, 0, room)
+	}
+	s.stmts = append(s.stmts, st)
+	return &s.stmts[len(s.stmts)-1]
+}
+
+// payload returns the expression of a field.
+func (s *source) payload(f *rule.Field) *rule.Payload {
+	p := s.fields[f]
+	if p == nil {
+		p = &rule.Payload{Field: f}
+		s.fields[f] = p
+	}
+	return p
 }
 
 // A command is a command that is not checked yet.
@@ -16,7 +53,9 @@ type command struct {
 	check func(*evaluator) error
 }
 
-func newSource(opts Options) *source { return &source{opts: opts} }
+func newSource(opts Options) *source {
+	return &source{opts: opts, fields: map[*rule.Field]*rule.Payload{}}
+}
 
 func (s *source) fail(at Span, msg string) { s.errs = append(s.errs, &Error{At: at, Msg: msg}) }
 

@@ -12,22 +12,46 @@ import (
 
 // number returns v as a value of a type.
 func number(t *rule.Type, bits int, v uint64) *rule.Value {
-	return bigNumber(t, bits, new(big.Int).SetUint64(v))
+	x := newValue(t, bits)
+	for i := len(x.Data) - 1; i >= 0; i-- {
+		x.Data[i] = byte(v)
+		v >>= 8
+	}
+	return x
+}
+
+// newValue returns a zero of a type, with its bytes beside it.
+func newValue(t *rule.Type, bits int) *rule.Value {
+	n := (bits + 7) / 8
+	if n > 16 {
+		return &rule.Value{T: t, N: bits, Data: make([]byte, n)}
+	}
+	v := new(struct {
+		rule.Value
+		data [16]byte
+	})
+	v.Value = rule.Value{T: t, N: bits, Data: v.data[:n:n]}
+	return &v.Value
 }
 
 func bigNumber(t *rule.Type, bits int, v *big.Int) *rule.Value {
-	data := make([]byte, (bits+7)/8)
-	if v.BitLen() <= len(data)*8 {
-		v.FillBytes(data)
+	x := newValue(t, bits)
+	if v.BitLen() <= len(x.Data)*8 {
+		v.FillBytes(x.Data)
 	}
-	return &rule.Value{T: t, N: bits, Data: data}
+	return x
 }
 
 // toBig returns the number a value is.
 func toBig(v *rule.Value) *big.Int { return new(big.Int).SetBytes(v.Data) }
 
 // toUint returns the number a value of at most 64 bits is.
-func toUint(v *rule.Value) uint64 { return toBig(v).Uint64() }
+func toUint(v *rule.Value) (n uint64) {
+	for _, b := range v.Data[max(len(v.Data)-8, 0):] {
+		n = n<<8 | uint64(b)
+	}
+	return n
+}
 
 // symbol gives a word or number the meaning it has as a value of a type.
 func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
@@ -42,6 +66,9 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		return labelValue(t, bits, n)
 	}
 	if v, ok := lookup(t, n.text); ok {
+		return number(t, bits, v), nil
+	}
+	if v, ok := smallNumber(n.text); ok && (t.Format == rule.Decimal || t.Format == rule.Service || t.Format == rule.HexFill) && v>>min(bits, 63) == 0 {
 		return number(t, bits, v), nil
 	}
 	switch t.Format {
@@ -155,6 +182,20 @@ func lookupProtocol(s string) (uint64, bool) {
 	return rule.InetProtoType.Lookup(s)
 }
 
+// smallNumber reads a decimal number that is small.
+func smallNumber(s string) (v uint64, ok bool) {
+	if len(s) == 0 || len(s) > 9 || s[0] == '0' && len(s) > 1 {
+		return 0, false
+	}
+	for i := range len(s) {
+		if !digit(s[i]) {
+			return 0, false
+		}
+		v = v*10 + uint64(s[i]-'0')
+	}
+	return v, true
+}
+
 // parseInt reads a number as nft does: 0x for sixteen, 0 for eight.
 func parseInt(s string) (*big.Int, bool) {
 	if len(s) > 80 || s == "" || !digit(s[0]) {
@@ -185,11 +226,22 @@ func labelValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 }
 
 func addressValue(t *rule.Type, s string) *rule.Value {
+	if len(s) == 0 || !xdigit(s[0]) && s[0] != ':' {
+		return nil
+	}
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" || a.Is4() != (t.Format == rule.IPv4Address) {
 		return nil
 	}
-	return &rule.Value{T: t, N: t.Bits, Data: a.AsSlice()}
+	v := newValue(t, t.Bits)
+	if a.Is4() {
+		b := a.As4()
+		copy(v.Data, b[:])
+	} else {
+		b := a.As16()
+		copy(v.Data, b[:])
+	}
+	return v
 }
 
 func linkValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {

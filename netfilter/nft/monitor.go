@@ -55,6 +55,18 @@ func (h *hub) leave(s *sub) {
 	}
 }
 
+// heard reports whether somebody wants events: they cost a listing of each rule.
+func (h *hub) heard() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.subs {
+		if !s.trace {
+			return true
+		}
+	}
+	return false
+}
+
 // tell gives a text to those who want traces, or to those who want events.
 func (h *hub) tell(trace bool, text string) {
 	h.mu.Lock()
