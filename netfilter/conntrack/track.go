@@ -9,10 +9,31 @@ import (
 )
 
 // A run remembers the connection of the packet before: most packets of a batch are
-// of one flow, and need no lookup of their own.
+// of one flow, and need no lookup of their own. It remembers those that the batch has
+// begun, too, which are in no table yet: another packet of one belongs to it, as if it
+// had come later.
 type run struct {
 	tuple netfilter.Tuple
 	node  *node
+	begun [maxBegun]*entry
+	n     int // in begun; the oldest are overwritten
+}
+
+const maxBegun = 16
+
+// find looks among the connections that the batch has begun.
+func (r *run) find(tuple *netfilter.Tuple) *node {
+	for _, e := range r.begun[:min(r.n, maxBegun)] {
+		if e.Tuples[netfilter.Original] == *tuple {
+			return &e.nodes[netfilter.Original]
+		}
+	}
+	return nil
+}
+
+func (r *run) note(e *entry) {
+	r.begun[r.n%maxBegun] = e
+	r.n++
 }
 
 // track finds or makes the connection of each packet that comes in or is sent. It
@@ -70,7 +91,10 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 			n = t.table.find(tuple, p.now)
 		}
 		if n == nil {
-			return t.begin(p, tuple)
+			n = r.find(tuple)
+		}
+		if n == nil {
+			return t.begin(p, r, tuple)
 		}
 		r.tuple, r.node = *tuple, n
 		p.dir = n.dir
@@ -136,7 +160,7 @@ func (t *tracker) count(e *entry, d netfilter.Dir, pkt *packet.Packet) {
 
 // begin makes a connection, which stays out of the table until its first packet
 // has passed all hooks.
-func (t *tracker) begin(p *look, tuple *netfilter.Tuple) bool {
+func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 	reply, ok := invert(tuple)
 	if !ok {
 		t.stats.invalid.Inc()
@@ -161,6 +185,7 @@ func (t *tracker) begin(p *look, tuple *netfilter.Tuple) bool {
 	t.prepare(e, p.now)
 	t.count(e, netfilter.Original, p.pkt)
 	t.set(p.pkt, e, info)
+	r.note(e)
 	return true
 }
 

@@ -23,9 +23,10 @@ type batch struct {
 	key  key
 	half *half // of key, nil if there is none
 	path *network.Path
-	// held is a half of which a packet has taken the slow way, behind which the rest of
-	// the batch must not overtake it.
+	// held is a half of which a packet has taken the slow way: the others behind it in
+	// the batch must not overtake it. all: one has that may be of any flow.
 	held *half
+	all  bool
 }
 
 // A frame is a packet whose headers have been found good.
@@ -34,6 +35,7 @@ type frame struct {
 	l4    int   // where the transport header begins
 	proto uint8 // TCP or UDP
 	size  int   // of the packet, without padding of the link
+	odd   bool  // it is none of those that are read here, but may be of a flow
 }
 
 // input is the Ingress hook: it sends on what is of a known flow. q keeps what is sent,
@@ -74,7 +76,7 @@ func send(path *network.Path, q *packet.Queue) {
 // take makes a packet ready to be sent by b.path, or leaves it as it is and returns
 // false.
 func (b *batch) take(pkt *packet.Packet) bool {
-	if pkt.Kind != packet.Host {
+	if b.all || pkt.Kind != packet.Host {
 		return false
 	}
 	var f frame
@@ -82,10 +84,12 @@ func (b *batch) take(pkt *packet.Packet) bool {
 	switch pkt.Proto {
 	case wire.EtherTypeIPv4:
 		if !f.read4(pkt, &k, b.in) {
+			b.all = f.odd
 			return false
 		}
 	case wire.EtherTypeIPv6:
 		if !f.read6(pkt, &k, b.in) {
+			b.all = f.odd
 			return false
 		}
 	default:
@@ -168,6 +172,7 @@ func (f *frame) read4(pkt *packet.Packet, k *key, in int32) bool {
 	}
 	b := pkt.Head()
 	if b[0] != 4<<4|l4/4 || b[6]&0x3f|b[7] != 0 || !h.ChecksumOK() {
+		f.odd = b[9] == wire.ProtoTCP || b[9] == wire.ProtoUDP
 		return false
 	}
 	*f = frame{v: network.V4, l4: l4, proto: b[9], size: h.TotalLen()}
@@ -191,7 +196,7 @@ func (f *frame) read6(pkt *packet.Packet, k *key, in int32) bool {
 		return false
 	}
 	*f = frame{v: network.V6, l4: l4, proto: h.NextHeader(), size: h.TotalLen()}
-	if !f.sound(pkt) {
+	if f.odd = wire.IsIPv6Ext(f.proto); f.odd || !f.sound(pkt) {
 		return false
 	}
 	b := (*[l4 + 4]byte)(pkt.Head())
