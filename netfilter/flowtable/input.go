@@ -24,7 +24,8 @@ type batch struct {
 	half *half // of key, nil if there is none
 	path *network.Path
 	// held is a half of which a packet has taken the slow way: the others behind it in
-	// the batch must not overtake it. all: one has that may be of any flow.
+	// the batch must not overtake it. all: so have several, or one that may be of any
+	// flow.
 	held *half
 	all  bool
 }
@@ -130,6 +131,7 @@ func (b *batch) passes(pkt *packet.Packet, f *frame) bool {
 	}
 	path := h.path.Load()
 	if h == b.held || path == nil || !path.Valid() || !b.mayForward(f.v) || f.sent(pkt) > path.MTU() || f.alone(head) {
+		b.all = b.held != nil && b.held != h
 		b.held = h
 		return false
 	}

@@ -72,9 +72,9 @@ func newRig(t testing.TB, rules string) *rig {
 		}
 	}
 	r.track, _ = module.Find[netfilter.Tracker](k.Modules, netfilter.TrackerSymbol)
-	for name, addrs := range map[string]string{"lan": "10.0.0.1/24 fd00::1/64", "wan": "192.0.2.1/24 2001:db8::1/64", "wan2": "198.51.100.1/24"} {
-		r.attach(name, addrs)
-	}
+	r.attach("lan", "10.0.0.1/24 fd00::1/64")
+	r.attach("wan", "192.0.2.1/24 2001:db8::1/64")
+	r.attach("wan2", "198.51.100.1/24")
 	for _, name := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"} {
 		r.set(name, "1")
 	}
