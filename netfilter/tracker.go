@@ -52,10 +52,10 @@ type Tracker interface {
 	// its time does not run out. It fails when c is not established, when somebody has
 	// to see all its packets, and when it is in a flowtable already.
 	Offload(c *Conn) bool
-	// Reclaim ends Offload. The packets that the tracker has not seen leave it to
-	// believe what comes next; last is when the last one passed, from which the timeout
-	// counts.
-	Reclaim(c *Conn, last clock.Time)
+	// Reclaim ends Offload. The tracker believes what comes next, because it has not
+	// seen the packets meanwhile. last is when the last one passed, from which the
+	// timeout counts; some is false if there was none since Offload.
+	Reclaim(c *Conn, last clock.Time, some bool)
 }
 
 // EventKind are the events of `ct event`, with Linux's values.

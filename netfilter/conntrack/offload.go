@@ -39,14 +39,14 @@ func (e *entry) lendable() bool {
 }
 
 // Reclaim implements netfilter.Tracker.
-func (t *tracker) Reclaim(c *netfilter.Conn, last clock.Time) {
+func (t *tracker) Reclaim(c *netfilter.Conn, last clock.Time, some bool) {
 	e := entryOf(c)
 	e.mu.Lock()
 	if !e.Is(netfilter.Offload) {
 		e.mu.Unlock()
 		return
 	}
-	life, assured := t.afterOffload(e, last)
+	life, assured := t.afterOffload(e, last, some)
 	e.Deadline.Store(int64(last.Add(time.Duration(life))))
 	e.Status.And(^netfilter.Offload)
 	fresh := assured && e.set(netfilter.Assured)
@@ -58,15 +58,15 @@ func (t *tracker) Reclaim(c *netfilter.Conn, last clock.Time) {
 
 // afterOffload returns what tracking would have made of the packets that it has not
 // seen: how many nanoseconds e lives after the last one, and whether it is assured.
-func (t *tracker) afterOffload(e *entry, last clock.Time) (life int64, assured bool) {
+func (t *tracker) afterOffload(e *entry, last clock.Time, some bool) (life int64, assured bool) {
 	if e.proto == tcpProtocol {
 		e.tcp.lose()
 		return t.timeouts.tcp[e.tcp.state].Load(), false
 	}
-	if last < e.tcp.since.Add(streamAfter) {
-		return t.timeouts.udp.Load(), false
+	if e.Is(netfilter.Assured) || some && last >= e.tcp.since.Add(streamAfter) {
+		return t.timeouts.udpStream.Load(), true
 	}
-	return t.timeouts.udpStream.Load(), true
+	return t.timeouts.udp.Load(), false
 }
 
 // lose forgets the sequence numbers of both ends, which go on unseen. Only how their

@@ -12,7 +12,7 @@ import (
 
 // Add implements netfilter.Flowtable.
 func (t *table) Add(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info) {
-	if info != netfilter.Established && info != netfilter.EstablishedReply || !t.fit(pkt, c) {
+	if info != netfilter.Established && info != netfilter.EstablishedReply {
 		return
 	}
 	d := info.Dir()
@@ -20,8 +20,11 @@ func (t *table) Add(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info) 
 		t.renew(pkt, c, d)
 		return
 	}
+	if !t.fit(pkt, c) {
+		return
+	}
 	n := t.flows.net
-	path := t.wayOf(pkt)
+	path := t.wayOf(pkt, c, d)
 	if path == nil || path.Device.Index() != pkt.Out {
 		return
 	}
@@ -30,7 +33,7 @@ func (t *table) Add(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info) 
 	f := newFlow(c, in, n.Clock.Now())
 	f.halves[d].path.Store(path)
 	back := t.imagine(c, 1-d, pkt)
-	f.halves[1-d].path.Store(t.wayOf(back))
+	f.halves[1-d].path.Store(t.wayOf(back, c, 1-d))
 	back.Consume()
 	t.insert(f)
 }
@@ -69,19 +72,19 @@ func (t *table) renew(pkt *packet.Packet, c *netfilter.Conn, d netfilter.Dir) {
 		return
 	}
 	h.flow.touch(t.flows.net.Clock.Now())
-	if p := h.path.Load(); p == nil || !p.Valid() {
-		h.path.Store(t.wayOf(pkt))
+	if p := h.path.Load(); (p == nil || !p.Valid()) && t.fit(pkt, c) {
+		h.path.Store(t.wayOf(pkt, c, d))
 	}
 }
 
 // wayOf returns the path of a packet as it is at FORWARD, or nil if it has none that a
-// flow can keep.
-func (t *table) wayOf(pkt *packet.Packet) *network.Path {
-	v := network.V4
-	if pkt.Head()[0]>>4 == 6 {
-		v = network.V6
+// flow can keep: NAT drops what leaves by another device than that whose address its
+// connection was given.
+func (t *table) wayOf(pkt *packet.Packet, c *netfilter.Conn, d netfilter.Dir) *network.Path {
+	path, err := t.flows.net.ForwardPath(c.Tuples[0].Version, pkt)
+	if err == nil && d == netfilter.Original && c.MasqIndex != 0 && path.Device.Index() != c.MasqIndex {
+		return nil
 	}
-	path, err := t.flows.net.ForwardPath(v, pkt)
 	if err != nil || path.Type != route.Unicast || path.Device == t.flows.net.Loopback() {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 type flow struct {
 	conn   *netfilter.Conn
 	used   atomic.Int64 // clock.Time of the last packet, to the second
+	passed atomic.Bool  // a packet has come since it was added
 	ended  bool         // under table.mu
 	halves [2]half      // by netfilter.Dir
 }
@@ -110,6 +111,9 @@ func newFlow(c *netfilter.Conn, in [2]int32, now clock.Time) *flow {
 
 // touch notes that a packet has passed.
 func (f *flow) touch(now clock.Time) {
+	if !f.passed.Load() {
+		f.passed.Store(true)
+	}
 	if now-clock.Time(f.used.Load()) >= clock.Time(time.Second) {
 		f.used.Store(int64(now))
 	}

@@ -259,3 +259,16 @@ func TestCounts(t *testing.T) {
 		t.Errorf("counted %v", a)
 	}
 }
+
+// TestMovesOn: a masqueraded connection ends when its packets would leave by another
+// device than that whose address it has; the flowtable must not send them there.
+func TestMovesOn(t *testing.T) {
+	r := newRig(t, gateway)
+	r.handshake(client, server, outside)
+	r.wantFast(true)
+	r.reroute(true)
+	r.pass("wan", tcp(server, outside, ack, 501, 101, 10))
+	if out := r.receive("lan", frame{data: tcp(client, server, ack, 101, 511, 10)}); len(out) != 0 {
+		t.Errorf("sent by %s: %x", out[0].dev, out[0].data)
+	}
+}

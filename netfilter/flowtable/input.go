@@ -179,6 +179,7 @@ func (f *frame) read4(pkt *packet.Packet, k *key, in int32) bool {
 	}
 	*f = frame{v: network.V4, l4: l4, proto: b[9], size: h.TotalLen()}
 	if !f.sound(pkt) {
+		f.odd = f.proto == wire.ProtoTCP || f.proto == wire.ProtoUDP
 		return false
 	}
 	b = pkt.Head()
@@ -198,7 +199,8 @@ func (f *frame) read6(pkt *packet.Packet, k *key, in int32) bool {
 		return false
 	}
 	*f = frame{v: network.V6, l4: l4, proto: h.NextHeader(), size: h.TotalLen()}
-	if f.odd = wire.IsIPv6Ext(f.proto); f.odd || !f.sound(pkt) {
+	if wire.IsIPv6Ext(f.proto) || !f.sound(pkt) {
+		f.odd = f.proto != wire.ProtoICMPv6
 		return false
 	}
 	b := (*[l4 + 4]byte)(pkt.Head())
@@ -225,8 +227,7 @@ func (f *frame) sound(pkt *packet.Packet) bool {
 		}
 		b := pkt.Head()[f.l4 : f.l4+wire.UDPLen]
 		length := int(binary.BigEndian.Uint16(b[4:]))
-		noSum := b[6]|b[7] == 0 && f.v == network.V6 // RFC 8200 §8.1: not in IPv6
-		return length >= wire.UDPLen && length <= n && !noSum
+		return length >= wire.UDPLen && length <= n
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,9 +30,12 @@ var ctx = context.Background()
 type rig struct {
 	t testing.TB
 	*knit.Kernel
-	track netfilter.Tracker
-	sent  []sent
+	track  netfilter.Tracker
+	silent atomic.Bool // what leaves is not kept
+	sent   []sent
 }
+
+type conn = netfilter.Conn
 
 // sent is a packet that has left the router.
 type sent struct {
@@ -47,6 +51,10 @@ type cable struct {
 }
 
 func (c *cable) Transmit(dev *link.Device, q *packet.Queue) {
+	if c.r.silent.Load() {
+		q.Consume()
+		return
+	}
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		b := make([]byte, pkt.Len())
 		pkt.CopyOut(0, b)

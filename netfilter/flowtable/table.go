@@ -99,7 +99,7 @@ func (t *table) end(h *half) {
 	for d := range f.halves {
 		t.index.remove(&f.halves[d])
 	}
-	t.flows.track.Reclaim(f.conn, clock.Time(f.used.Load()))
+	t.flows.track.Reclaim(f.conn, clock.Time(f.used.Load()), f.passed.Load())
 }
 
 // tearDown ends a flow.
