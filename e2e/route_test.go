@@ -75,8 +75,9 @@ type iperf struct {
 func (h *host) iperf3(args ...string) (r iperf) {
 	h.t.Helper()
 	out, err := h.try("iperf3", append(args, "-J", "--connect-timeout", "20000")...)
-	for begin := time.Now(); strings.Contains(out, "the server is busy") && time.Since(begin) < limit; {
-		// The server has not noticed yet that the last client is done.
+	for begin := time.Now(); (strings.Contains(out, "the server is busy") || strings.Contains(out, "Connection refused")) && time.Since(begin) < limit; {
+		// The server has not noticed yet that the last client is done, or does not listen
+		// again yet: between two tests it closes its port.
 		out, err = h.try("iperf3", append(args, "-J", "--connect-timeout", "20000")...)
 	}
 	if jerr := json.Unmarshal([]byte(out), &r); jerr != nil || err != nil || r.Error != "" {
