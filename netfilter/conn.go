@@ -101,12 +101,31 @@ type More struct {
 	NAT atomic.Pointer[any]
 	// SeqAdjust is how far sequence numbers are moved by helpers, by Dir.
 	SeqAdjust [2]atomic.Pointer[SeqAdjust]
+	// HelperData is the helper's own; it goes with the helper.
+	HelperData atomic.Pointer[any]
 }
 
 // A SeqAdjust says how a helper has changed the length of a stream.
 type SeqAdjust struct {
 	Pos           uint32 // sequence number of the last change
 	Before, After int32  // what is added to sequence numbers before and after Pos
+}
+
+// Sent returns where an octet of the sender's stream is in what the receiver gets.
+func (a *SeqAdjust) Sent(seq uint32) uint32 {
+	if int32(seq-a.Pos) > 0 {
+		return seq + uint32(a.After)
+	}
+	return seq + uint32(a.Before)
+}
+
+// Received is the inverse of Sent: what the receiver's acknowledgement of ack means
+// to the sender.
+func (a *SeqAdjust) Received(ack uint32) uint32 {
+	if int32(ack-uint32(a.Before)-a.Pos) > 0 {
+		return ack - uint32(a.After)
+	}
+	return ack - uint32(a.Before)
 }
 
 // Acct counts.

@@ -1,8 +1,6 @@
 package netfilter
 
 import (
-	"time"
-
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
 )
@@ -36,8 +34,13 @@ type Tracker interface {
 	// Watch calls f for every event until undo is called. f must not block; it may ask
 	// for what it likes.
 	Watch(f func(e Event)) (undo func())
+	// Note says that something has happened to c, whose packet the caller has: it is
+	// told of when the packet has passed all hooks.
+	Note(c *Conn, kind EventKind)
 	// Expect adds an expectation until it is fulfilled, has timed out or its master
-	// ends; it fails when the helper's limit is reached or it clashes with another.
+	// ends. At the helper's limit the master's oldest one gives way. EBUSY: somebody
+	// else expects the same; EMFILE: the kernel's limit is reached; ESHUTDOWN: the
+	// master has ended.
 	Expect(e *Expectation) error
 	// Unexpect takes back an expectation.
 	Unexpect(e *Expectation)
@@ -71,44 +74,13 @@ const (
 	EventProtoInfo
 	EventHelper
 	EventMark
+	EventSeqAdj
+	EventSecMark
+	EventLabel
 )
 
 // An Event tells of a connection.
 type Event struct {
 	Kind EventKind // one or more
 	Conn *Conn
-}
-
-// A Helper looks into the packets of a connection, because its protocol announces
-// further connections.
-type Helper struct {
-	Name  string
-	Proto uint8
-	Port  uint16 // the usual one
-	// MaxExpected is the number of expectations at most of one connection.
-	MaxExpected int
-	// ExpectTimeout is how long expectations live.
-	ExpectTimeout time.Duration
-	// Help looks at a packet of c, which begins with its IP header. It may change it
-	// through the Translator. False drops the packet.
-	Help func(pkt *packet.Packet, c *Conn, info Info) bool
-}
-
-// An Expectation is a connection that a helper foresees.
-type Expectation struct {
-	// Tuple and Mask say what its first packet looks like: a bit that is not in Mask
-	// can be anything.
-	Tuple, Mask Tuple
-	Master      *Conn
-	Helper      *Helper // of the new connection; nil: none
-	Timeout     time.Duration
-	Permanent   bool // it stays after the first connection
-	// Dir is the direction of Master that the connection goes.
-	Dir Dir
-	// Created is called, when it is set, with the new connection before anybody else
-	// sees it: NAT lets it follow its master there.
-	Created func(c *Conn, e *Expectation)
-	// SavedAddr and SavedPort are what the announcement said before NAT changed it.
-	SavedAddr [16]byte
-	SavedPort uint16
 }

@@ -22,8 +22,22 @@ type ConnTable interface {
 	// EachExpectation calls f for each expectation, with the time when it ends, until
 	// f returns false.
 	EachExpectation(f func(x *Expectation, until int64) bool)
+	// Flush ends all connections that f chooses and returns how many.
+	Flush(f func(c *Conn) bool) int
+	// Told reports whether the tools are to hear of an event: rules (ct event) and
+	// net.netfilter.nf_conntrack_events may keep them from it.
+	Told(e Event) bool
+	// WatchExpectations calls f for expectations that come and go until undo is
+	// called. f must not block.
+	WatchExpectations(f func(e ExpectEvent)) (undo func())
 	// Stats returns the counters.
 	Stats() TrackerStats
+}
+
+// An ExpectEvent tells of an expectation: EventNew or EventDestroy.
+type ExpectEvent struct {
+	Kind   EventKind
+	Expect *Expectation
 }
 
 // TrackerStats are the counters of a tracker.

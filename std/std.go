@@ -14,6 +14,10 @@ import (
 	defrag4 "github.com/knitnet/knit/netfilter/defrag/ipv4"
 	defrag6 "github.com/knitnet/knit/netfilter/defrag/ipv6"
 	"github.com/knitnet/knit/netfilter/flowtable"
+	"github.com/knitnet/knit/netfilter/helper/ftp"
+	"github.com/knitnet/knit/netfilter/helper/ftpnat"
+	"github.com/knitnet/knit/netfilter/helper/tftp"
+	"github.com/knitnet/knit/netfilter/helper/tftpnat"
 	"github.com/knitnet/knit/netfilter/nat"
 	"github.com/knitnet/knit/netfilter/nat64"
 	"github.com/knitnet/knit/netfilter/nft"
@@ -44,6 +48,7 @@ func Modules() []module.Spec {
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
 		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module,
 		flowtable.Module,
+		ftp.Module, ftpnat.Module, tftp.Module, tftpnat.Module,
 		dns64.Module, hello.Module, uplink.Module,
 	}
 }

@@ -13,6 +13,10 @@ type entry struct {
 	netfilter.Conn
 	nodes [2]node
 
+	// events are what watchers will hear of when the packet that made them has passed
+	// all hooks.
+	events atomic.Uint32
+
 	mu    sync.Mutex // tcp, unreplied
 	tcp   tcpState
 	proto protocol

@@ -31,47 +31,89 @@ type expected struct {
 
 func keyOf(t *netfilter.Tuple) expectKey { return expectKey{t.Dst, t.DstPort, t.Proto} }
 
-// Expect implements netfilter.Tracker: it fails with EMFILE at the limit of the
-// kernel or of the helper, and with EBUSY for what is expected already by another.
+// Expect implements netfilter.Tracker.
 func (t *tracker) Expect(x *netfilter.Expectation) error {
+	old, err := t.expect(x)
+	for _, o := range old {
+		t.tellExpect(netfilter.EventDestroy, o.Expectation)
+	}
+	if err == nil {
+		t.tellExpect(netfilter.EventNew, x)
+	}
+	return err
+}
+
+// expect adds x and returns what has gone to make room, or is over.
+func (t *tracker) expect(x *netfilter.Expectation) (old []*expected, err error) {
 	s := &t.expects
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.sweep(t.clock.Now())
-	k, mine := keyOf(&x.Tuple), 0
-	for _, list := range s.bySrv {
-		for _, o := range list {
-			if o.Master == x.Master {
-				mine++
-			}
-		}
-	}
+	now := t.clock.Now()
+	old = t.sweep(now)
+	k := keyOf(&x.Tuple)
 	for _, o := range s.bySrv[k] {
 		if o.Tuple == x.Tuple && o.Mask == x.Mask {
 			if o.Master != x.Master {
-				return syscall.EBUSY
+				return old, syscall.EBUSY
 			}
-			o.until = t.clock.Now().Add(x.Timeout)
-			return nil
+			o.Expectation, o.until = x, now.Add(x.Timeout) // said again
+			return old, nil
 		}
 	}
-	if int64(s.n.Load()) >= t.expectMax.Load() || x.Master.Helper.Load() != nil && mine >= max(x.Master.Helper.Load().MaxExpected, 1) {
-		return syscall.EMFILE
+	if x.Master.Is(netfilter.Dying) {
+		return old, syscall.ESHUTDOWN // nobody would take it back
+	}
+	old = append(old, t.evict(x.Master)...)
+	if int64(s.n.Load()) >= t.expectMax.Load() {
+		return old, syscall.EMFILE
 	}
 	if s.bySrv == nil {
 		s.bySrv = map[expectKey][]*expected{}
 	}
-	s.bySrv[k] = append(s.bySrv[k], &expected{x, t.clock.Now().Add(x.Timeout)})
+	s.bySrv[k] = append(s.bySrv[k], &expected{x, now.Add(x.Timeout)})
 	s.n.Add(1)
 	t.stats.expectCreate.Inc()
-	return nil
+	return old, nil
+}
+
+// evict makes room for another expectation of a connection: who announces more
+// than its helper allows means the newest.
+func (t *tracker) evict(master *netfilter.Conn) []*expected {
+	h := master.Helper.Load()
+	if h == nil {
+		return nil
+	}
+	var oldest *expected
+	n := 0
+	for _, list := range t.expects.bySrv {
+		for _, o := range list {
+			if o.Master != master {
+				continue
+			}
+			if n++; oldest == nil || o.until < oldest.until {
+				oldest = o
+			}
+		}
+	}
+	if n < max(h.MaxExpected, 1) {
+		return nil
+	}
+	return t.forget(func(o *expected) bool { return o == oldest })
 }
 
 // Unexpect implements netfilter.Tracker.
 func (t *tracker) Unexpect(x *netfilter.Expectation) {
+	t.drop(func(o *expected) bool { return o.Expectation == x })
+}
+
+// drop forgets expectations and tells of it.
+func (t *tracker) drop(over func(*expected) bool) {
 	t.expects.mu.Lock()
-	defer t.expects.mu.Unlock()
-	t.forget(func(o *expected) bool { return o.Expectation == x })
+	old := t.forget(over)
+	t.expects.mu.Unlock()
+	for _, o := range old {
+		t.tellExpect(netfilter.EventDestroy, o.Expectation)
+	}
 }
 
 // orphan forgets what a connection that is over has expected.
@@ -79,22 +121,22 @@ func (t *tracker) orphan(e *entry) {
 	if t.expects.n.Load() == 0 {
 		return
 	}
-	t.expects.mu.Lock()
-	defer t.expects.mu.Unlock()
-	t.forget(func(o *expected) bool { return o.Master == &e.Conn })
+	t.drop(func(o *expected) bool { return o.Master == &e.Conn })
 }
 
-func (t *tracker) sweep(now clock.Time) {
-	t.forget(func(o *expected) bool { return o.until <= now })
+func (t *tracker) sweep(now clock.Time) []*expected {
+	return t.forget(func(o *expected) bool { return o.until <= now })
 }
 
-// forget removes expectations; the caller holds the lock.
-func (t *tracker) forget(over func(*expected) bool) {
+// forget removes expectations and returns them; the caller holds the lock.
+func (t *tracker) forget(over func(*expected) bool) (gone []*expected) {
 	s := &t.expects
 	for k, list := range s.bySrv {
 		var left []*expected
 		for _, o := range list {
-			if !over(o) {
+			if over(o) {
+				gone = append(gone, o)
+			} else {
 				left = append(left, o)
 			}
 		}
@@ -106,6 +148,7 @@ func (t *tracker) forget(over func(*expected) bool) {
 			s.bySrv[k] = left
 		}
 	}
+	return gone
 }
 
 // foreseen makes e the connection that somebody expects, and reports whether
@@ -129,9 +172,13 @@ func (t *tracker) foreseen(e *entry) bool {
 	if x.Created != nil {
 		x.Created(&e.Conn, x)
 	}
+	if !x.Permanent {
+		t.tellExpect(netfilter.EventDestroy, x)
+	}
 	return true
 }
 
+// claim returns the expectation that e fulfils, and takes it out.
 func (t *tracker) claim(e *entry) *netfilter.Expectation {
 	s := &t.expects
 	s.mu.Lock()
@@ -157,4 +204,13 @@ func matches(t *netfilter.Tuple, x *netfilter.Expectation) bool {
 		}
 	}
 	return (t.SrcPort^x.Tuple.SrcPort)&x.Mask.SrcPort == 0 && t.Zone == x.Tuple.Zone && t.Version == x.Tuple.Version
+}
+
+// WatchExpectations implements netfilter.ConnTable.
+func (t *tracker) WatchExpectations(f func(netfilter.ExpectEvent)) (undo func()) {
+	return t.expectWatchers.add(f)
+}
+
+func (t *tracker) tellExpect(kind netfilter.EventKind, x *netfilter.Expectation) {
+	t.expectWatchers.tell(netfilter.ExpectEvent{Kind: kind, Expect: x})
 }

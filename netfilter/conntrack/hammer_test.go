@@ -46,6 +46,6 @@ func TestHammer(t *testing.T) {
 		}
 	})
 	wg.Wait()
-	r.flush(func(*netfilter.Conn) bool { return true })
+	r.Flush(func(*netfilter.Conn) bool { return true })
 	r.wantCount(0)
 }

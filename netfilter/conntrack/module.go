@@ -59,7 +59,7 @@ func newTracker(n *network.Layer, slot packet.Slot[*entry], buckets int) *tracke
 	t.timeouts.init()
 	t.loose.Store(true)
 	t.checksum.Store(true)
-	t.events.Store(true)
+	t.events.Store(2)
 	t.maxRetrans.Store(3)
 	t.max.Store(int64(len(t.table.buckets)) * 4)
 	t.expectMax.Store(1024)
@@ -72,5 +72,5 @@ func newTracker(n *network.Layer, slot packet.Slot[*entry], buckets int) *tracke
 func (t *tracker) close() {
 	t.closed.Store(true)
 	t.gc.StopWait()
-	t.flush(func(*netfilter.Conn) bool { return true })
+	t.Flush(func(*netfilter.Conn) bool { return true })
 }

@@ -92,6 +92,19 @@ func (p *look) readTCP(s *tcpSeg) bool {
 	return validFlags(s.flags)
 }
 
+// unadjust turns acknowledgements of a stream whose length a helper has changed
+// into what its sender has sent: segments are held against each other here before
+// they are changed.
+func (s *tcpSeg) unadjust(peer *netfilter.SeqAdjust) {
+	if peer == nil || s.flags&tcpACK == 0 {
+		return
+	}
+	s.ack = peer.Received(s.ack)
+	for i, b := range s.opts.Blocks() {
+		s.opts.Blocks()[i].Left, s.opts.Blocks()[i].Right = peer.Received(b.Left), peer.Received(b.Right)
+	}
+}
+
 // validFlags refuses combinations that no end sends (RFC 9293 §3.10.7): those probe
 // for reactions.
 func validFlags(flags uint16) bool {
@@ -145,6 +158,9 @@ func followTCP(t *tracker, e *entry, p *look) outcome {
 	var s tcpSeg
 	if !p.readTCP(&s) {
 		return invalid
+	}
+	if m := e.More.Load(); m != nil {
+		s.unadjust(m.SeqAdjust[1-p.dir].Load())
 	}
 	c := &e.tcp
 	next := c.state.next(p.dir, s.kind)

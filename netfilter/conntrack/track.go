@@ -121,7 +121,7 @@ func (t *tracker) follow(p *look, e *entry) outcome {
 	o := e.follow(t, p)
 	e.mu.Unlock()
 	if p.events != 0 {
-		t.tell(p.events, e)
+		t.Note(&e.Conn, p.events)
 		p.events = 0
 	}
 	return o
@@ -134,7 +134,7 @@ func (t *tracker) accept(p *look, n *node) {
 	case n.dir == netfilter.Reply:
 		info = netfilter.EstablishedReply
 		if n.e.set(netfilter.SeenReply) {
-			t.tell(netfilter.EventReply, n.e)
+			t.Note(&n.e.Conn, netfilter.EventReply)
 		}
 	case n.e.Is(netfilter.SeenReply):
 	case n.e.Is(netfilter.Expected):
@@ -182,6 +182,7 @@ func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 	if t.foreseen(e) {
 		info = netfilter.Related
 	}
+	t.assign(e)
 	t.prepare(e, p.now)
 	t.count(e, netfilter.Original, p.pkt)
 	t.set(p.pkt, e, info)
@@ -194,9 +195,7 @@ func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 func (t *tracker) confirm(q *packet.Queue) {
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		e, ok := t.slot.Get(pkt)
-		if !ok || e == nil || e.Status.Load()&(netfilter.Confirmed|netfilter.Template) != 0 ||
-			netfilter.Info(pkt.Track).Dir() == netfilter.Reply || t.enter(pkt, e) { // an answer begins nothing
+		if t.confirmOne(pkt) {
 			out.Push(pkt)
 			continue
 		}
@@ -204,6 +203,21 @@ func (t *tracker) confirm(q *packet.Queue) {
 		pkt.Drop(stat.NetfilterDrop)
 	}
 	*q = out
+}
+
+func (t *tracker) confirmOne(pkt *packet.Packet) bool {
+	e, ok := t.slot.Get(pkt)
+	if !ok || e == nil {
+		return true
+	}
+	switch status := e.Status.Load(); {
+	case status&netfilter.Template != 0:
+	case status&netfilter.Confirmed == 0:
+		return netfilter.Info(pkt.Track).Dir() == netfilter.Reply || t.enter(pkt, e) // an answer begins nothing
+	case e.events.Load() != 0:
+		t.flushEvents(e)
+	}
+	return true
 }
 
 // enter adds e to the table. When another packet has been quicker, both go on as
@@ -218,7 +232,7 @@ func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
 		if e.Is(netfilter.Expected) {
 			kind = netfilter.EventRelated
 		}
-		t.tell(kind, e)
+		t.tell(kind|netfilter.EventKind(e.events.Swap(0)), e)
 		return true
 	}
 	if e.proto != udpProtocol || clash.dir != netfilter.Original || clash.e.Tuples != e.Tuples {

@@ -29,11 +29,12 @@ type tracker struct {
 	users    *module.Users   // nil in tests of this package alone
 	requests *module.Context // the same
 
-	acct, loose, liberal, checksum, timestamp, events atomic.Bool
-	ignoreBadReset                                    atomic.Bool
-	max, expectMax, maxRetrans                        atomic.Int64
-	logged                                            atomic.Int64 // when the full table was last reported
-	closed                                            atomic.Bool
+	acct, loose, liberal, checksum, timestamp, autoHelp atomic.Bool
+	ignoreBadReset                                      atomic.Bool
+	events                                              atomic.Int64
+	max, expectMax, maxRetrans                          atomic.Int64
+	logged                                              atomic.Int64 // when the full table was last reported
+	closed                                              atomic.Bool
 
 	zones sync.Map // uint16 -> *entry, templates
 
@@ -46,12 +47,10 @@ type tracker struct {
 		users int
 		undo  []func()
 	}
-	expects  expectations
-	watchers struct {
-		sync.Mutex
-		list atomic.Pointer[[]*func(netfilter.Event)]
-	}
-	helpers struct {
+	expects        expectations
+	watchers       watchers[netfilter.Event]
+	expectWatchers watchers[netfilter.ExpectEvent]
+	helpers        struct {
 		sync.Mutex
 		list []*netfilter.Helper
 	}
@@ -140,8 +139,8 @@ func (t *tracker) Each(f func(*netfilter.Conn) bool) {
 	t.table.each(0, len(t.table.buckets), func(e *entry) bool { return e.dead(now) || f(&e.Conn) })
 }
 
-// flush ends the connections that f chooses and returns how many.
-func (t *tracker) flush(f func(*netfilter.Conn) bool) (n int) {
+// Flush implements netfilter.ConnTable.
+func (t *tracker) Flush(f func(*netfilter.Conn) bool) (n int) {
 	var over []*entry
 	t.table.each(0, len(t.table.buckets), func(e *entry) bool {
 		if f(&e.Conn) {
@@ -164,40 +163,24 @@ func (t *tracker) Delete(c *netfilter.Conn) bool { return t.kill(entryOf(c)) }
 func (t *tracker) Count() int { return int(t.table.count.Load()) }
 
 // Watch implements netfilter.Tracker.
-func (t *tracker) Watch(f func(netfilter.Event)) (undo func()) {
-	w := &t.watchers
-	w.Lock()
-	defer w.Unlock()
-	p := &f
-	next := []*func(netfilter.Event){p}
-	if old := w.list.Load(); old != nil {
-		next = append(next, *old...)
+func (t *tracker) Watch(f func(netfilter.Event)) (undo func()) { return t.watchers.add(f) }
+
+// Note implements netfilter.Tracker.
+func (t *tracker) Note(c *netfilter.Conn, kind netfilter.EventKind) {
+	if t.watchers.any() {
+		entryOf(c).events.Or(uint32(kind))
 	}
-	w.list.Store(&next)
-	return func() { t.unwatch(p) }
 }
 
-func (t *tracker) unwatch(p *func(netfilter.Event)) {
-	w := &t.watchers
-	w.Lock()
-	defer w.Unlock()
-	var next []*func(netfilter.Event)
-	for _, x := range *w.list.Load() {
-		if x != p {
-			next = append(next, x)
-		}
+// flushEvents tells what was noted of a connection that is in the table.
+func (t *tracker) flushEvents(e *entry) {
+	if kind := netfilter.EventKind(e.events.Swap(0)); kind != 0 {
+		t.tell(kind, e)
 	}
-	w.list.Store(&next)
 }
 
 func (t *tracker) tell(kind netfilter.EventKind, e *entry) {
-	list := t.watchers.list.Load()
-	if list == nil || !e.Is(netfilter.Confirmed) && kind&(netfilter.EventNew|netfilter.EventRelated) == 0 {
-		return
-	}
-	for _, f := range *list {
-		(*f)(netfilter.Event{Kind: kind, Conn: &e.Conn})
-	}
+	t.watchers.tell(netfilter.Event{Kind: kind, Conn: &e.Conn})
 }
 
 // Hold implements netfilter.Tracker. While anybody holds it the module stays.
@@ -267,7 +250,7 @@ func (t *tracker) release() {
 func (t *tracker) attach(v network.Version) []func() {
 	in := hook.Entry{Owner: moduleName, Priority: hook.Conntrack, Batch: func(q *packet.Queue) { t.track(v, q) }}
 	last := hook.Entry{Owner: moduleName, Priority: hook.ConntrackConfirm, Batch: t.confirm}
-	help := hook.Entry{Owner: moduleName, Priority: hook.ConntrackHelper, Batch: t.help}
+	help := hook.Entry{Owner: moduleName, Priority: hook.ConntrackHelper, Batch: func(q *packet.Queue) { t.help(v, q) }}
 	h := &t.net.Hooks[v]
 	return []func(){
 		h.Prerouting.Add(in), h.Output.Add(in),

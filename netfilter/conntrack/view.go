@@ -127,3 +127,16 @@ func (t *tracker) Stats() netfilter.TrackerStats {
 		ExpectNew: s.expectNew.Load(), ExpectCreate: s.expectCreate.Load(), ExpectDelete: s.expectDelete.Load(),
 	}
 }
+
+// Told implements netfilter.ConnTable.
+func (t *tracker) Told(e netfilter.Event) bool {
+	if t.events.Load() == 0 {
+		return false
+	}
+	m := e.Conn.More.Load()
+	if m == nil {
+		return true
+	}
+	mask := m.Events.Load()
+	return mask == 0 || mask&uint32(e.Kind) != 0
+}

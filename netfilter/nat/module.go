@@ -26,6 +26,7 @@ var Module = module.Spec{
 	Author:      "the knit authors",
 	License:     "Apache-2.0",
 	Depends:     []string{"nf_conntrack"},
+	Exports:     []string{netfilter.TranslatorSymbol},
 	Init:        start,
 }
 

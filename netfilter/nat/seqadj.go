@@ -60,29 +60,13 @@ func adjustSeq(v network.Version, pkt *packet.Packet, c *netfilter.Conn, d netfi
 	}
 	h := pkt.Head()[m.l4:m.payload]
 	if own != nil {
-		m.put32(h, 4, sent(own, binary.BigEndian.Uint32(h[4:])))
+		m.put32(h, 4, own.Sent(binary.BigEndian.Uint32(h[4:])))
 	}
 	if peer == nil || h[13]&wire.TCPAck == 0 {
 		return true
 	}
-	m.put32(h, 8, received(peer, binary.BigEndian.Uint32(h[8:])))
+	m.put32(h, 8, peer.Received(binary.BigEndian.Uint32(h[8:])))
 	return m.adjustSACK(h, peer)
-}
-
-// sent returns where an octet of the sender's stream is in what the receiver gets.
-func sent(a *netfilter.SeqAdjust, seq uint32) uint32 {
-	if int32(seq-a.Pos) > 0 {
-		return seq + uint32(a.After)
-	}
-	return seq + uint32(a.Before)
-}
-
-// received is the inverse of sent.
-func received(a *netfilter.SeqAdjust, ack uint32) uint32 {
-	if int32(ack-uint32(a.Before)-a.Pos) > 0 {
-		return ack - uint32(a.After)
-	}
-	return ack - uint32(a.Before)
 }
 
 // adjustSACK does it with the edges of selective acknowledgments.
@@ -102,7 +86,7 @@ func (m *mangling) adjustSACK(h []byte, peer *netfilter.SeqAdjust) bool {
 		n := int(h[at+1])
 		if kind == wire.TCPOptSACK {
 			for edge := at + 2; edge+4 <= at+n; edge += 4 {
-				m.put32(h, edge, received(peer, binary.BigEndian.Uint32(h[edge:])))
+				m.put32(h, edge, peer.Received(binary.BigEndian.Uint32(h[edge:])))
 			}
 		}
 		at += n

@@ -18,7 +18,7 @@ func TestSentAndReceived(t *testing.T) {
 		adjust(&c, netfilter.Original, at, grown)
 		a := c.Extra().SeqAdjust[netfilter.Original].Load()
 		seq := start + uint32(rapid.IntRange(0, 3000).Draw(t, "seq"))
-		if got := received(a, sent(a, seq)); got != seq {
+		if got := a.Received(a.Sent(seq)); got != seq {
 			t.Fatalf("octet %d is acknowledged as %d (grown by %d at %d)", seq, got, grown, at)
 		}
 		adjust(&c, netfilter.Original, at, grown) // a repetition changes nothing

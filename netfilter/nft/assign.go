@@ -72,12 +72,19 @@ func setCT(x *rule.CT) (setter, error) {
 	var put func(ev *eval, c *netfilter.Conn, v []byte)
 	switch x.Key {
 	case rule.CTMark:
-		put = func(_ *eval, c *netfilter.Conn, v []byte) { c.Mark.Store(uint32(number(v))) }
+		put = func(ev *eval, c *netfilter.Conn, v []byte) {
+			if mark := uint32(number(v)); c.Mark.Swap(mark) != mark {
+				ev.gen.tracker.Note(c, netfilter.EventMark)
+			}
+		}
 	case rule.CTLabel:
-		put = func(_ *eval, c *netfilter.Conn, v []byte) {
+		put = func(ev *eval, c *netfilter.Conn, v []byte) {
 			m := c.Extra()
-			m.Label[1].Or(number(v[:8]))
-			m.Label[0].Or(number(v[8:]))
+			hi, lo := number(v[:8]), number(v[8:])
+			before := [2]uint64{m.Label[0].Or(lo), m.Label[1].Or(hi)}
+			if before[0]&lo != lo || before[1]&hi != hi {
+				ev.gen.tracker.Note(c, netfilter.EventLabel)
+			}
 		}
 	case rule.CTZone:
 		return func(ev *eval, v []byte) bool {

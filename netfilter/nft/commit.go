@@ -28,6 +28,7 @@ func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) e
 	next := &generation{tables: tables, bases: map[baseKey]*chain{}, programs: make(map[*rule.Table]*program, len(tables))}
 	need, fresh, err := m.build(next, changes)
 	if err != nil {
+		m.releaseHelpers(m.current.Load().tables)
 		m.release(m.current.Load().needs)
 		return err
 	}
@@ -46,6 +47,7 @@ func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) e
 		m.seats[k] = s
 	}
 	m.forget(next)
+	m.releaseHelpers(tables)
 	m.release(need)
 	return nil
 }
@@ -77,6 +79,9 @@ func (m *machine) build(next *generation, changes map[setKey]*liveChange) (need 
 	if err := m.acquire(need); err != nil {
 		return need, nil, err
 	}
+	if err := m.acquireHelpers(next.tables, need.nat); err != nil {
+		return need, nil, err
+	}
 	if fresh, err = m.seatAll(next); err != nil {
 		return need, nil, err
 	}
@@ -98,6 +103,9 @@ func (m *machine) program(t *rule.Table) (*program, error) {
 	}
 	for _, ch := range t.Chains {
 		c.need.nat = c.need.nat || ch.Type == rule.NATChain
+	}
+	for _, o := range t.Objects {
+		c.need.ct = c.need.ct || o.Kind == rule.CTHelperObject
 	}
 	c.need.flow = c.need.flow || len(t.Flowtables) > 0
 	return &program{c.chains, c.sets, c.states, c.need}, nil

@@ -41,6 +41,7 @@ type machine struct {
 	tracker      loan[netfilter.Tracker]
 	translator   loan[netfilter.Translator]
 	flows        loan[netfilter.Flows]
+	helpers      map[helperKey]*netfilter.Helper // that tables name
 
 	hub hub
 	// watch is who sees all rules that hold, or nil.

@@ -48,7 +48,8 @@ func newMachine(n *network.Layer) *machine {
 	m := &machine{
 		net: n, link: n.Link, clock: n.Clock, hashSeed: rand.Uint32(),
 		generators: map[uint64]uint64{}, dynamics: map[setKey]*dynamic{}, seats: map[baseKey]*seat{},
-		evals: sync.Pool{New: func() any { return new(eval) }},
+		helpers: map[helperKey]*netfilter.Helper{},
+		evals:   sync.Pool{New: func() any { return new(eval) }},
 	}
 	m.current.Store(new(generation))
 	return m
@@ -63,5 +64,6 @@ func (m *machine) close() {
 	for _, s := range m.seats {
 		s.leave()
 	}
+	m.releaseHelpers(nil)
 	m.release(needs{})
 }

@@ -255,18 +255,3 @@ func (c *compiler) object(kind rule.ObjectKind, name string) (step, error) {
 	}
 	return nil, fmt.Errorf("there is no %v %s", kind, name)
 }
-
-// setHelper gives new connections a helper.
-func setHelper(o *rule.Object) step {
-	name, proto := o.Helper, o.L4
-	return func(ev *eval) next {
-		ev.track()
-		if ev.ct == nil || ev.ct.Is(netfilter.Confirmed) {
-			return goOn
-		}
-		if h := ev.gen.tracker.HelperByName(name, proto); h != nil {
-			ev.ct.Helper.Store(h)
-		}
-		return goOn
-	}
-}
