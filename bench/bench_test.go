@@ -44,6 +44,14 @@ func BenchmarkConnect(b *testing.B)        { benchmark(b) }
 func BenchmarkDatagram(b *testing.B)       { benchmark(b) }
 func BenchmarkForward(b *testing.B)        { benchmark(b) }
 func BenchmarkForwardUDP(b *testing.B)     { benchmark(b) }
+func BenchmarkForwardRules(b *testing.B)   { benchmark(b) }
+func BenchmarkShareFlow(b *testing.B)      { benchmark(b) }
+func BenchmarkShareMap(b *testing.B)       { benchmark(b) }
+func BenchmarkShareNAT(b *testing.B)       { benchmark(b) }
+func BenchmarkSetupNAT(b *testing.B)       { benchmark(b) }
+func BenchmarkConnMemory(b *testing.B)     { benchmark(b) }
+func BenchmarkReplace(b *testing.B)        { benchmark(b) }
+func BenchmarkLookup(b *testing.B)         { benchmark(b) }
 func BenchmarkIdle(b *testing.B)           { benchmark(b) }
 func BenchmarkIperfIn(b *testing.B)        { benchmark(b) }
 func BenchmarkIperfOut(b *testing.B)       { benchmark(b) }

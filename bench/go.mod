@@ -4,7 +4,11 @@ go 1.26.3
 
 require gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237
 
-require github.com/gaissmai/bart v0.30.0 // indirect
+require (
+	github.com/gaissmai/bart v0.30.0 // indirect
+	github.com/miekg/dns v1.1.73 // indirect
+	golang.org/x/net v0.62.0 // indirect
+)
 
 require (
 	github.com/google/btree v1.1.2 // indirect

@@ -75,18 +75,53 @@ func plan() []contest {
 			{"gvisor-pipe", pipe, link}, {"gvisor-loopback", pipe, loopback},
 			{"linux-loopback", kernel, loopback}, {"linux-veth", kernel, link},
 		}),
-		enter(metric.Forward(), "Forward", "from device to device", 0, []contender{
+		enter(metric.Forward(), "Forward", "from device to device", 3000, []contender{
 			{report.Subject, self, link}, {"gvisor", pipe, link}, {"linux-veth", kernel, link},
 		}),
 		enter(metric.Datagram(), "ForwardUDP", "through a router, from socket to socket", 0, []contender{
 			{report.Subject, self, routed}, {"gvisor-pipe", pipe, routed}, {"linux-veth", kernel, routed},
 		}),
+		enter(metric.Forward(), "ForwardRules", "1,000 rules, connection tracking, a flowtable, NAT", 0, []contender{
+			{report.Subject, self, link}, {"knit-rules", self, with(thousand)}, {"knit-ct", self, with(tracked)},
+			{"knit-flow", self, with(offloaded)}, {"knit-nat", self, with(metric.Masquerade)},
+			{"linux", kernel, link}, {"linux-rules", kernel, with(thousand)}, {"linux-ct", kernel, with(tracked)},
+			{"linux-flow", kernel, with(offloaded)}, {"linux-nat", kernel, with(metric.Masquerade)},
+		}),
+		enter(metric.Share("1,000 rules and connection tracking through a flowtable, of the rate without rules", "", offloaded),
+			"ShareFlow", "", 80, ruled(self, kernel)),
+		enter(metric.Share("verdict map of 10,000 addresses, of the rate with one", metric.VerdictMap(1), metric.VerdictMap(10000)),
+			"ShareMap", "", 90, ruled(self, kernel)),
+		enter(metric.Share("translated flow, of the rate without rules", "", metric.Masquerade),
+			"ShareNAT", "", 70, ruled(self, kernel)),
+		enter(metric.Setup(), "SetupNAT", "masqueraded", 300, []contender{
+			{report.Subject, self, with(metric.Masquerade)}, {"linux-veth", kernel, with(metric.Masquerade)},
+		}),
+		enter(metric.ConnMemory(), "ConnMemory", "", 320, []contender{
+			{report.Subject, self, with(metric.Track)}, {"linux-veth", kernel, with(metric.Track)},
+		}),
+		enter(metric.Replace(10000), "Replace", "", 100, ruled(self, kernel)),
+		enter(metric.Lookup(1000000), "Lookup", "", 60, []contender{{report.Subject, self, link}}),
 		enter(metric.Idle(), "Idle", "", 3000, []contender{
 			{report.Subject, self, link}, {"gvisor-pipe", pipe, link}, {"linux-loopback", kernel, loopback},
 		}),
 		enter(metric.IperfIn(), "IperfIn", "", 0, tapped(self, pipe, vnet, kernel)),
 		enter(metric.IperfOut(), "IperfOut", "", 0, tapped(self, pipe, vnet, kernel)),
 	}
+}
+
+// The rulesets of the contests.
+var (
+	thousand  = metric.Rules(1000, "", "")
+	tracked   = metric.Rules(1000, "", metric.Established)
+	offloaded = metric.Rules(1000, metric.Flowtable, metric.FlowAdd)
+)
+
+// with are the options of a router with rules.
+func with(rules string) system.Options { return system.Options{Rules: rules} }
+
+// ruled returns the contenders of a contest between rulesets.
+func ruled(self, kernel system.System) []contender {
+	return []contender{{report.Subject, self, link}, {"linux-veth", kernel, link}}
 }
 
 // tapped returns the contenders behind a TAP. gVisor's driver for one has no

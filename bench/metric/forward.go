@@ -9,7 +9,8 @@ import (
 )
 
 // Forward is the rate at which a router without sockets takes packets from one
-// device and sends them through another, counted where they leave.
+// device and sends them through another, counted where they leave. With Options.Rules
+// the flow is one that was answered.
 func Forward() Metric {
 	return Metric{
 		Name: "Forward", Title: "forwarding, IPv4 packets of 64 bytes", Unit: kiloPackets, Higher: true,
@@ -26,18 +27,11 @@ const batch = 64
 const Lost = "lost"
 
 func benchForward(b *testing.B, env Env) error {
-	f, ok := env.System.(system.Forwarder)
-	if !ok {
-		return system.Unsupportedf("no bare router")
-	}
-	r, err := f.Router(env.Options)
+	r, err := ruledRouter(env, env.Options.Rules)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if err := warmRouter(r); err != nil {
-		return err
-	}
 	before, injected := r.Delivered(), uint64(0)
 	m := start()
 	for b.Loop() {

@@ -46,7 +46,7 @@ type Metric struct {
 // All returns every metric in the order in which it should be read.
 func All() []Metric {
 	return []Metric{
-		Stream(), RoundTrip(), Connect(), Datagram(), Forward(), Idle(), IperfIn(), IperfOut(),
+		Stream(), RoundTrip(), Connect(), Datagram(), Forward(), Setup(), ConnMemory(), Replace(10000), Lookup(1000000), Idle(), IperfIn(), IperfOut(),
 	}
 }
 

@@ -8,7 +8,10 @@ import (
 // Datagram returns an IPv4 packet of PacketSize bytes that carries UDP from src
 // to dst, with a valid header checksum and no UDP checksum, which IPv4 allows
 // (RFC 768).
-func Datagram(src, dst netip.Addr) []byte {
+func Datagram(src, dst netip.Addr) []byte { return DatagramOf(src, dst, 4000, 4001) }
+
+// DatagramOf is Datagram with ports.
+func DatagramOf(src, dst netip.Addr, sport, dport uint16) []byte {
 	const (
 		ipHeader   = 20
 		headerWord = 0x4500 // version 4, five words of header
@@ -22,8 +25,8 @@ func Datagram(src, dst netip.Addr) []byte {
 	copy(p[12:16], src.AsSlice())
 	copy(p[16:20], dst.AsSlice())
 	put(p[10:], headerChecksum(p[:ipHeader]))
-	put(p[ipHeader:], 4000)   // source port
-	put(p[ipHeader+2:], 4001) // destination port
+	put(p[ipHeader:], sport)
+	put(p[ipHeader+2:], dport)
 	put(p[ipHeader+4:], PacketSize-ipHeader)
 	return p
 }

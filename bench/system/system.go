@@ -40,6 +40,9 @@ type Options struct {
 	// ones behind it is its own affair. So are checksums: no in-process link
 	// needs them, and a stack may leave them out in both cases.
 	Offload bool
+
+	// Rules is the nft ruleset of a bare router, whose devices are called in and out.
+	Rules string
 }
 
 // LinkMTU returns the MTU in bytes, or DefaultMTU if none was named.
@@ -96,6 +99,25 @@ type Router struct {
 	// batch if the device takes batches. One goroutine at a time may call it.
 	Inject func(n int) error
 
+	// Answer sends a packet from where those of Inject go to where they come from,
+	// by its own address and by that of the router's second device, so that with and
+	// without masquerade one of them is an answer. Nil if the stack has no rules.
+	Answer func() error
+
+	// Begin hands n packets to the first device as Inject does, each the first of a
+	// flow of its own. Nil if the stack has no rules.
+	Begin func(n int) error
+
+	// Load replaces the rules by others.
+	Load func(rules string) error
+
+	// Alone is set if no second router can stand beside this one in a process.
+	Alone bool
+
+	// Held returns the bytes of memory that the stack holds. Nil means that of the Go
+	// heap.
+	Held func() uint64
+
 	// Delivered reports how many packets have left through the second device.
 	Delivered func() uint64
 
@@ -112,4 +134,11 @@ type TAPper interface {
 	// TAP returns a network whose A is nil: programs that run in this
 	// process's network namespace take its place and reach Z by its address.
 	TAP(Options) (*Net, error)
+}
+
+// A Lookuper is a System whose routing table can be measured on its own.
+type Lookuper interface {
+	// Routes fills a table with routes to prefixes and returns what looks up the one
+	// for an address.
+	Routes(prefixes []netip.Prefix) (lookup func(netip.Addr) bool, err error)
 }

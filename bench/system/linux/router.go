@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
@@ -27,12 +28,20 @@ func (s System) Router(o system.Options) (*system.Router, error) {
 		return nil, err
 	}
 	from, err := newSender(c)
+	if err == nil && o.Rules != "" {
+		err = c.load(o.Rules)
+	}
 	if err != nil {
 		c.close()
 		return nil, err
 	}
 	return &system.Router{
 		Inject:    from.send,
+		Begin:     from.begin,
+		Answer:    c.answer,
+		Load:      c.load,
+		Alone:     true,
+		Held:      slab,
 		Delivered: func() uint64 { return received(c.z) },
 		Close:     func() { unix.Close(from.fd); c.close() },
 	}, nil
@@ -59,13 +68,14 @@ type mmsghdr struct {
 // A sender sends one frame again and again through a packet socket.
 type sender struct {
 	fd    int
+	begun int
 	frame []byte
 	iov   unix.Iovec
 	msgs  [maxBatch]mmsghdr
 }
 
 func newSender(c *chain) (*sender, error) {
-	src, dst := netip.MustParseAddr("10.77.1.1"), netip.MustParseAddr("10.77.2.77")
+	src, dst := system.FlowSource, system.FlowDestination
 	mac, err := c.neighbours(dst)
 	if err != nil {
 		return nil, err
@@ -74,18 +84,19 @@ func newSender(c *chain) (*sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	const ethIPv4 = "\x08\x00"
-	s := new(sender)
-	s.frame = append(s.frame, mac...)
-	s.frame = append(s.frame, from.Attrs().HardwareAddr...)
-	s.frame = append(s.frame, ethIPv4...)
-	s.frame = append(s.frame, system.Datagram(src, dst)...)
+	s := &sender{frame: frame(mac, from.Attrs().HardwareAddr, system.Datagram(src, dst))}
 	s.iov = unix.Iovec{Base: &s.frame[0], Len: uint64(len(s.frame))}
 	for i := range s.msgs {
 		s.msgs[i].hdr.Iov, s.msgs[i].hdr.Iovlen = &s.iov, 1
 	}
 	s.fd, err = netdev.Socket("bench0", false)
 	return s, err
+}
+
+// frame puts an Ethernet header in front of an IPv4 packet.
+func frame(to, from net.HardwareAddr, p []byte) []byte {
+	const ethIPv4 = "\x08\x00"
+	return slices.Concat(to, from, []byte(ethIPv4), p)
 }
 
 // send implements Router.Inject.
