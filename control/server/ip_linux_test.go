@@ -174,10 +174,13 @@ ip link set lo up && ip link add v1 type veth peer name v0 || exit 99
 `
 
 // runLinux runs commands in a network namespace of a user namespace.
-func runLinux(t *testing.T, commands []ipCommand) []result {
+func runLinux(t *testing.T, commands []ipCommand) []result { return runLinuxIn(t, "", commands) }
+
+// runLinuxIn is runLinux after a prelude of shell commands.
+func runLinuxIn(t *testing.T, prelude string, commands []ipCommand) []result {
 	t.Helper()
 	var script strings.Builder
-	script.WriteString(linuxSetup)
+	script.WriteString(linuxSetup + prelude)
 	for _, c := range commands {
 		quoted := "'" + strings.Join(strings.Fields(c.args), "' '") + "'"
 		fmt.Fprintf(&script, "ip %s >out 2>err </dev/null; s=$?; cat out; echo; echo @@err; cat err; echo; echo @@status $s\n", quoted)

@@ -7,14 +7,17 @@ import (
 	"syscall"
 
 	"github.com/knitnet/knit/control"
-	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
+	"github.com/knitnet/knit/wire"
 )
 
 func (x *ipCall) routeGet() error {
 	g, n := x.q.Get, x.Kernel.Network
 	flow := network.Flow{Dst: g.Dst, Mark: g.Mark, TOS: g.TOS, Proto: g.Proto, SrcPort: g.SPort, DstPort: g.DPort}
+	if g.Proto == 0 && g.Dst.Is4() {
+		flow.Proto = wire.ProtoUDP // as Linux: what is asked for is a packet of some kind
+	}
 	if g.From.IsValid() && !g.From.IsUnspecified() {
 		flow.Src = g.From
 	}
@@ -32,6 +35,8 @@ func (x *ipCall) routeGet() error {
 		*d.index = dev.Index()
 	}
 	switch {
+	case !askable(g):
+		return refuse("Unsupported ip proto")
 	case g.Explain:
 		return x.routeExplain(flow)
 	case flow.In != 0:
@@ -46,22 +51,40 @@ func (x *ipCall) routeGet() error {
 	return x.emit(control.IPReply{Routes: []control.IPRoute{x.answerRoute(p)}})
 }
 
+// askable reports whether Linux looks up the way of a protocol's packets.
+func askable(g *control.IPRouteGet) bool {
+	switch g.Proto {
+	case 0, wire.ProtoTCP, wire.ProtoUDP:
+		return true
+	case wire.ProtoICMP:
+		return g.Dst.Is4()
+	case wire.ProtoICMPv6:
+		return g.Dst.Is6()
+	}
+	return false
+}
+
 // routeGetIn asks which way a packet goes that comes in by a device.
 func (x *ipCall) routeGetIn(f network.Flow) error {
 	n := x.Kernel.Network
 	v := network.VersionOf(f.Dst)
 	f.Index = 0
+	var source error
 	if c, ok := n.Family(v).(network.SourceChecker); ok {
-		if err := c.CheckSource(f); err != nil {
-			return answer(err)
-		}
+		source = c.CheckSource(f)
+	}
+	if errors.Is(source, syscall.EINVAL) {
+		return answer(syscall.EINVAL)
 	}
 	if t, _ := n.Inbound(&f); t == route.Unicast && !n.Forwarding(v, f.In) && v == network.V4 {
 		return answer(syscall.EHOSTUNREACH)
 	}
 	p, err := n.Resolve(f)
-	if err != nil {
+	switch {
+	case err != nil:
 		return answer(err)
+	case source != nil:
+		return answer(syscall.EINVAL) // for whoever asks, Linux does not tell the reasons apart
 	}
 	return x.emit(control.IPReply{Routes: []control.IPRoute{x.answerRoute(p)}})
 }
@@ -97,6 +120,9 @@ func (x *ipCall) answerRoute(p *network.Path) control.IPRoute {
 	if p.Dst.Is6() {
 		r.Family = "inet6"
 		answer6(&r, p)
+		if src, ok := x.Kernel.Network.Family(network.V6).SelectSource(p.Dst, p.Device); ok && r.In == "" && p.Type != route.Local && (p.Route == nil || !p.Route.Src.IsValid()) {
+			r.Src = src // the one that would be chosen, whichever was asked for
+		}
 	}
 	return r
 }
@@ -106,7 +132,11 @@ func answer6(r *control.IPRoute, p *network.Path) {
 	if !r.From.IsValid() {
 		r.From = netip.IPv6Unspecified()
 	}
-	if r.In == "" {
+	switch {
+	case r.In != "":
+	case p.Type == route.Local:
+		r.Src = p.Dst
+	default:
 		r.Src = p.Src
 	}
 	r.Cache, r.Scope = nil, "global"
@@ -130,16 +160,20 @@ func (x *ipCall) cacheFlags(p *network.Path) []string {
 	case route.Multicast:
 		return []string{"local", "mc"}
 	}
-	if dev, err := x.Kernel.Link.Lookup(x.q.Get.Iif); err == nil && x.redirected(dev, p) {
-		return []string{"redirect"}
+	if p.Device.Name() == x.q.Get.Iif && x.neighbour(p) {
+		return []string{"redirect"} // the sender may learn of the next hop
 	}
 	return nil
 }
 
-// redirected reports whether a packet that comes by dev goes out by it to a neighbour
-// of its sender, who may be told of a better next hop.
-func (x *ipCall) redirected(dev *link.Device, p *network.Path) bool {
-	return dev == p.Device && slices.ContainsFunc(x.Kernel.Network.Addrs(dev.Index()), func(a *network.Addr) bool {
-		return a.Prefix.Contains(p.Src) && a.Prefix.Contains(p.NextHop)
-	})
+// neighbour reports whether p's source is on the link by which it leaves.
+func (x *ipCall) neighbour(p *network.Path) bool {
+	index := p.Device.Index()
+	k := route.Key{Dst: p.Src, Src: p.Dst, In: index, Proto: x.q.Get.Proto}
+	back := x.Kernel.Network.Lookup(&k).Route
+	if back != nil && !back.Uses(index) {
+		k.Out = index
+		back = x.Kernel.Network.Lookup(&k).Route
+	}
+	return back != nil && slices.ContainsFunc(back.NextHops, func(h route.NextHop) bool { return h.Index == index && !h.Gateway.IsValid() })
 }

@@ -76,11 +76,8 @@ func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
 	case x.Type == Throw:
 		return Result{Route: x}, "the route says throw", true
 	}
-	if r.SuppressPrefix.Set || r.SuppressGroup.Set {
-		// Of IPv4 the answer of a route that is an error ends the walk.
-		if (k.Dst.Is6() || x.Err() == nil) && r.suppresses(x) {
-			return Result{Route: x}, "the route is suppressed", true
-		}
+	if x.Err() == nil && r.suppresses(x) { // a route to nowhere is an answer in any case
+		return Result{Route: x}, "the route is suppressed", true
 	}
 	return Result{Route: x, Table: id, Err: x.Err()}, "the route is taken", false
 }

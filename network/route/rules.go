@@ -123,7 +123,7 @@ func (l *Rules) Add(r Rule, hasPriority bool) (Rule, error) {
 	switch {
 	case r.Action == Goto && r.Target <= r.Priority:
 		return r, ErrBackward
-	case slices.Contains(rules, r):
+	case slices.ContainsFunc(rules, func(x Rule) bool { return x.covers(r) }):
 		return r, fmt.Errorf("rule %d: %w", r.Priority, ErrExists)
 	case len(rules) >= maxRules:
 		return r, ErrManyRules
@@ -135,6 +135,21 @@ func (l *Rules) Add(r Rule, hasPriority bool) (Rule, error) {
 	l.store(slices.Insert(rules, at, r))
 	l.touched.Store(true)
 	return r, nil
+}
+
+// covers reports whether Linux takes x for the same rule as the new r, where addresses
+// and type of service that r does not name may be any.
+func (x Rule) covers(r Rule) bool {
+	if r.Src.Bits() <= 0 {
+		x.Src, r.Src = Rule{}.Src, Rule{}.Src
+	}
+	if r.Dst.Bits() <= 0 {
+		x.Dst, r.Dst = Rule{}.Dst, Rule{}.Dst
+	}
+	if r.TOS == 0 {
+		x.TOS = 0
+	}
+	return x == r
 }
 
 // Delete removes the first rule for which match holds and returns it; ErrNoRule if
