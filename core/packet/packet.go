@@ -112,6 +112,9 @@ type Meta struct {
 	// Track is connection tracking's note of what the packet is to its connection
 	// (netfilter.Info); 0: nothing.
 	Track uint8
+
+	// Rules is nf_tables' note of the ruleset that the packet has met; 0: none.
+	Rules uint8
 }
 
 type frag struct {

@@ -25,7 +25,7 @@ func (n *needs) add(o needs) {
 // commit makes tables the ruleset, in one step, or changes nothing. The caller
 // holds m.mu.
 func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) error {
-	next := &generation{tables: tables, bases: map[baseKey]*chain{}, programs: make(map[*rule.Table]*program, len(tables))}
+	next := &generation{mark: m.current.Load().mark%255 + 1, tables: tables, bases: map[baseKey]*chain{}, programs: make(map[*rule.Table]*program, len(tables))}
 	need, fresh, err := m.build(next, changes)
 	if err != nil {
 		m.releaseHelpers(m.current.Load().tables)
@@ -36,6 +36,8 @@ func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) e
 	next.tracker, next.translator = m.tracker.v, m.translator.v
 	old := m.current.Load()
 	m.publish(next, changes)
+	m.net.Walks.Wait() // for packets that have met the ruleset before
+	m.previous.Store(nil)
 	m.switchLanes(old.lanes, next.lanes)
 	for k, s := range m.seats {
 		if next.bases[k] == nil {
@@ -147,6 +149,7 @@ func (m *machine) publish(next *generation, changes map[setKey]*liveChange) {
 		d.mu.Lock()
 		locked = append(locked, &d.mu)
 	}
+	m.previous.Store(m.current.Load())
 	m.current.Store(next)
 	for k, ch := range changes {
 		if ch.made != nil {

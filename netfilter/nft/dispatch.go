@@ -18,10 +18,14 @@ type part struct {
 	// without a load is run rule by rule.
 	prefix []step
 	load   loader
-	at, n  int // scratch of the field
-	small  map[uint64][]int32
+	at, n  int              // scratch of the field
+	small  *hash64[stretch] // of list
+	list   []int32
 	large  map[string][]int32
 }
+
+// A stretch is a part of a list.
+type stretch struct{ from, to int32 }
 
 // A head is what a rule begins with, as far as it can be told from its statements:
 // matches of expressions with constants.
@@ -155,15 +159,19 @@ func (c *compiler) mapped(rules []compiled, all [][]head, from, to, depth int) (
 	if p.at, err = c.scratch(p.n); err != nil {
 		return p, err
 	}
-	p.small, p.large = map[uint64][]int32{}, map[string][]int32{}
+	p.large = map[string][]int32{}
 	for i := from; i < to; i++ {
 		v := all[i][depth].value
-		if p.n <= 8 {
-			k := number([]byte(v))
-			p.small[k] = append(p.small[k], int32(i))
-		} else {
-			p.large[v] = append(p.large[v], int32(i))
+		p.large[v] = append(p.large[v], int32(i))
+	}
+	if p.n <= 8 {
+		p.small = newHash64[stretch](len(p.large))
+		for v, rules := range p.large {
+			from := int32(len(p.list))
+			p.list = append(p.list, rules...)
+			p.small.put(number([]byte(v)), stretch{from, int32(len(p.list))})
 		}
+		p.large = nil
 	}
 	return p, nil
 }
@@ -180,7 +188,8 @@ func (p *part) candidates(ev *eval) []int32 {
 		return nil
 	}
 	if p.n <= 8 {
-		return p.small[number(b)]
+		s := p.small.get(number(b))
+		return p.list[s.from:s.to]
 	}
 	return p.large[string(b)]
 }

@@ -113,18 +113,22 @@ func (m *machine) sitAt(s *seat, p point) (undo func(), err error) {
 	}), nil
 }
 
-// begin returns an eval for packets at a seat, and the chain that sits there, nil
-// if the current ruleset has none.
-func (m *machine) begin(s *seat, f rule.Family) (*eval, *chain) {
-	g := m.current.Load()
-	ch := g.bases[s.baseKey]
-	if ch == nil {
-		return nil, nil
-	}
+// eval returns an eval for packets at a seat.
+func (m *machine) eval(s *seat) *eval {
 	ev := m.evals.Get().(*eval)
-	ev.m, ev.gen, ev.family, ev.hook, ev.now = m, g, f, s.hook, 0
+	ev.m, ev.hook, ev.now = m, s.hook, 0
 	ev.watch = m.watch.Load()
-	return ev, ch
+	return ev
+}
+
+// meets returns the ruleset for a packet: a packet that has met one sees no other on
+// its way through this kernel.
+func (m *machine) meets(pkt *packet.Packet, current, previous *generation) *generation {
+	if previous != nil && pkt.Rules == previous.mark {
+		return previous
+	}
+	pkt.Rules = current.mark
+	return current
 }
 
 // interfaces notes what the packet's devices are at this hook: an interface that
@@ -147,38 +151,58 @@ func (ev *eval) routed() bool { return ev.hook != rule.Prerouting && ev.hook != 
 
 // judge lets the chain at a seat judge a batch.
 func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
-	ev, ch := m.begin(s, f)
-	if ev == nil {
+	current, previous := m.current.Load(), m.previous.Load()
+	chains := [2]*chain{current.bases[s.baseKey]}
+	if previous != nil {
+		chains[1] = previous.bases[s.baseKey]
+	}
+	if chains == [2]*chain{} {
 		return
 	}
+	ev := m.eval(s)
 	defer m.evals.Put(ev)
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		ev.reset(pkt)
-		ev.interfaces()
-		if ch.devices != nil && !ev.concerns(s.family, ch) {
-			out.Push(pkt)
-			continue
+		ev.gen, ev.family = m.meets(pkt, current, previous), f
+		ch := chains[0]
+		if ev.gen == previous {
+			ch = chains[1]
 		}
-		switch ev.run(ch) {
-		case acceptNow:
-			pkt.Unpull(ev.pulled)
+		if ch == nil || ev.judge(s, ch, pkt) {
 			out.Push(pkt)
-		case dropNow:
-			pkt.Drop(stat.NetfilterDrop)
 		}
 	}
 	*q = out
 	ev.pkt = nil
 }
 
+// judge lets a chain judge a packet, and reports whether it goes on.
+func (ev *eval) judge(s *seat, ch *chain, pkt *packet.Packet) bool {
+	ev.reset(pkt)
+	ev.interfaces()
+	if ch.devices != nil && !ev.concerns(s.family, ch) {
+		return true
+	}
+	switch ev.run(ch) {
+	case acceptNow:
+		pkt.Unpull(ev.pulled)
+		return true
+	case dropNow:
+		pkt.Drop(stat.NetfilterDrop)
+	}
+	return false
+}
+
 // decide lets a nat chain decide about a new connection.
 func (m *machine) decide(s *seat, f rule.Family, pkt *packet.Packet) hook.Verdict {
-	ev, ch := m.begin(s, f)
-	if ev == nil {
+	g := m.meets(pkt, m.current.Load(), m.previous.Load())
+	ch := g.bases[s.baseKey]
+	if ch == nil {
 		return hook.Accept
 	}
+	ev := m.eval(s)
 	defer m.evals.Put(ev)
+	ev.gen, ev.family = g, f
 	ev.reset(pkt)
 	ev.interfaces()
 	r := ev.run(ch)

@@ -237,14 +237,6 @@ func loadShift(left loader, op byte, by, at, n int) loader {
 	}
 }
 
-// number reads up to 8 bytes.
-func number(b []byte) (v uint64) {
-	for _, x := range b {
-		v = v<<8 | uint64(x)
-	}
-	return v
-}
-
 // putNumber writes v right aligned.
 func putNumber(dst []byte, v uint64) {
 	switch len(dst) {

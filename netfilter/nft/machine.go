@@ -19,6 +19,7 @@ import (
 // A machine is one kernel's nf_tables.
 type machine struct {
 	net      *network.Layer
+	paths    *network.PathCache
 	link     *link.Layer
 	clock    *clock.Clock
 	log      *klog.Logger
@@ -27,8 +28,9 @@ type machine struct {
 	sockets netfilter.SocketFinder // nil if the kernel has none
 	sysctls *sysctl.Table          // the same
 
-	// current is the ruleset that packets see: it changes in one step.
-	current atomic.Pointer[generation]
+	// current is the ruleset that packets see: it changes in one step. previous is the
+	// one before, for as long as there are packets that have met it.
+	current, previous atomic.Pointer[generation]
 
 	mu sync.Mutex // serialises transactions
 	// dynamics are the elements that rules have added, by their sets.
@@ -59,6 +61,8 @@ type setKey struct {
 
 // A generation is a ruleset and what was compiled from it.
 type generation struct {
+	// mark is what packets that have met it carry in Meta.Rules, from 1 to 255.
+	mark     uint8
 	tables   []*rule.Table
 	programs map[*rule.Table]*program
 	bases    map[baseKey]*chain

@@ -255,7 +255,7 @@ func (m *machine) wayBack(a netip.Addr, index int32, flags rule.FIBFlags, mark u
 	if flags&rule.FIBMark != 0 {
 		f.Mark = mark
 	}
-	p, err := m.net.Resolve(f)
+	p, err := m.paths.Resolve(f)
 	if err != nil || p.Type != route.Unicast || p.Route == nil {
 		return nil // this host's own, everybody's, or without a route: by no device
 	}
@@ -302,7 +302,7 @@ func (ev *eval) path() *network.Path {
 	if !ok || ev.out == 0 {
 		return nil
 	}
-	p, err := ev.m.net.Resolve(network.Flow{Dst: a, Index: ev.out, Mark: ev.pkt.Mark})
+	p, err := ev.m.paths.Resolve(network.Flow{Dst: a, Index: ev.out, Mark: ev.pkt.Mark})
 	if err != nil {
 		return nil
 	}

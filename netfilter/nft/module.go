@@ -46,12 +46,12 @@ func start(c *module.Context) error {
 
 func newMachine(n *network.Layer) *machine {
 	m := &machine{
-		net: n, link: n.Link, clock: n.Clock, hashSeed: rand.Uint32(),
+		net: n, paths: n.NewPathCache(), link: n.Link, clock: n.Clock, hashSeed: rand.Uint32(),
 		generators: map[uint64]uint64{}, dynamics: map[setKey]*dynamic{}, seats: map[baseKey]*seat{},
 		helpers: map[helperKey]*netfilter.Helper{},
 		evals:   sync.Pool{New: func() any { return new(eval) }},
 	}
-	m.current.Store(new(generation))
+	m.current.Store(&generation{mark: 1})
 	return m
 }
 

@@ -90,7 +90,7 @@ func (ev *eval) reset4or6() {
 		f.Ack = uint32(number(h[4:8])) + uint32(n)
 		f.Ack += uint32(h[13]&wire.TCPSyn/wire.TCPSyn + h[13]&wire.TCPFin/wire.TCPFin)
 	}
-	path, err := ev.m.net.Resolve(network.Flow{Dst: src, Src: dst})
+	path, err := ev.m.paths.Resolve(network.Flow{Dst: src, Src: dst})
 	if err != nil {
 		return
 	}

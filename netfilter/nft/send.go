@@ -153,7 +153,7 @@ func (m *machine) transmit(index int32, pkt *packet.Packet) {
 
 // sendTo sends an IP packet to a neighbour, whatever its destination.
 func (m *machine) sendTo(to netip.Addr, index int32, pkt *packet.Packet) {
-	path, err := m.net.Resolve(network.Flow{Dst: to, Index: index})
+	path, err := m.paths.Resolve(network.Flow{Dst: to, Index: index})
 	if err != nil {
 		pkt.Drop(stat.IPOutNoRoutes)
 		return

@@ -70,7 +70,7 @@ func (s *set) find(ev *eval, key []byte) *elem {
 // An index is a snapshot of elements. Single values are found by hash, intervals by
 // binary search, concatenations with ranges by the bitmaps of their parts.
 type index struct {
-	small  map[uint64]*elem // keys up to 8 bytes
+	small  *hash64[*elem] // keys up to 8 bytes
 	large  map[string]*elem
 	spans  []*elem // intervals, sorted, disjoint
 	fields *fields
@@ -91,7 +91,7 @@ func (x *index) find(ev *eval, key []byte) *elem {
 
 func (x *index) lookup(key []byte) *elem {
 	if x.n <= 8 {
-		if e := x.small[number(key)]; e != nil {
+		if e := x.small.get(number(key)); e != nil {
 			return e
 		}
 	} else if e := x.large[string(key)]; e != nil {
@@ -134,7 +134,15 @@ func (e *elem) alive(ev *eval) bool {
 
 // newIndex arranges elements whose keys have n bytes.
 func newIndex(elems []*elem, n int, parts []int) *index {
-	x := &index{n: n, elems: elems, small: map[uint64]*elem{}, large: map[string]*elem{}}
+	x := &index{n: n, elems: elems, large: map[string]*elem{}}
+	singles := 0
+	for _, e := range elems {
+		if n <= 8 && e.lo != nil && bytes.Equal(e.lo, e.hi) {
+			singles++
+		}
+	}
+	x.small = newHash64[*elem](singles)
+	alike := map[verdict]*elem{}
 	var ranged []*elem
 	for _, e := range elems {
 		switch {
@@ -145,9 +153,9 @@ func newIndex(elems []*elem, n int, parts []int) *index {
 		case !bytes.Equal(e.lo, e.hi):
 			x.spans = append(x.spans, e)
 		case n <= 8:
-			x.small[number(e.lo)] = e
+			x.small.put(number(e.lo), e.like(alike))
 		default:
-			x.large[string(e.lo)] = e
+			x.large[string(e.lo)] = e.like(alike)
 		}
 	}
 	slices.SortFunc(x.spans, func(a, b *elem) int { return bytes.Compare(a.lo, b.lo) })
@@ -155,6 +163,19 @@ func newIndex(elems []*elem, n int, parts []int) *index {
 		x.fields = newFields(ranged, parts)
 	}
 	return x
+}
+
+// like returns an element that stands for e in lookups: one for all that only lead to
+// the same verdict, so that it stays in the cache.
+func (e *elem) like(alike map[verdict]*elem) *elem {
+	if e.data != nil || e.high != nil || len(e.steps) > 0 || e.until.Load() != 0 {
+		return e
+	}
+	if a := alike[e.verdict]; a != nil {
+		return a
+	}
+	alike[e.verdict] = e
+	return e
 }
 
 // dynamic are the elements that rules add.
