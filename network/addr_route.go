@@ -35,7 +35,9 @@ func (l *Layer) addLocalRoutes(dev *link.Device, a *Addr) {
 			Dst: p, Type: t, Scope: s, Proto: route.ProtoKernel, Src: ip,
 			Table: route.TableLocal, NextHops: []route.NextHop{{Index: dev.Index()}},
 		}
-		l.Local.Add(r, route.Create) // of several addresses that want it the first has it
+		if !hasRoute(&l.Local, &r) { // of a device's addresses that want it the first has it
+			l.Local.Add(r, route.Append)
+		}
 	}
 	add(netip.PrefixFrom(ip, ip.BitLen()), route.Local, route.Host)
 	if ip.Is4() {
@@ -91,7 +93,7 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 		r.Scope = route.Universe
 	}
 	mode := route.Create
-	if a.IP().Is6() && !l.hasPrefixRoute(&r) {
+	if a.IP().Is6() && !hasRoute(&l.Main, &r) {
 		mode = route.Append // fe80::/64 is on every link
 	}
 	if l.Main.Add(r, mode) == nil {
@@ -99,9 +101,9 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 	}
 }
 
-// hasPrefixRoute reports whether r is there already, by the same device.
-func (l *Layer) hasPrefixRoute(r *route.Route) bool {
-	for _, x := range l.Main.Get(r.Dst) {
+// hasRoute reports whether t has r already, by the same device.
+func hasRoute(t *route.Table, r *route.Route) bool {
+	for _, x := range t.Get(r.Dst) {
 		if x.Metric == r.Metric && usesOnly(x, r.NextHops[0].Index) {
 			return true
 		}
