@@ -49,7 +49,7 @@ func (n *noise) size() int { return n.IntN(pickOf(n, 1, 20, 100, 100, 400, 1600,
 func (n *noise) transport(proto byte, pseudo func(length int) wire.PartialSum) []byte {
 	var b []byte
 	sumAt := 2
-	port := func() uint16 { return pickOf(n, 7, 53, 8000, uint16(n.Uint32())) }
+	port := func() uint16 { return pickOf(n, 7, 53, 54, 8000, uint16(n.Uint32())) }
 	switch proto {
 	case wire.ProtoTCP:
 		options := 4 * n.IntN(11)
@@ -270,10 +270,12 @@ func newNoisy(t *testing.T) *noisy {
 		}
 	})
 	for _, m := range std.Modules() {
-		if m.Name != "uplink" {
-			if err := k.Modprobe(context.Background(), m.Name); err != nil {
-				t.Fatal(err)
-			}
+		args := map[string][]string{"dns64": {"upstream=127.0.0.1:7"}}[m.Name]
+		if m.Name == "uplink" {
+			continue
+		}
+		if err := k.Modprobe(context.Background(), m.Name, args...); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, s := range []string{"net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.all.accept_source_route"} {
@@ -286,7 +288,7 @@ func newNoisy(t *testing.T) *noisy {
 			t.Fatal(s, err)
 		}
 	}
-	if _, err := k.ListenPacket("udp", ":53"); err != nil {
+	if _, err := k.ListenPacket("udp", ":54"); err != nil {
 		t.Fatal(err)
 	}
 	return x
