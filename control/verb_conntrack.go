@@ -17,17 +17,41 @@ type ConntrackRequest struct {
 	Filter ConntrackFilter `json:"filter"`
 	// Kinds are the events to tell of; 0: all.
 	Kinds netfilter.EventKind `json:"kinds,omitempty"`
+	// Zero sets counters to 0 while they are listed (-z).
+	Zero bool `json:"zero,omitempty"`
 
 	show netfilter.ViewOptions
+	save bool // -o save
 }
 
 // A ConntrackReply is a connection, an expectation, or numbers.
 type ConntrackReply struct {
 	Conn   *netfilter.ConnView     `json:"conn,omitempty"`
-	Event  string                  `json:"event,omitempty"` // NEW, UPDATE or DESTROY
-	Expect string                  `json:"expect,omitempty"`
+	Expect *ConntrackExpect        `json:"expect,omitempty"`
 	Count  *int                    `json:"count,omitempty"`
 	Stats  *netfilter.TrackerStats `json:"stats,omitempty"`
+}
+
+// A ConntrackExpect is an expectation as the tools show it.
+type ConntrackExpect struct {
+	Tuple, Mask, Master netfilter.Tuple
+	Timeout             int64 // seconds
+	Helper              string
+	Event               netfilter.EventKind `json:",omitempty"` // of an event, at At
+	At                  int64               `json:",omitempty"`
+}
+
+// line is the expectation in conntrack's words.
+func (x *ConntrackExpect) line(o netfilter.ViewOptions) string {
+	t, m, a := &x.Tuple, &x.Mask, &x.Master
+	line := netfilter.EventPrefix(x.Event, x.At, o.Timestamp) + fmt.Sprintf("%d proto=%d src=%v dst=%v sport=%d dport=%d "+
+		"mask-src=%v mask-dst=%v sport=%d dport=%d master-src=%v master-dst=%v sport=%d dport=%d class=0", x.Timeout, t.Proto,
+		t.SrcAddr(), t.DstAddr(), t.SrcPort, t.DstPort, m.SrcAddr(), m.DstAddr(), m.SrcPort, m.DstPort,
+		a.SrcAddr(), a.DstAddr(), a.SrcPort, a.DstPort)
+	if x.Helper != "" {
+		line += " helper=" + x.Helper
+	}
+	return line
 }
 
 const conntrackUsage = `Usage: conntrack COMMAND [TABLE] [FILTER...]
@@ -52,13 +76,17 @@ by what the answer looks like:
 and by what is known of them:
   -f, --family ipv4|ipv6                      -p, --protonum PROTOCOL
   -m, --mark MARK[/MASK]                      -w, --zone ZONE
-  -n, --src-nat   -g, --dst-nat   -j, --any-nat: with such a translation
+  -n, --src-nat [ADDRESS]   -g, --dst-nat [ADDRESS]   -j, --any-nat [ADDRESS]
+                                              with such a translation
+  -l, --label BIT[,...]
   -u, --status ASSURED|SEEN_REPLY|CONFIRMED|FIXED_TIMEOUT|UNSET[,...]
       --state STATE: of TCP                   -i, --id ID
   -t, --timeout SECONDS
 
 Output:
-  -o, --output extended|id|timestamp|labels[,...]
+  -o, --output extended|id|timestamp|ktimestamp|labels|save[,...]
+  -z, --zero    set counters to zero while they are listed
+      --label-add, --label-del BIT[,...]: what -U changes
   -e, --event-mask ALL|NEW|UPDATES|DESTROY[,...]
 
 Examples:
@@ -93,30 +121,37 @@ func printConntrack(c *Console, q ConntrackRequest, replies iter.Seq[ConntrackRe
 			line = statsLine(r.Stats)
 		case r.Count != nil:
 			line = fmt.Sprint(*r.Count)
-		case r.Expect != "":
-			line, n = r.Expect, n+1
+		case r.Expect != nil:
+			line, n = r.Expect.line(q.show), n+1
 		case r.Conn != nil:
 			if n++; q.Op == "create" {
 				continue
 			}
-			line = r.Conn.Line(r.Event, q.show)
+			if line = r.Conn.Line(q.show); q.save {
+				line = r.Conn.Save()
+			}
 		}
 		if err := c.Print(line + "\n"); err != nil {
 			return err
 		}
 	}
-	what := "flow entries"
+	return q.done(c, n)
+}
+
+// done says how much was done.
+func (q *ConntrackRequest) done(c *Console, n int) error {
+	what, events := "flow entries", "flow"
+	if q.Expect {
+		what, events = "expectations", "expectation"
+	}
 	switch {
 	case q.Op == "flush" && q.Expect:
 		c.Warn(conntrackName + "expectation table has been emptied.")
 	case q.Op == "flush":
 		c.Warn(conntrackName + "connection tracking table has been emptied.")
 	case q.Op == "event":
-		c.Warn(conntrackName+"%d flow events have been shown.", n)
+		c.Warn(conntrackName+"%d %s events have been shown.", n, events)
 	case slices.Contains([]string{"list", "get", "delete", "create", "update"}, q.Op):
-		if q.Expect {
-			what = "expectations"
-		}
 		c.Warn(conntrackName+"%d %s have been %s.", n, what, conntrackDone[q.Op])
 	}
 	if n == 0 && (q.Op == "delete" || q.Op == "update") {

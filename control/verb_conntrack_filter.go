@@ -25,6 +25,11 @@ type ConntrackFilter struct {
 	State                  string     `json:"state,omitempty"`
 	Timeout                *int64     `json:"timeout,omitempty"` // of create and update
 	SrcNAT, DstNAT, AnyNAT bool       `json:",omitempty"`
+	// The addresses that it is translated to; not set: any.
+	SrcNATAddr, DstNATAddr, AnyNATAddr netip.Addr `json:",omitzero"`
+	// Label are bits that have to be set, bits 0 to 63 first; LabelAdd and LabelDel are
+	// what update changes.
+	Label, LabelAdd, LabelDel [2]uint64 `json:",omitzero"`
 }
 
 // Match reports whether v is chosen.
@@ -46,7 +51,15 @@ func (f *ConntrackFilter) Match(v *netfilter.ConnView) bool {
 		f.Status != 0 && v.Status&f.Status != f.Status,
 		f.Zone != nil && *f.Zone != o.Zone, f.ID != nil && *f.ID != v.ID,
 		f.State != "" && f.State != v.State,
+		v.Label[0]&f.Label[0] != f.Label[0], v.Label[1]&f.Label[1] != f.Label[1],
 		f.SrcNAT && !src, f.DstNAT && !dst, f.AnyNAT && !src && !dst:
+		return false
+	}
+	to, from := r.DstAddr(), r.SrcAddr() // what source and destination have become
+	fits := func(want, got netip.Addr, translated bool) bool { return translated && want == got }
+	switch {
+	case f.SrcNATAddr.IsValid() && !fits(f.SrcNATAddr, to, src), f.DstNATAddr.IsValid() && !fits(f.DstNATAddr, from, dst),
+		f.AnyNATAddr.IsValid() && !fits(f.AnyNATAddr, to, src) && !fits(f.AnyNATAddr, from, dst):
 		return false
 	}
 	return true
@@ -87,12 +100,31 @@ func (f *ConntrackFilter) View() (v netfilter.ConnView, ok bool) {
 	r.SetSrc(addr(2, 1))
 	r.SetDst(addr(3, 0))
 	o.SrcPort, o.DstPort, r.SrcPort, r.DstPort = port(0, -1), port(1, -1), port(2, 1), port(3, 0)
+	if o.Proto == 1 || o.Proto == 58 {
+		o.DstPort = uint16(value(f.ICMPType))<<8 | uint16(value(f.ICMPCode))
+	}
+	if v.Status = f.Status; f.SrcNATAddr.IsValid() && network.VersionOf(f.SrcNATAddr) == o.Version {
+		r.SetDst(f.SrcNATAddr)
+		v.Status |= netfilter.SrcNAT
+	}
+	if f.DstNATAddr.IsValid() && network.VersionOf(f.DstNATAddr) == o.Version {
+		r.SetSrc(f.DstNATAddr)
+		v.Status |= netfilter.DstNAT
+	}
 	if f.Timeout != nil {
 		v.Timeout = *f.Timeout
 	}
 	if f.Mark != nil {
 		v.Mark = *f.Mark
 	}
-	v.State, v.Status = f.State, f.Status
+	v.State = f.State
 	return v, true
+}
+
+// value is what p points to, or 0.
+func value(p *uint8) uint8 {
+	if p == nil {
+		return 0
+	}
+	return *p
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,10 +16,12 @@ var conntrackOptions = []option{
 	{'r', "reply-src", needArg}, {'q', "reply-dst", needArg}, {'p', "protonum", needArg}, {0, "proto", needArg},
 	{'f', "family", needArg}, {'t', "timeout", needArg}, {'u', "status", needArg}, {'w', "zone", needArg}, {'i', "id", needArg},
 	{'n', "src-nat", noArg}, {'g', "dst-nat", noArg}, {'j', "any-nat", noArg}, {'m', "mark", needArg},
-	{'e', "event-mask", needArg}, {'o', "output", needArg}, {0, "state", needArg},
+	{'e', "event-mask", needArg}, {'o', "output", needArg}, {0, "state", needArg}, {'z', "zero", noArg},
+	{'l', "label", needArg}, {0, "label-add", needArg}, {0, "label-del", needArg}, {0, "mask-src", needArg}, {0, "mask-dst", needArg},
 	{0, "sport", needArg}, {0, "dport", needArg}, {0, "orig-port-src", needArg}, {0, "orig-port-dst", needArg},
 	{0, "reply-port-src", needArg}, {0, "reply-port-dst", needArg},
-	{0, "icmp-type", needArg}, {0, "icmp-code", needArg}, {0, "icmp-id", needArg}, {'h', "help", noArg},
+	{0, "icmp-type", needArg}, {0, "icmp-code", needArg}, {0, "icmp-id", needArg},
+	{0, "icmpv6-type", needArg}, {0, "icmpv6-code", needArg}, {0, "icmpv6-id", needArg}, {'h', "help", noArg},
 }
 
 var conntrackOps = map[string]string{
@@ -29,7 +32,7 @@ var conntrackOps = map[string]string{
 // conntrackPlace is where in a filter's arrays an option belongs.
 var conntrackPlace = map[string]int{
 	"src": 0, "orig-src": 0, "dst": 1, "orig-dst": 1, "reply-src": 2, "reply-dst": 3,
-	"sport": 0, "orig-port-src": 0, "icmp-id": 0, "dport": 1, "orig-port-dst": 1, "reply-port-src": 2, "reply-port-dst": 3,
+	"sport": 0, "orig-port-src": 0, "icmp-id": 0, "icmpv6-id": 0, "dport": 1, "orig-port-dst": 1, "reply-port-src": 2, "reply-port-dst": 3,
 }
 
 func parseConntrack(_ *Console, args []string) (q ConntrackRequest, err error) {
@@ -43,7 +46,7 @@ func parseConntrack(_ *Console, args []string) (q ConntrackRequest, err error) {
 		}
 		if op, ok := conntrackOps[o.name]; ok {
 			if q.Op != "" {
-				return q, conntrackError(o.word, "Can't use multiple commands")
+				return q, conntrackError(o.word, "Invalid commands combination")
 			}
 			q.Op = op
 			continue
@@ -51,6 +54,9 @@ func parseConntrack(_ *Console, args []string) (q ConntrackRequest, err error) {
 		if err := q.option(o); err != nil {
 			return q, err
 		}
+	}
+	if rest, err = q.Filter.translated(given, rest); err != nil {
+		return q, err
 	}
 	for _, o := range rest {
 		switch o.text {
@@ -61,7 +67,67 @@ func parseConntrack(_ *Console, args []string) (q ConntrackRequest, err error) {
 			return q, conntrackError(o.word, "unknown type `%s'", o.text)
 		}
 	}
+	if err := q.legal(given); err != nil {
+		return q, err
+	}
 	return q, q.check()
+}
+
+// translated takes the words that may follow -n, -g and -j: an address.
+func (f *ConntrackFilter) translated(given []setting, rest []operand) (left []operand, err error) {
+	at := map[int]string{}
+	for _, o := range given {
+		if o.name == "src-nat" || o.name == "dst-nat" || o.name == "any-nat" {
+			at[o.word+1] = o.name
+		}
+	}
+	for _, o := range rest {
+		name, ok := at[o.word]
+		if !ok || o.text == "conntrack" || o.text == "expect" {
+			left = append(left, o)
+			continue
+		}
+		a, err := netip.ParseAddr(o.text)
+		if err != nil {
+			return nil, conntrackError(o.word, "Invalid IP address `%s'", o.text)
+		}
+		switch name {
+		case "src-nat":
+			f.SrcNATAddr = a
+		case "dst-nat":
+			f.DstNATAddr = a
+		default:
+			f.AnyNATAddr = a
+		}
+	}
+	return left, nil
+}
+
+// only are the commands that an option belongs to; others go with all that choose
+// connections.
+var only = map[string][]string{
+	"timeout": {"create", "update"}, "label-add": {"update"}, "label-del": {"update"}, "zero": {"list"}, "event-mask": {"event"},
+}
+
+// legal refuses options that the command cannot have. Ports are options of a
+// protocol.
+func (q *ConntrackRequest) legal(given []setting) error {
+	for _, o := range given {
+		if _, ok := conntrackOps[o.name]; ok {
+			continue
+		}
+		_, port := conntrackPlace[o.name]
+		port = port && !slices.Contains([]string{"src", "orig-src", "dst", "orig-dst", "reply-src", "reply-dst"}, o.name)
+		commands, limited := only[o.name]
+		switch {
+		case port && q.Filter.Proto == 0:
+			return conntrackError(o.word, "unknown option `--%s'", o.name)
+		case limited && !slices.Contains(commands, q.Op),
+			q.Expect && q.Op == "list" && o.name != "output" && o.name != "family" && o.name != "timeout":
+			return conntrackError(o.word, "Illegal option `--%s' with this command", o.name)
+		}
+	}
+	return nil
 }
 
 func conntrackError(word int, format string, args ...any) error {
@@ -75,11 +141,11 @@ func (q *ConntrackRequest) check() error {
 	case q.Op == "":
 		return conntrackError(0, "You need to supply a command")
 	case q.Op == "get" || q.Op == "create":
+		if f.Proto == 0 {
+			return conntrackError(0, "You need to supply the `--protonum' option for this command")
+		}
 		if !f.Prefixes[0].IsValid() || !f.Prefixes[1].IsValid() {
 			return conntrackError(0, "you have to specify `--src' and `--dst'")
-		}
-		if f.Proto == 0 {
-			return conntrackError(0, "you have to specify `-p'")
 		}
 		if q.Op == "create" && f.Timeout == nil {
 			return conntrackError(0, "You need to supply the `--timeout' option for this command")
@@ -108,13 +174,13 @@ func (q *ConntrackRequest) option(o setting) (err error) {
 			return conntrackError(o.word, "Invalid IP address `%s'", o.value)
 		}
 		f.Prefixes[conntrackPlace[o.name]] = p
-	case "sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst", "icmp-id":
+	case "sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst", "icmp-id", "icmpv6-id":
 		n := uint16(number(16))
 		f.Ports[conntrackPlace[o.name]] = &n
-	case "icmp-type":
+	case "icmp-type", "icmpv6-type":
 		n := uint8(number(8))
 		f.ICMPType = &n
-	case "icmp-code":
+	case "icmp-code", "icmpv6-code":
 		n := uint8(number(8))
 		f.ICMPCode = &n
 	case "protonum", "proto":
@@ -137,6 +203,16 @@ func (q *ConntrackRequest) option(o setting) (err error) {
 		f.ID = &n
 	case "state":
 		f.State = o.value
+	case "mask-src", "mask-dst":
+		return f.mask(o)
+	case "label":
+		f.Label, err = labelBits(o)
+	case "label-add":
+		f.LabelAdd, err = labelBits(o)
+	case "label-del":
+		f.LabelDel, err = labelBits(o)
+	case "zero":
+		q.Zero = true
 	case "src-nat":
 		f.SrcNAT = true
 	case "dst-nat":
@@ -151,72 +227,6 @@ func (q *ConntrackRequest) option(o setting) (err error) {
 		return q.output(o)
 	}
 	return err
-}
-
-func prefixOf(text string) (netip.Prefix, bool) {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return p, true
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil || a.Zone() != "" {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(a, a.BitLen()), true
-}
-
-func conntrackProto(o setting) (uint8, error) {
-	n, ok := map[string]uint8{
-		"icmp": 1, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "icmpv6": 58, "sctp": 132, "udplite": 136,
-	}[strings.ToLower(o.value)]
-	if ok {
-		return n, nil
-	}
-	v, err := strconv.ParseUint(o.value, 10, 8)
-	if err != nil || v == 0 {
-		return 0, conntrackError(o.word, "`%s' unsupported protocol", o.value)
-	}
-	return uint8(v), nil
-}
-
-func (f *ConntrackFilter) status(o setting) error {
-	for _, name := range strings.Split(o.value, ",") {
-		switch strings.ToUpper(name) {
-		case "ASSURED":
-			f.Status |= netfilter.Assured
-		case "SEEN_REPLY":
-			f.Status |= netfilter.SeenReply
-		case "FIXED_TIMEOUT":
-			f.Status |= netfilter.Fixed
-		case "EXPECTED":
-			f.Status |= netfilter.Expected
-		case "OFFLOAD":
-			f.Status |= netfilter.Offload
-		case "CONFIRMED":
-			f.Status |= netfilter.Confirmed
-		case "UNSET":
-		default:
-			return conntrackError(o.word, "Bad parameter `%s'", name)
-		}
-	}
-	return nil
-}
-
-func (f *ConntrackFilter) mark(o setting, bad error) error {
-	value, mask, masked := strings.Cut(o.value, "/")
-	v, err := strconv.ParseUint(value, 0, 32)
-	if err != nil {
-		return bad
-	}
-	mark := uint32(v)
-	f.Mark, f.MarkMask = &mark, 0xffffffff
-	if masked {
-		m, err := strconv.ParseUint(mask, 0, 32)
-		if err != nil {
-			return bad
-		}
-		f.MarkMask = uint32(m)
-	}
-	return nil
 }
 
 // Which events conntrack's classes are.
@@ -251,13 +261,20 @@ func (q *ConntrackRequest) output(o setting) error {
 			q.show.Extended = true
 		case "id":
 			q.show.ID = true
-		case "timestamp", "ktimestamp":
+		case "timestamp":
 			q.show.Timestamp = true
+		case "ktimestamp":
+			q.show.KernelTimestamp = true
+		case "save":
+			q.save = true
 		case "labels":
 			q.show.Labels = true
 		default:
 			return conntrackError(o.word, "Bad parameter `%s'", name)
 		}
+	}
+	if q.save && q.show != (netfilter.ViewOptions{}) {
+		return WordErrorf(o.word, 1, conntrackName+"cannot combine save output with any other output type, use -o save only")
 	}
 	return nil
 }

@@ -19,11 +19,13 @@ type ConnTable interface {
 	Insert(v *ConnView) error
 	// SetTimeout changes when a connection ends, counted from now.
 	SetTimeout(c *Conn, d time.Duration)
-	// EachExpectation calls f for each expectation, with the time when it ends, until
+	// EachExpectation calls f for each expectation, with how long it still waits, until
 	// f returns false.
-	EachExpectation(f func(x *Expectation, until int64) bool)
+	EachExpectation(f func(x *Expectation, left time.Duration) bool)
 	// Flush ends all connections that f chooses and returns how many.
 	Flush(f func(c *Conn) bool) int
+	// Tell tells of something that was done to a connection from outside.
+	Tell(e Event)
 	// Told reports whether the tools are to hear of an event: rules (ct event) and
 	// net.netfilter.nf_conntrack_events may keep them from it.
 	Told(e Event) bool
@@ -60,6 +62,10 @@ type ConnView struct {
 	Acct    *ConnAcct `json:",omitempty"`
 	Start   int64     `json:",omitempty"` // Unix time in nanoseconds; 0: not known
 	Age     int64     `json:",omitempty"` // seconds since Start
+	// Event is what has happened to it at At, in Unix nanoseconds; 0: it was only asked
+	// for.
+	Event EventKind `json:",omitempty"`
+	At    int64     `json:",omitempty"`
 }
 
 // ConnAcct are the packets and bytes of each direction.
@@ -71,43 +77,6 @@ func FamilyNumber(v network.Version) int {
 		return 2
 	}
 	return 10
-}
-
-// ViewOptions choose what ConnView.Line shows beyond the usual (conntrack -o).
-type ViewOptions struct{ Extended, ID, Timestamp, Labels bool }
-
-// Line is the connection in conntrack's words. kind is "", or that of an event.
-func (v *ConnView) Line(kind string, o ViewOptions) string {
-	var b strings.Builder
-	if kind != "" {
-		fmt.Fprintf(&b, "%9s ", "["+kind+"]")
-	}
-	t := &v.Tuples[Original]
-	if o.Extended {
-		fmt.Fprintf(&b, "%-8s %d ", familyName(t.Version), FamilyNumber(t.Version))
-	}
-	fmt.Fprintf(&b, "%-8s %d ", protoName(t.Proto), t.Proto)
-	if kind != "DESTROY" && v.Status&Offload == 0 {
-		fmt.Fprintf(&b, "%d ", v.Timeout)
-	}
-	v.tuples(&b)
-	fmt.Fprintf(&b, "mark=%d use=%d ", v.Mark, v.Use)
-	if t.Zone != 0 {
-		fmt.Fprintf(&b, "zone=%d ", t.Zone)
-	}
-	if o.Timestamp && v.Start != 0 {
-		fmt.Fprintf(&b, "[start=%s] ", time.Unix(0, v.Start).Format(time.ANSIC))
-	}
-	if v.Helper != "" {
-		fmt.Fprintf(&b, "helper=%s ", v.Helper)
-	}
-	if v.Start != 0 {
-		fmt.Fprintf(&b, "delta-time=%d ", v.Age)
-	}
-	if o.ID || o.Extended && kind == "" {
-		fmt.Fprintf(&b, "id=%d ", v.ID)
-	}
-	return strings.TrimSuffix(b.String(), " ")
 }
 
 // tuples writes what Line and Proc have in common.
@@ -137,7 +106,7 @@ func (v *ConnView) direction(b *strings.Builder, d Dir) {
 	case 6, 17, 33, 132, 136:
 		fmt.Fprintf(b, "sport=%d dport=%d ", t.SrcPort, t.DstPort)
 	}
-	if v.Acct != nil {
+	if v.Acct != nil && v.shows(EventDestroy) {
 		fmt.Fprintf(b, "packets=%d bytes=%d ", v.Acct.Packets[d], v.Acct.Bytes[d])
 	}
 }

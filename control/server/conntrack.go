@@ -3,12 +3,12 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/knitnet/knit/control"
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/netfilter"
 )
@@ -26,7 +26,7 @@ func conntrack() Handler {
 		if !ok {
 			return control.Errorf(1, conntrackFailed+"Protocol not supported")
 		}
-		x := conntrackCall{t: t, q: &q, emit: emit}
+		x := conntrackCall{t: t, clock: e.Kernel.Network.Clock, q: &q, emit: emit}
 		switch q.Op {
 		case "event":
 			return x.events(ctx)
@@ -49,9 +49,10 @@ func conntrack() Handler {
 }
 
 type conntrackCall struct {
-	t    netfilter.ConnTable
-	q    *control.ConntrackRequest
-	emit func(control.ConntrackReply) error
+	t     netfilter.ConnTable
+	clock *clock.Clock
+	q     *control.ConntrackRequest
+	emit  func(control.ConntrackReply) error
 }
 
 // chosen returns the connections that the filter chooses: commands change the table
@@ -59,7 +60,7 @@ type conntrackCall struct {
 func (x *conntrackCall) chosen() (list []*netfilter.Conn) {
 	filter := x.q.Filter
 	if x.q.Op == "update" {
-		filter.Mark = nil // it is the new one
+		filter.Mark, filter.Status = nil, 0 // they are the new ones
 	}
 	x.t.Each(func(c *netfilter.Conn) bool {
 		if v := x.t.Snapshot(c); filter.Match(&v) {
@@ -92,6 +93,13 @@ func (x *conntrackCall) each(ctx context.Context) error {
 		case "update":
 			x.update(c)
 			v = x.t.Snapshot(c)
+		case "list":
+			if a := c.Acct; x.q.Zero && a != nil {
+				for d := range a {
+					a[d].Packets.Store(0)
+					a[d].Bytes.Store(0)
+				}
+			}
 		}
 		if err := x.emit(control.ConntrackReply{Conn: &v}); err != nil {
 			return err
@@ -102,12 +110,22 @@ func (x *conntrackCall) each(ctx context.Context) error {
 
 func (x *conntrackCall) update(c *netfilter.Conn) {
 	f := &x.q.Filter
+	kinds := netfilter.EventReply | netfilter.EventAssured | netfilter.EventProtoInfo | netfilter.EventMark
 	if f.Mark != nil {
 		c.Mark.Store(c.Mark.Load()&^f.MarkMask ^ *f.Mark)
 	}
 	if f.Timeout != nil {
 		x.t.SetTimeout(c, time.Duration(*f.Timeout)*time.Second)
 	}
+	c.Status.Or(f.Status & (netfilter.SeenReply | netfilter.Assured | netfilter.Fixed))
+	for i := range f.LabelAdd {
+		if f.LabelAdd[i]|f.LabelDel[i] != 0 {
+			c.Extra().Label[i].Or(f.LabelAdd[i])
+			c.Extra().Label[i].And(^f.LabelDel[i])
+			kinds |= netfilter.EventLabel
+		}
+	}
+	x.t.Tell(netfilter.Event{Kind: kinds, Conn: c})
 }
 
 func (x *conntrackCall) create() error {
@@ -144,10 +162,17 @@ func (x *conntrackCall) flush(ctx context.Context) error {
 
 // expectations calls f for each and returns how many there are.
 func (x *conntrackCall) expectations(f func(e *netfilter.Expectation, seconds int64) error) (n int) {
-	var list []*netfilter.Expectation
-	x.t.EachExpectation(func(e *netfilter.Expectation, _ int64) bool { list = append(list, e); return true })
+	type waiting struct {
+		*netfilter.Expectation
+		left time.Duration
+	}
+	var list []waiting
+	x.t.EachExpectation(func(e *netfilter.Expectation, left time.Duration) bool {
+		list = append(list, waiting{e, left})
+		return true
+	})
 	for _, e := range list {
-		if f(e, int64(e.Timeout/time.Second)) != nil {
+		if f(e.Expectation, int64(e.left/time.Second)) != nil {
 			break
 		}
 		n++
@@ -155,62 +180,19 @@ func (x *conntrackCall) expectations(f func(e *netfilter.Expectation, seconds in
 	return n
 }
 
+// expectation describes an expectation.
+func expectation(e *netfilter.Expectation, seconds int64) *control.ConntrackExpect {
+	x := &control.ConntrackExpect{Tuple: e.Tuple, Mask: e.Mask, Master: e.Master.Tuples[netfilter.Original], Timeout: seconds}
+	if h := e.Master.Helper.Load(); h != nil {
+		x.Helper = h.Name
+	}
+	return x
+}
+
 func (x *conntrackCall) listExpectations() (err error) {
 	x.expectations(func(e *netfilter.Expectation, seconds int64) error {
-		t, m, o := &e.Tuple, &e.Mask, &e.Master.Tuples[netfilter.Original]
-		line := fmt.Sprintf("%d proto=%d src=%v dst=%v sport=%d dport=%d mask-src=%v mask-dst=%v sport=%d dport=%d "+
-			"master-src=%v master-dst=%v sport=%d dport=%d class=0", seconds, t.Proto, t.SrcAddr(), t.DstAddr(), t.SrcPort, t.DstPort,
-			m.SrcAddr(), m.DstAddr(), m.SrcPort, m.DstPort, o.SrcAddr(), o.DstAddr(), o.SrcPort, o.DstPort)
-		if h := e.Master.Helper.Load(); h != nil {
-			line += " helper=" + h.Name
-		}
-		err = x.emit(control.ConntrackReply{Expect: line})
+		err = x.emit(control.ConntrackReply{Expect: expectation(e, seconds)})
 		return err
 	})
 	return err
-}
-
-// events passes events on until the context ends. They come in the goroutines that
-// carry packets, which must not wait for whoever reads: one that is too slow loses.
-func (x *conntrackCall) events(ctx context.Context) error {
-	defer x.t.Hold()()
-	events := make(chan control.ConntrackReply, monitorQueue)
-	full := make(chan struct{}, 1)
-	undo := x.t.Watch(func(e netfilter.Event) {
-		v := x.t.Snapshot(e.Conn)
-		if x.q.Kinds != 0 && x.q.Kinds&e.Kind == 0 || !x.q.Filter.Match(&v) {
-			return
-		}
-		select {
-		case events <- control.ConntrackReply{Conn: &v, Event: eventName(e.Kind)}:
-		default:
-			select {
-			case full <- struct{}{}:
-			default:
-			}
-		}
-	})
-	defer undo()
-	for {
-		select {
-		case r := <-events:
-			if err := x.emit(r); err != nil {
-				return err
-			}
-		case <-full:
-			return control.Errorf(1, conntrackFailed+"No buffer space available")
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func eventName(k netfilter.EventKind) string {
-	switch {
-	case k&(netfilter.EventNew|netfilter.EventRelated) != 0:
-		return "NEW"
-	case k&netfilter.EventDestroy != 0:
-		return "DESTROY"
-	}
-	return "UPDATE"
 }

@@ -107,10 +107,9 @@ func (t *tracker) writeTable(w io.Writer) (err error) {
 
 // writeExpectations is /proc/net/nf_conntrack_expect.
 func (t *tracker) writeExpectations(w io.Writer) (err error) {
-	now := t.clock.Now()
-	t.EachExpectation(func(x *netfilter.Expectation, until int64) bool {
+	t.EachExpectation(func(x *netfilter.Expectation, left time.Duration) bool {
 		src, dst := x.Tuple.SrcAddr(), x.Tuple.DstAddr()
-		_, err = fmt.Fprintf(w, "%d l3proto = %d proto=%d src=%v dst=%v sport=%d dport=%d", (until-int64(now))/int64(time.Second),
+		_, err = fmt.Fprintf(w, "%d l3proto = %d proto=%d src=%v dst=%v sport=%d dport=%d", int64(left/time.Second),
 			netfilter.FamilyNumber(x.Tuple.Version), x.Tuple.Proto, src, dst, x.Tuple.SrcPort, x.Tuple.DstPort)
 		if h := x.Master.Helper.Load(); err == nil && h != nil {
 			_, err = fmt.Fprintf(w, " %s", h.Name)

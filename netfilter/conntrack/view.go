@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"syscall"
@@ -46,7 +47,11 @@ func (t *tracker) Snapshot(c *netfilter.Conn) netfilter.ConnView {
 // connection; ENOMEM: the table is full.
 func (t *tracker) Insert(v *netfilter.ConnView) error {
 	orig, reply := v.Tuples[netfilter.Original], v.Tuples[netfilter.Reply]
-	if _, ok := invert(&orig); !ok || orig.Proto != reply.Proto || orig.Version != reply.Version || orig.Zone != reply.Zone {
+	mirror, ok := invert(&orig)
+	if protocolOf(orig.Version, orig.Proto) == icmpProtocol { // it has no ports to be told
+		reply.SrcPort, reply.DstPort = mirror.SrcPort, mirror.DstPort
+	}
+	if !ok || orig.Proto != reply.Proto || orig.Version != reply.Version || orig.Zone != reply.Zone {
 		return fmt.Errorf("conntrack: %w", syscall.EINVAL)
 	}
 	e := newEntry(&orig, &reply, protocolOf(orig.Version, orig.Proto))
@@ -65,7 +70,7 @@ func (t *tracker) Insert(v *netfilter.ConnView) error {
 	now := t.clock.Now()
 	e.Deadline.Store(int64(now.Add(time.Duration(v.Timeout) * time.Second)))
 	e.Mark.Store(v.Mark)
-	e.set(v.Status & (netfilter.SeenReply | netfilter.Assured | netfilter.Fixed))
+	e.set(v.Status & (netfilter.SeenReply | netfilter.Assured | netfilter.Fixed | netfilter.SrcNAT | netfilter.DstNAT))
 	e.set(netfilter.SrcDone | netfilter.DstDone) // NAT leaves it alone
 	t.prepare(e, now)
 	if t.table.insert(e, now) != nil {
@@ -73,7 +78,7 @@ func (t *tracker) Insert(v *netfilter.ConnView) error {
 	}
 	t.stats.insert.Inc()
 	t.armGC()
-	t.tell(netfilter.EventNew, e)
+	t.tell(netfilter.EventNew|netfilter.EventMark, e)
 	return nil
 }
 
@@ -101,18 +106,24 @@ func (t *tracker) SetTimeout(c *netfilter.Conn, d time.Duration) {
 }
 
 // EachExpectation implements netfilter.ConnTable.
-func (t *tracker) EachExpectation(f func(x *netfilter.Expectation, until int64) bool) {
+func (t *tracker) EachExpectation(f func(x *netfilter.Expectation, left time.Duration) bool) {
 	s := &t.expects
+	now := t.clock.Now()
 	s.mu.Lock()
-	t.sweep(t.clock.Now())
-	var all []*expected
+	over := t.sweep(now)
+	var all []expected
 	for _, list := range s.bySrv {
-		all = append(all, list...)
+		for _, o := range list {
+			all = append(all, *o)
+		}
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b *expected) int { return int(a.until - b.until) })
+	for _, o := range over {
+		t.tellExpect(netfilter.EventDestroy, o.Expectation)
+	}
+	slices.SortFunc(all, func(a, b expected) int { return cmp.Compare(a.until, b.until) })
 	for _, x := range all {
-		if !f(x.Expectation, int64(x.until)) {
+		if !f(x.Expectation, x.until.Sub(now)) {
 			return
 		}
 	}
@@ -127,6 +138,9 @@ func (t *tracker) Stats() netfilter.TrackerStats {
 		ExpectNew: s.expectNew.Load(), ExpectCreate: s.expectCreate.Load(), ExpectDelete: s.expectDelete.Load(),
 	}
 }
+
+// Tell implements netfilter.ConnTable.
+func (t *tracker) Tell(e netfilter.Event) { t.watchers.tell(e) }
 
 // Told implements netfilter.ConnTable.
 func (t *tracker) Told(e netfilter.Event) bool {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
@@ -115,7 +116,7 @@ func Forget(t netfilter.Tracker, name string) {
 		return
 	}
 	var list []*netfilter.Expectation
-	table.EachExpectation(func(x *netfilter.Expectation, _ int64) bool {
+	table.EachExpectation(func(x *netfilter.Expectation, _ time.Duration) bool {
 		if h := x.Master.Helper.Load(); x.Created != nil && h != nil && h.Name == name {
 			list = append(list, x)
 		}
