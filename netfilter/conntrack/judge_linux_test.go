@@ -181,14 +181,14 @@ func flagNames(f uint16) (s string) {
 	return s + "."
 }
 
-// TestAgainstLinuxTCP: a thousand conversations of segments that fit together, or
+// TestAgainstLinuxTCP: six thousand conversations of segments that fit together, or
 // nearly, are judged as Linux judges them. Each begins with a SYN: of connections
 // that are picked up Linux compares one side with sequence number 0, which is luck.
 func TestAgainstLinuxTCP(t *testing.T) {
 	j, r := newJudge(t), newRig(t)
 	r.max.Store(0)
 	failed := 0
-	for seed := range uint64(1000) {
+	for seed := range uint64(6000) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		x := &trial{t: t, r: r, j: j, name: fmt.Sprintf("conversation %d", seed), a: fmt.Sprintf("10.1.%d.%d:%d", seed>>8, seed&255, 1024+seed), b: "10.2.0.1:80"}
 		if !x.converse(rnd) {

@@ -199,6 +199,13 @@ func followTCP(t *tracker, e *entry, p *look) outcome {
 		switch c.inWindow(p.dir, &s) {
 		case late:
 			return fine
+		case ahead:
+			// When both sides have sent a SYN, the window that the other side has offered
+			// begins behind this side's SYN, and is not counted yet: a reset in it is
+			// acceptable (RFC 9293 §3.10.7.4).
+			if s.kind != kindRST || c.state != synSent2 {
+				return fine
+			}
 		case outside:
 			if c.sides[p.dir].flags&loose == 0 && !t.liberal.Load() {
 				c.doubt(t, e, p, s.kind)
@@ -288,7 +295,10 @@ func (c *tcpState) judgeReset(t *tracker, e *entry, d netfilter.Dir, s *tcpSeg) 
 		return resetDoubtful // nobody here knows the numbers: its receiver does
 	}
 	answers := e.Is(netfilter.SeenReply) && c.kind == kindSYN || !e.Is(netfilter.Assured) && c.kind == kindACK
-	if answers && s.ack == c.end {
+	// Who has sent a SYN answers what acknowledges something else with
+	// <SEQ=SEG.ACK><CTL=RST> (RFC 9293 §3.10.7.3).
+	refuses := c.state == synSent && c.kind == kindACK && c.lastDir != d && s.seq == c.ack
+	if answers && s.ack == c.end || refuses {
 		return resetAnswer
 	}
 	return resetTrue

@@ -32,12 +32,12 @@ func (c *tcpState) inWindow(d netfilter.Dir, s *tcpSeg) place {
 	k := c.claimOf(a, b, s)
 	switch {
 	case a.window == 0:
-		if c.meet(a, b, s, &k) {
+		if a.meet(b, s, &k) {
 			return within
 		}
 	case s.flags&tcpSYN != 0 && after(s.end, a.end) && (c.state == synSent || c.state == synRecv):
 		// It has given up its first attempt and begins anew.
-		if c.meet(a, b, s, &k) {
+		if a.meet(b, s, &k) {
 			return within
 		}
 	case b.window == 0 && b.flags&loose != 0 && s.flags&tcpACK != 0:
@@ -55,7 +55,8 @@ type place uint8
 
 const (
 	within  place = iota
-	late          // before it, or behind it by so little that the other end may take it
+	late          // before it
+	ahead         // behind it by so little that the other end may take it
 	outside       // behind it, or it acknowledges what was not sent
 )
 
@@ -89,13 +90,16 @@ func (a *side) shift(b *side) uint8 {
 
 // meet takes the first segment of side a, and reports whether there is nothing to
 // hold it against.
-func (c *tcpState) meet(a, b *side, s *tcpSeg, k *claim) bool {
+func (a *side) meet(b *side, s *tcpSeg, k *claim) bool {
 	if s.flags&tcpSYN != 0 {
 		a.open(s)
-		if s.flags&tcpACK == 0 { // both sides open at once
-			return true
+		if s.flags&tcpACK != 0 && a.flags&b.flags&scales == 0 {
+			// "Both sides MUST send Window Scale options in their <SYN> segments to enable
+			// window scaling in either direction" (RFC 7323 §1.3). Who offers it in another
+			// SYN later scales its own windows alone, as Linux is observed to take it.
+			a.scale, b.scale = 0, 0
 		}
-		return false
+		return s.flags&tcpACK == 0 // both sides open at once
 	}
 	// The beginning was not seen.
 	a.end, a.window = s.end, max(k.window, 1)
@@ -121,7 +125,7 @@ func (a *side) place(b *side, k *claim) place {
 		if b.window != 0 && !old && !lateAck && over <= b.window && !after(k.sack, b.end) {
 			a.end = k.end
 			a.flags |= unanswered
-			return late
+			return ahead
 		}
 		return outside
 	case after(k.sack, b.end):
