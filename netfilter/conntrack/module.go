@@ -44,7 +44,7 @@ func start(c *module.Context) error {
 		return err
 	}
 	t := newTracker(n, slot, int(c.Uint("hashsize")))
-	t.log, t.users, t.requests = c.Log(), c.Users("user of connection tracking"), c
+	t.log, t.users, t.requests = c.Log(), c.Users("connection tracking user"), c
 	t.acct.Store(c.Bool("acct"))
 	c.Cleanup(t.close)
 	if err := t.publish(c); err != nil {

@@ -45,7 +45,7 @@ func start(c *module.Context) error {
 	c.OnParam("loose", func() { f.loose.Store(c.Bool("loose")) })
 	h := &netfilter.Helper{
 		Name: "ftp", Proto: wire.ProtoTCP, Ports: ports, MaxExpected: 1,
-		Help: f.help, Users: c.Users("rule that names the helper"), NAT: "nf_nat_ftp",
+		Help: f.help, Users: c.Users("rule"), NAT: "nf_nat_ftp",
 	}
 	f.helper = h
 	if err := c.Register(track.AddHelper(h)); err != nil {

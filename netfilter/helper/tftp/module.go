@@ -55,7 +55,7 @@ func start(c *module.Context) error {
 	f := &tftp{track: track}
 	if err := c.Register(track.AddHelper(&netfilter.Helper{
 		Name: "tftp", Proto: wire.ProtoUDP, Ports: ports, MaxExpected: 1,
-		Help: f.help, Users: c.Users("rule that names the helper"), NAT: "nf_nat_tftp",
+		Help: f.help, Users: c.Users("rule"), NAT: "nf_nat_tftp",
 	})); err != nil {
 		return err
 	}
