@@ -24,6 +24,7 @@ func (t *tracker) AddHelper(h *netfilter.Helper) (undo func(), err error) {
 		}
 	}
 	s.list = append(s.list, h)
+	s.some.Store(true)
 	return func() { t.removeHelper(h) }, nil
 }
 
@@ -81,6 +82,9 @@ func (t *tracker) assign(e *entry) {
 // NAT and before they are confirmed. ICMP errors are related to a connection and
 // no packets of it; the first packet of an expected connection is.
 func (t *tracker) help(v network.Version, q *packet.Queue) {
+	if !t.helpers.some.Load() {
+		return
+	}
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		c, info := t.Of(pkt)

@@ -193,6 +193,13 @@ func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 // confirm enters the connection of a new packet that has passed all other hooks.
 // It is the last hook at INPUT and POSTROUTING.
 func (t *tracker) confirm(q *packet.Queue) {
+	pkt := q.Front()
+	for pkt != nil && t.settled(pkt) {
+		pkt = pkt.Next()
+	}
+	if pkt == nil {
+		return
+	}
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		if t.confirmOne(pkt) {
@@ -218,6 +225,16 @@ func (t *tracker) confirmOne(pkt *packet.Packet) bool {
 		t.flushEvents(e)
 	}
 	return true
+}
+
+// settled reports whether confirmOne has nothing to do.
+func (t *tracker) settled(pkt *packet.Packet) bool {
+	e, ok := t.slot.Get(pkt)
+	if !ok || e == nil {
+		return true
+	}
+	status := e.Status.Load()
+	return status&netfilter.Template != 0 || status&netfilter.Confirmed != 0 && e.events.Load() == 0
 }
 
 // enter adds e to the table. When another packet has been quicker, both go on as

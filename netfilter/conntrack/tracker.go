@@ -53,6 +53,7 @@ type tracker struct {
 	helpers        struct {
 		sync.Mutex
 		list []*netfilter.Helper
+		some atomic.Bool // there ever was one
 	}
 }
 

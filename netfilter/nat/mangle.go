@@ -23,6 +23,7 @@ func (t *translator) Mangle(pkt *packet.Packet, c *netfilter.Conn, info netfilte
 		return false
 	}
 	if grown := len(with) - n; grown != 0 && m.proto == wire.ProtoTCP {
+		t.adjusts.Store(true)
 		adjust(c, info.Dir(), m.seq(), int32(grown))
 	}
 	return true

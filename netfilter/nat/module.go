@@ -37,6 +37,7 @@ type translator struct {
 	track    netfilter.Tracker
 	hashSeed maphash.Seed
 	seats    seats
+	adjusts  atomic.Bool // sequence numbers of some connection are moved, or were
 	mappings mappings
 	masq     masq
 	log      *klog.Logger

@@ -20,6 +20,9 @@ func (t *translator) attachSeq(v network.Version, p *hook.Point) {
 }
 
 func (t *translator) adjustAll(v network.Version, q *packet.Queue) {
+	if !t.adjusts.Load() {
+		return
+	}
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		c, info := t.track.Of(pkt)

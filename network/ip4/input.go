@@ -65,15 +65,27 @@ func (p *ip4) bad(pkt *packet.Packet, why stat.Reason) bool {
 // dropMangled drops packets whose header a hook has left in a state that the code
 // behind it cannot rely on.
 func (p *ip4) dropMangled(q *packet.Queue) {
+	pkt := q.Front()
+	for pkt != nil && !mangled(pkt) {
+		pkt = pkt.Next()
+	}
+	if pkt == nil {
+		return
+	}
 	in := *q
 	*q = packet.Queue{}
 	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		if h, ok := wire.ParseIPv4(pkt.Head()); ok && h.TotalLen() == pkt.Len() {
-			q.Push(pkt)
+		if mangled(pkt) {
+			p.bad(pkt, stat.IPInHdr)
 			continue
 		}
-		p.bad(pkt, stat.IPInHdr)
+		q.Push(pkt)
 	}
+}
+
+func mangled(pkt *packet.Packet) bool {
+	h, ok := wire.ParseIPv4(pkt.Head())
+	return !ok || h.TotalLen() != pkt.Len()
 }
 
 // dispatch delivers, forwards or drops packets that are valid.
