@@ -13,7 +13,6 @@ import (
 // begun, too, which are in no table yet: another packet of one belongs to it, as if it
 // had come later.
 type run struct {
-	tuple netfilter.Tuple
 	node  *node
 	begun [maxBegun]*entry
 	n     int // in begun; the oldest are overwritten
@@ -39,9 +38,20 @@ func (r *run) note(e *entry) {
 // track finds or makes the connection of each packet that comes in or is sent. It
 // is the hook at PREROUTING and OUTPUT.
 func (t *tracker) track(v network.Version, q *packet.Queue) {
-	var out packet.Queue
 	var r run
 	p := look{v: v, now: t.clock.Now()}
+	passed := 0
+	for p.pkt = q.Front(); p.pkt != nil && t.trackOne(&p, &r); p.pkt = p.pkt.Next() {
+		passed++
+	}
+	if p.pkt == nil {
+		return
+	}
+	var out packet.Queue
+	for range passed {
+		out.Push(q.Pop())
+	}
+	q.Pop().Drop(stat.NetfilterDrop)
 	for p.pkt = q.Pop(); p.pkt != nil; p.pkt = q.Pop() {
 		if t.trackOne(&p, &r) {
 			out.Push(p.pkt)
@@ -87,16 +97,16 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 	for {
 		n := r.node
-		if n == nil || r.tuple != *tuple || n.e.dead(p.now) {
+		if n == nil || n.e.Tuples[n.dir] != *tuple || n.e.dead(p.now) {
 			n = t.table.find(tuple, p.now)
+			if n == nil {
+				n = r.find(tuple)
+			}
+			if n == nil {
+				return t.begin(p, r, tuple)
+			}
+			r.node = n
 		}
-		if n == nil {
-			n = r.find(tuple)
-		}
-		if n == nil {
-			return t.begin(p, r, tuple)
-		}
-		r.tuple, r.node = *tuple, n
 		p.dir = n.dir
 		switch t.follow(p, n.e) {
 		case fine:

@@ -99,7 +99,14 @@ func (s *seats) close() {
 
 // translate decides about new connections and changes the packets of all.
 func (t *translator) translate(at *seat, q *packet.Queue) {
+	passed := t.pass(at, q)
+	if passed == q.Len() {
+		return
+	}
 	var out packet.Queue
+	for range passed {
+		out.Push(q.Pop())
+	}
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		switch t.translateOne(at, pkt) {
 		case hook.Accept:
