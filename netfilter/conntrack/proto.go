@@ -45,7 +45,8 @@ func (e *entry) begin(t *tracker, p *look) bool {
 	return true
 }
 
-// follow looks at each packet, the first one too. The entry is locked.
+// follow looks at each packet, the first one too. The entry is locked, but for UDP:
+// what followUDP reads beside atomics stays as begin has set it.
 func (e *entry) follow(t *tracker, p *look) outcome {
 	switch e.proto {
 	case tcpProtocol:
@@ -134,8 +135,9 @@ func (t *timeouts) init() {
 // renew lets e live for d from now on, unless its timeout is fixed or a flowtable has
 // it.
 func (e *entry) renew(now clock.Time, d *atomic.Int64) {
+	old := e.Deadline.Load() // before the status: Offload and Reclaim may come in between
 	if e.Status.Load()&(netfilter.Fixed|netfilter.Offload) == 0 {
-		e.Deadline.Store(int64(now.Add(time.Duration(d.Load()))))
+		e.Deadline.CompareAndSwap(old, int64(now.Add(time.Duration(d.Load()))))
 	}
 }
 

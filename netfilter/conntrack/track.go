@@ -8,33 +8,6 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// A run remembers the connection of the packet before: most packets of a batch are
-// of one flow, and need no lookup of their own. It remembers those that the batch has
-// begun, too, which are in no table yet: another packet of one belongs to it, as if it
-// had come later.
-type run struct {
-	node  *node
-	begun [maxBegun]*entry
-	n     int // in begun; the oldest are overwritten
-}
-
-const maxBegun = 16
-
-// find looks among the connections that the batch has begun.
-func (r *run) find(tuple *netfilter.Tuple) *node {
-	for _, e := range r.begun[:min(r.n, maxBegun)] {
-		if e.Tuples[netfilter.Original] == *tuple {
-			return &e.nodes[netfilter.Original]
-		}
-	}
-	return nil
-}
-
-func (r *run) note(e *entry) {
-	r.begun[r.n%maxBegun] = e
-	r.n++
-}
-
 // track finds or makes the connection of each packet that comes in or is sent. It
 // is the hook at PREROUTING and OUTPUT.
 func (t *tracker) track(v network.Version, q *packet.Queue) {
@@ -68,6 +41,9 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 	if seen {
 		return true // it was here before it came over the loopback device
 	}
+	if r.again(p) {
+		return t.trackAgain(p, r, zone)
+	}
 	var tuple netfilter.Tuple
 	off, ok := tupleOf(p.v, p.pkt, &tuple)
 	if !ok {
@@ -97,7 +73,7 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 	for {
 		n := r.node
-		if n == nil || n.e.Tuples[n.dir] != *tuple || n.e.dead(p.now) {
+		if n == nil || &n.e.Tuples[n.dir] != tuple && n.e.Tuples[n.dir] != *tuple || n.e.dead(p.now) {
 			n = t.table.find(tuple, p.now)
 			if n == nil {
 				n = r.find(tuple)
@@ -106,6 +82,7 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 				return t.begin(p, r, tuple)
 			}
 			r.node = n
+			r.remember(p)
 		}
 		p.dir = n.dir
 		switch t.follow(p, n.e) {
@@ -127,9 +104,14 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 }
 
 func (t *tracker) follow(p *look, e *entry) outcome {
-	e.mu.Lock()
-	o := e.follow(t, p)
-	e.mu.Unlock()
+	var o outcome
+	if e.proto == udpProtocol {
+		o = followUDP(t, e, p)
+	} else {
+		e.mu.Lock()
+		o = e.follow(t, p)
+		e.mu.Unlock()
+	}
 	if p.events != 0 {
 		t.Note(&e.Conn, p.events)
 		p.events = 0

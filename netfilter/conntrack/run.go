@@ -1,0 +1,87 @@
+package conntrack
+
+import (
+	"encoding/binary"
+
+	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
+)
+
+// A run remembers the connection of the packet before: most packets of a batch are
+// of one flow, and need no lookup of their own. It remembers those that the batch has
+// begun, too, which are in no table yet: another packet of one belongs to it, as if it
+// had come later.
+type run struct {
+	node  *node
+	begun [maxBegun]*entry
+	n     int // in begun; the oldest are overwritten
+
+	// addrs and ports are those of the packet before, if it was of the usual kind; ports
+	// of 0 is none.
+	addrs uint64
+	ports uint32
+	proto uint8
+}
+
+const maxBegun = 16
+
+// find looks among the connections that the batch has begun.
+func (r *run) find(tuple *netfilter.Tuple) *node {
+	for _, e := range r.begun[:min(r.n, maxBegun)] {
+		if e.Tuples[netfilter.Original] == *tuple {
+			return &e.nodes[netfilter.Original]
+		}
+	}
+	return nil
+}
+
+func (r *run) note(e *entry) {
+	r.begun[r.n%maxBegun] = e
+	r.n++
+}
+
+// usual returns the IPv4 header and the ports of a packet of the usual kind: TCP or UDP
+// without options, in one piece. Of others it returns nil.
+func usual(p *look) []byte {
+	b := p.pkt.Head()
+	if p.v != network.V4 || len(b) < wire.IPv4Len+4 || b[0] != 4<<4|wire.IPv4Len/4 || b[6]&0x3f|b[7] != 0 ||
+		b[9] != wire.ProtoTCP && b[9] != wire.ProtoUDP {
+		return nil
+	}
+	return b
+}
+
+// remember notes what the packet looks like that is of r.node.
+func (r *run) remember(p *look) {
+	r.ports = 0
+	if b := usual(p); b != nil {
+		r.addrs, r.ports, r.proto = binary.BigEndian.Uint64(b[12:]), binary.BigEndian.Uint32(b[20:]), b[9]
+	}
+}
+
+// again reports whether a packet looks like the one before.
+func (r *run) again(p *look) bool {
+	if r.node == nil || r.ports == 0 {
+		return false
+	}
+	b := usual(p)
+	return b != nil && binary.BigEndian.Uint64(b[12:]) == r.addrs && binary.BigEndian.Uint32(b[20:]) == r.ports && b[9] == r.proto
+}
+
+// trackAgain is the rest of trackOne for a packet that looks like the one before.
+func (t *tracker) trackAgain(p *look, r *run, zone uint16) bool {
+	p.off = wire.IPv4Len
+	tuple := &r.node.e.Tuples[r.node.dir]
+	if !t.sound(p, tuple) {
+		t.stats.invalid.Inc()
+		t.stats.icmpError.Inc()
+		return true
+	}
+	if tuple.Zone == zone {
+		return t.resolve(p, r, tuple)
+	}
+	other := *tuple
+	other.Zone = zone
+	return t.resolve(p, r, &other)
+}
