@@ -28,7 +28,7 @@ var Module = module.Spec{
 	Softdep:     module.Softdep{Pre: []string{"nf_defrag_ipv4", "nf_defrag_ipv6"}},
 	Exports:     []string{netfilter.TrackerSymbol},
 	Params: []module.Param{
-		module.Uint("hashsize", 65536, "buckets of the table").Range(uint64(stripes), uint64(1<<24)),
+		module.Uint("hashsize", 262144, "buckets of the table").Range(uint64(stripes), uint64(1<<24)),
 		module.Bool("acct", false, "count packets and bytes of connections"),
 	},
 	Init: start,
@@ -61,7 +61,7 @@ func newTracker(n *network.Layer, slot packet.Slot[*entry], buckets int) *tracke
 	t.checksum.Store(true)
 	t.events.Store(2)
 	t.maxRetrans.Store(3)
-	t.max.Store(int64(len(t.table.buckets)) * 4)
+	t.max.Store(int64(len(t.table.buckets)))
 	t.expectMax.Store(1024)
 	t.gc.Init(t.clock, t.collect)
 	return t
