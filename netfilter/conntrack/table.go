@@ -1,12 +1,15 @@
 package conntrack
 
 import (
-	"hash/maphash"
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
 )
 
 // stripes is the number of locks of a table, a power of two.
@@ -16,7 +19,7 @@ const stripes = 1024
 // lock: chains are changed by atomic stores, and the garbage collector keeps what a
 // reader still looks at.
 type table struct {
-	seed    maphash.Seed
+	seed    [4]uint64
 	buckets []atomic.Pointer[node] // a power of two
 	locks   [stripes]sync.Mutex
 	count   atomic.Int64
@@ -27,11 +30,33 @@ func newTable(buckets int) *table {
 	for n < buckets {
 		n *= 2
 	}
-	return &table{seed: maphash.MakeSeed(), buckets: make([]atomic.Pointer[node], n)}
+	t := &table{buckets: make([]atomic.Pointer[node], n)}
+	for i := range t.seed {
+		t.seed[i] = rand.Uint64()
+	}
+	return t
 }
 
-func (t *table) hash(tuple *netfilter.Tuple) uint32 {
-	return uint32(maphash.Comparable(t.seed, *tuple))
+// hash mixes a tuple with numbers that no stranger knows, so that nobody can fill one
+// bucket. A product of 128 bits whose halves are added depends on every bit of both
+// factors; general hashing of the tuple's bytes costs several times as much.
+func (t *table) hash(x *netfilter.Tuple) uint32 {
+	rest := uint64(x.SrcPort)<<48 | uint64(x.DstPort)<<32 | uint64(x.Zone)<<16 | uint64(x.Proto)<<8 | uint64(x.Version)
+	src, dst := &x.Src, &x.Dst
+	le := binary.LittleEndian
+	if x.Version == network.V4 {
+		h := mix(uint64(le.Uint32(src[:4]))<<32|uint64(le.Uint32(dst[:4]))^t.seed[0], rest^t.seed[1])
+		return uint32(mix(h^t.seed[2], t.seed[3]))
+	}
+	h := mix(le.Uint64(src[:8])^t.seed[0], le.Uint64(src[8:])^t.seed[1])
+	h = mix(le.Uint64(dst[:8])^h, le.Uint64(dst[8:])^t.seed[2])
+	h = mix(rest^h, t.seed[0])
+	return uint32(mix(h^t.seed[2], t.seed[3]))
+}
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
 }
 
 func (t *table) bucket(hash uint32) *atomic.Pointer[node] {
