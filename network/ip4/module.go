@@ -2,6 +2,7 @@
 package ip4
 
 import (
+	"sync"
 	"time"
 
 	"github.com/knitnet/knit/core/module"
@@ -36,6 +37,7 @@ type ip4 struct {
 	settings settings
 	idents   idents
 	fates    fateCache
+	carrier  sync.Mutex // serialises carrierChanged
 	mib      mib
 }
 
@@ -63,6 +65,7 @@ func start(c *module.Context) error {
 		return err
 	}
 	p.configureLoopback(c)
+	p.watchCarrier(c)
 	return nil
 }
 

@@ -112,6 +112,11 @@ func (p *ip4) confEntries(prefix string, v *conf) (es []sysctl.Entry) {
 	for _, b := range v.bools() {
 		es = append(es, p.invalidates(sysctl.Bool(prefix+"."+b.name, b.value)))
 	}
+	for i := range es {
+		if v.bools()[i].value == &v.ignoreLinkdown {
+			es[i] = p.tellsCarrier(es[i])
+		}
+	}
 	es = append(es, p.invalidates(sysctl.Int(prefix+".rp_filter", &v.rpFilter, 0, reversePathLoose)))
 	if strings.HasSuffix(prefix, ".all") {
 		es[0] = p.forwardsAll(es[0])
@@ -124,6 +129,16 @@ func (p *ip4) invalidates(e sysctl.Entry) sysctl.Entry {
 	set := e.Set
 	e.Set = func(text string) error {
 		defer p.net.Invalidate()
+		return set(text)
+	}
+	return e
+}
+
+// tellsCarrier makes an entry's change count for the routes that are there.
+func (p *ip4) tellsCarrier(e sysctl.Entry) sysctl.Entry {
+	set := e.Set
+	e.Set = func(text string) error {
+		defer p.carrierChanged()
 		return set(text)
 	}
 	return e

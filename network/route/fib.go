@@ -36,8 +36,8 @@ type FIB struct {
 	// devices are what lookups want to know of interfaces.
 	devices Devices
 	lo      atomic.Int32 // the loopback device
-	// down are the interfaces without carrier whose routes do not count.
-	down atomic.Pointer[map[int32]bool]
+	// down are the interfaces without carrier whose routes do not count, by IP version.
+	down [2]atomic.Pointer[map[int32]bool]
 }
 
 // Devices answers what rules and routes need to know of interfaces. All functions
@@ -128,15 +128,15 @@ func (f *FIB) EmptyTable(v6 bool) uint32 {
 	}
 }
 
-// SetDown says which interfaces have no carrier, so that next hops by them do not
-// count (net.ipv4.conf.IF.ignore_routes_with_linkdown). down must not be changed any
-// more.
-func (f *FIB) SetDown(down map[int32]bool) {
+// SetDown says which interfaces have no carrier, so that next hops of an IP version by
+// them do not count (net.ipv4.conf.IF.ignore_routes_with_linkdown). down must not be
+// changed any more.
+func (f *FIB) SetDown(v6 bool, down map[int32]bool) {
 	if len(down) == 0 {
-		f.down.Store(nil)
+		f.down[family(v6)].Store(nil)
 		return
 	}
-	f.down.Store(&down)
+	f.down[family(v6)].Store(&down)
 }
 
 // Needs says what Lookup looks at of an IP version's Keys.

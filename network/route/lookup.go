@@ -107,7 +107,7 @@ func (r *Route) Err() error {
 // best returns the route of a table that counts for k: the longest prefix, and of
 // its routes the first with a way out that is usable.
 func (f *FIB) best(t *Table, k *Key) *Route {
-	down := f.down.Load()
+	down := f.down[family(k.Dst.Is6())].Load()
 	if k.Out == 0 && down == nil && !t.sourced() {
 		return t.Lookup(k.Dst)
 	}
@@ -123,7 +123,7 @@ func (f *FIB) best(t *Table, k *Key) *Route {
 // interface that it must leave by, or else one of those that are usable, in
 // proportion to their weights. It is nil if there is none.
 func (f *FIB) Hop(r *Route, k *Key, hash uint32) *NextHop {
-	down := f.down.Load()
+	down := f.down[family(k.Dst.Is6())].Load()
 	switch {
 	case k.Out != 0 && k.Out != k.Master:
 		for i := range r.NextHops {

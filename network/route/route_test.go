@@ -19,7 +19,7 @@ import (
 type linear []Route
 
 func (l *linear) add(r Route, mode Mode) error {
-	at := slices.IndexFunc(*l, func(x Route) bool { return x.Dst == r.Dst && x.Metric == r.Metric })
+	at := slices.IndexFunc(*l, func(x Route) bool { return x.Dst == r.Dst && x.Metric == r.Metric && x.From == r.From })
 	switch {
 	case at >= 0 && mode == Create:
 		return ErrExists
@@ -28,7 +28,9 @@ func (l *linear) add(r Route, mode Mode) error {
 		return nil
 	}
 	*l = append(*l, r)
-	slices.SortStableFunc(*l, func(x, y Route) int { return cmp.Compare(x.Metric, y.Metric) })
+	slices.SortStableFunc(*l, func(x, y Route) int {
+		return cmp.Or(cmp.Compare(y.From.Bits(), x.From.Bits()), cmp.Compare(x.Metric, y.Metric))
+	})
 	return nil
 }
 
@@ -90,6 +92,9 @@ func routes() *rapid.Generator[Route] {
 			Dst: prefixes().Draw(t, "dst"), Type: rapid.SampledFrom([]Type{Unicast, Local, Blackhole}).Draw(t, "type"),
 			Metric: rapid.Uint32Range(0, 2).Draw(t, "metric"), Expires: clock.Time(rapid.IntRange(0, 3).Draw(t, "expires")),
 		}
+		if r.Dst.Addr().Is6() && rapid.Bool().Draw(t, "sourced") {
+			r.From = netip.PrefixFrom(netip.IPv6Unspecified(), rapid.IntRange(1, 3).Draw(t, "from"))
+		}
 		for range rapid.IntRange(1, 2).Draw(t, "hops") {
 			h := NextHop{Index: rapid.Int32Range(1, 3).Draw(t, "index")}
 			if rapid.Bool().Draw(t, "gateway") {
@@ -105,7 +110,7 @@ func same(a, b *Route) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Dst == b.Dst && a.Metric == b.Metric && a.Type == b.Type && a.Expires == b.Expires && slices.Equal(a.NextHops, b.NextHops)
+	return a.Dst == b.Dst && a.From == b.From && a.Metric == b.Metric && a.Type == b.Type && a.Expires == b.Expires && slices.Equal(a.NextHops, b.NextHops)
 }
 
 // TestAgainstTwin: whatever is added and removed, a Table finds what the list does.
@@ -121,6 +126,22 @@ func TestAgainstTwin(t *testing.T) {
 				r.Dst = r.Dst.Masked()
 				if want := twin.add(r, mode); !errors.Is(err, want) {
 					t.Fatalf("add: %v, want %v", err, want)
+				}
+			},
+			"add many": func(t *rapid.T) {
+				many := rapid.SliceOfN(routes(), 0, 4).Draw(t, "routes")
+				mode := rapid.SampledFrom([]Mode{Create, Replace, Append}).Draw(t, "mode")
+				next := slices.Clone(twin)
+				var want error
+				for _, r := range many {
+					r.Dst = r.Dst.Masked()
+					want = cmp.Or(want, next.add(r, mode))
+				}
+				if err := table.AddAll(many, mode); !errors.Is(err, want) {
+					t.Fatalf("add many: %v, want %v", err, want)
+				}
+				if want == nil {
+					twin = next
 				}
 			},
 			"delete": func(t *rapid.T) {
@@ -180,7 +201,7 @@ func compare(t *rapid.T, table *Table, twin *linear) {
 		name      string
 		got, want *Route
 	}{
-		{"Lookup", table.Lookup(a), twin.lookup(a, func(*Route) bool { return true })},
+		{"Lookup", table.Lookup(a), twin.lookup(a, func(r *Route) bool { return !r.From.IsValid() })},
 		{"LookupIndex", table.LookupIndex(a, index), twin.lookup(a, func(r *Route) bool { return r.Uses(index) })},
 		{"LookupLink", table.LookupLink(a, index), twin.lookup(a, direct(index))},
 		{"LookupLink of any", table.LookupLink(a, 0), twin.lookup(a, direct(0))},
@@ -192,8 +213,12 @@ func compare(t *rapid.T, table *Table, twin *linear) {
 	if n := len(table.All()); n != len(*twin) {
 		t.Fatalf("%d routes, want %d", n, len(*twin))
 	}
-	if want := slices.ContainsFunc(*twin, func(r Route) bool { return r.Type == Local }); table.HasLocal() != want {
-		t.Fatalf("HasLocal %v, want %v", table.HasLocal(), want)
+	v6 := 0
+	for _, r := range *twin {
+		v6 += family(r.Dst.Addr().Is6())
+	}
+	if table.Size(true) != v6 || table.Size(false) != len(*twin)-v6 {
+		t.Fatalf("sizes %d and %d, want %d of %d to be IPv6", table.Size(false), table.Size(true), v6, len(*twin))
 	}
 	if got, want := table.NextExpiry(), twin.nextExpiry(); got != want {
 		t.Fatalf("NextExpiry %v, want %v", got, want)

@@ -20,15 +20,26 @@ var (
 	ErrNotFound = errors.New("no such process")
 )
 
+// A dest is what the tree has of a prefix. The first route, which is nearly always the
+// one that is looked for, stands in the tree itself: a lookup in a large table costs
+// what it has to fetch from memory.
+type dest struct {
+	first  *Route
+	routes []*Route // all, by worth
+}
+
+// A tree is a snapshot. Fast trades memory, 64 bytes a route instead of 42, for a third
+// of the time of bart's Table.
+type tree = bart.Fast[dest]
+
 // A Table is a set of routes. The zero Table is empty and ready to use. Lookups
 // are lock free and run concurrently with changes.
 type Table struct {
-	mu    sync.Mutex
-	tree  atomic.Pointer[bart.Table[[]*Route]]
-	local atomic.Int32 // routes of type Local
-	from  atomic.Int32 // routes with a prefix of sources
-	size  [2]atomic.Int32
-	used  [2]atomic.Bool
+	mu   sync.Mutex
+	tree atomic.Pointer[tree]
+	from atomic.Int32 // routes with a prefix of sources
+	size [2]atomic.Int32
+	used [2]atomic.Bool
 	// expiring counts the routes that expire, so that without any nobody has to
 	// look for them.
 	expiring atomic.Int32
@@ -53,9 +64,6 @@ func family(v6 bool) int {
 // sourced reports whether any route is only for some sources.
 func (t *Table) sourced() bool { return t.from.Load() > 0 }
 
-// HasLocal reports whether any route is of type Local.
-func (t *Table) HasLocal() bool { return t.local.Load() > 0 }
-
 // Lookup returns the route with the longest prefix that contains a, and of
 // those the one with the smallest metric. Routes that are only for some sources do not
 // count. a must not be an IPv4-mapped address.
@@ -67,11 +75,8 @@ func (t *Table) Lookup(a netip.Addr) *Route {
 	if t.sourced() {
 		return t.lookupFunc(a, func(r *Route) bool { return !r.From.IsValid() })
 	}
-	rs, _ := tree.Lookup(a)
-	if len(rs) == 0 {
-		return nil
-	}
-	return rs[0]
+	d, _ := tree.Lookup(a)
+	return d.first
 }
 
 // Get returns the routes to a prefix, in the order of Lookup. The caller must not
@@ -81,8 +86,8 @@ func (t *Table) Get(dst netip.Prefix) []*Route {
 	if tree == nil {
 		return nil
 	}
-	rs, _ := tree.Get(dst.Masked())
-	return rs
+	d, _ := tree.Get(dst.Masked())
+	return d.routes
 }
 
 // LookupIndex is Lookup among the routes that leave by interface index.
@@ -106,9 +111,9 @@ func (t *Table) lookupFunc(a netip.Addr, match func(*Route) bool) *Route {
 	if tree == nil {
 		return nil
 	}
-	for _, rs := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) { // the longest prefix first
-		if at := slices.IndexFunc(rs, match); at >= 0 {
-			return rs[at]
+	for _, d := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) { // the longest prefix first
+		if at := slices.IndexFunc(d.routes, match); at >= 0 {
+			return d.routes[at]
 		}
 	}
 	return nil
@@ -130,24 +135,53 @@ const (
 )
 
 // Add adds r, which must not be changed any more. With Create it is ErrExists
-// when there is one of the same prefix and metric.
+// when there is one of the same prefix, sources and metric.
 func (t *Table) Add(r Route, mode Mode) error {
 	r.Dst = r.Dst.Masked()
-	r.sum()
-	return t.change(r.Dst, func(rs []*Route) ([]*Route, error) {
-		rs = slices.Clone(rs)
-		at := slices.IndexFunc(rs, func(x *Route) bool { return x.Metric == r.Metric && x.From == r.From })
-		switch {
-		case at >= 0 && mode == Create:
-			return nil, fmt.Errorf("route %v metric %d: %w", r.Dst, r.Metric, ErrExists)
-		case at >= 0 && mode == Replace:
-			rs[at] = &r
-			return rs, nil
+	return t.change(r.Dst, func(rs []*Route) ([]*Route, error) { return r.into(rs, mode) })
+}
+
+// AddAll is Add of many routes, all or, if one of them fails, none. It costs a copy of
+// the table and then a fraction of what Add does, which copies a way through the tree
+// for each route.
+func (t *Table) AddAll(all []Route, mode Mode) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := new(tree)
+	if now := t.tree.Load(); now != nil {
+		next = now.Clone()
+	}
+	var sum tally
+	for i := range all {
+		r := all[i]
+		r.Dst = r.Dst.Masked()
+		old, _ := next.Get(r.Dst)
+		rs, err := r.into(old.routes, mode)
+		if err != nil {
+			return err
 		}
-		rs = append(rs, &r)
-		slices.SortStableFunc(rs, byWorth)
+		sum.count(r.Dst, old.routes, rs)
+		next.Insert(r.Dst, dest{rs[0], rs})
+	}
+	t.publish(next, &sum)
+	return nil
+}
+
+// into returns the routes of r's prefix with r among them.
+func (r Route) into(rs []*Route, mode Mode) ([]*Route, error) {
+	r.sum()
+	rs = slices.Clone(rs)
+	at := slices.IndexFunc(rs, func(x *Route) bool { return x.Metric == r.Metric && x.From == r.From })
+	switch {
+	case at >= 0 && mode == Create:
+		return nil, fmt.Errorf("route %v metric %d: %w", r.Dst, r.Metric, ErrExists)
+	case at >= 0 && mode == Replace:
+		rs[at] = &r
 		return rs, nil
-	})
+	}
+	rs = append(rs, &r)
+	slices.SortStableFunc(rs, byWorth)
+	return rs, nil
 }
 
 // byWorth orders the routes of one prefix: those for the narrowest sources first, then
@@ -201,35 +235,60 @@ func (t *Table) Delete(dst netip.Prefix, match func(*Route) bool) error {
 	})
 }
 
-// change replaces the routes to dst in a copy of the tree and publishes it.
+// change replaces the routes to dst in a copy of the way through the tree that leads
+// there, and publishes it.
 func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tree := t.tree.Load()
-	if tree == nil {
-		tree = new(bart.Table[[]*Route])
+	now := t.tree.Load()
+	if now == nil {
+		now = new(tree)
 	}
-	old, _ := tree.Get(dst)
-	rs, err := f(old)
+	old, _ := now.Get(dst)
+	rs, err := f(old.routes)
 	if err != nil {
 		return err
 	}
-	t.local.Add(int32(count(rs, isLocal) - count(old, isLocal)))
-	t.expiring.Add(int32(count(rs, expires) - count(old, expires)))
-	t.from.Add(int32(count(rs, hasFrom) - count(old, hasFrom)))
-	v := family(dst.Addr().Is6())
-	t.size[v].Add(int32(len(rs) - len(old)))
-	t.used[v].Store(true)
 	if len(rs) == 0 {
-		tree = tree.DeletePersist(dst)
+		now = now.DeletePersist(dst)
 	} else {
-		tree = tree.InsertPersist(dst, rs)
+		now = now.InsertPersist(dst, dest{rs[0], rs})
 	}
-	t.tree.Store(tree)
+	var sum tally
+	sum.count(dst, old.routes, rs)
+	t.publish(now, &sum)
 	return nil
 }
 
-func isLocal(r *Route) bool { return r.Type == Local }
+// publish makes a tree the table's. t.mu is held.
+func (t *Table) publish(next *tree, sum *tally) {
+	t.expiring.Add(sum.expiring)
+	t.from.Add(sum.from)
+	for v := range sum.size {
+		t.size[v].Add(sum.size[v])
+		if sum.seen[v] {
+			t.used[v].Store(true)
+		}
+	}
+	t.tree.Store(next)
+}
+
+// A tally is by how much the counters of a table change.
+type tally struct {
+	expiring, from int32
+	size           [2]int32
+	seen           [2]bool
+}
+
+func (s *tally) count(dst netip.Prefix, old, now []*Route) {
+	more := func(is func(*Route) bool) int32 { return int32(count(now, is) - count(old, is)) }
+	s.expiring += more(expires)
+	s.from += more(hasFrom)
+	v := family(dst.Addr().Is6())
+	s.size[v] += int32(len(now) - len(old))
+	s.seen[v] = true
+}
+
 func expires(r *Route) bool { return r.Expires != 0 }
 func hasFrom(r *Route) bool { return r.From.IsValid() }
 
@@ -276,8 +335,8 @@ func (t *Table) All() []*Route {
 		return nil
 	}
 	var out []*Route
-	for _, rs := range tree.AllSorted() {
-		out = append(out, rs...)
+	for _, d := range tree.AllSorted() {
+		out = append(out, d.routes...)
 	}
 	return out
 }

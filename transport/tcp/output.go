@@ -50,7 +50,8 @@ func (c *conn) path(now clock.Time) bool {
 		return true
 	}
 	p, err := c.t.net.Resolve(network.Flow{
-		Dst: c.key.remoteAddr().Addr(), Src: c.key.localAddr().Addr(), Index: c.outIndex(), Hash: c.key.hash(),
+		Dst: c.key.remoteAddr().Addr(), Src: c.key.localAddr().Addr(), Index: c.outIndex(),
+		Proto: wire.ProtoTCP, SrcPort: c.key.localPort, DstPort: c.key.remotePort,
 	})
 	if err != nil {
 		c.send.Path = nil
@@ -112,7 +113,10 @@ func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
 // way resolves the path to the peer of a tuple without a conn, bound to an
 // interface if index is not 0.
 func (t *tcp) way(k *tuple, index int32) (*network.Path, error) {
-	return t.net.Resolve(network.Flow{Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: max(index, k.index)})
+	return t.net.Resolve(network.Flow{
+		Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: max(index, k.index),
+		Proto: wire.ProtoTCP, SrcPort: k.localPort, DstPort: k.remotePort,
+	})
 }
 
 // A single is a segment on its way that no conn owns. Strangers cause them, so they

@@ -65,7 +65,7 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	case remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() && o.Index == 0: // on which link?
 		return nil, syscall.EINVAL
 	}
-	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: src, Index: o.Index})
+	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: src, Index: o.Index, Proto: wire.ProtoTCP, DstPort: remote.Port()})
 	switch {
 	case err != nil:
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/datagram"
+	"github.com/knitnet/knit/wire"
 )
 
 // A socket implements transport.Datagram.
@@ -123,7 +124,7 @@ func (s *socket) resolve(dst netip.Addr) (*network.Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := network.Flow{Dst: dst.WithZone(""), Index: index}
+	f := network.Flow{Dst: dst.WithZone(""), Index: index, Proto: wire.ProtoUDP}
 	if s.addr.IsValid() && !s.addr.IsUnspecified() && !s.addr.IsMulticast() {
 		if s.addr.Is4() != dst.Is4() {
 			return nil, syscall.EAFNOSUPPORT
