@@ -21,7 +21,7 @@ import (
 // A rig is a translating kernel in virtual time between two wires, on which the test
 // sees and puts single packets.
 type rig struct {
-	t               *testing.T
+	t               testing.TB
 	clock           *clock.Clock
 	k               *knit.Kernel
 	inside, outside *port
@@ -29,8 +29,9 @@ type rig struct {
 
 // A port is the far end of a device of the kernel.
 type port struct {
-	dev  *link.Device
-	sent [][]byte
+	dev   *link.Device
+	sent  [][]byte
+	quiet bool // nothing is kept
 }
 
 func (p *port) Open(*link.Device) error { return nil }
@@ -38,6 +39,10 @@ func (p *port) Close(*link.Device)      {}
 
 // Transmit implements link.Driver.
 func (p *port) Transmit(_ *link.Device, q *packet.Queue) {
+	if p.quiet {
+		q.Consume()
+		return
+	}
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		link.CompleteChecksum(pkt)
 		b := make([]byte, pkt.Len())
@@ -55,8 +60,10 @@ func (p *port) take() [][]byte {
 }
 
 // put gives the kernel a packet.
-func (p *port) put(b []byte) {
-	var q packet.Queue
+func (p *port) put(b []byte) { p.putIn(new(packet.Queue), b) }
+
+// putIn is put with a queue that can be used again.
+func (p *port) putIn(q *packet.Queue, b []byte) {
 	pkt := p.dev.Layer().Pool.Get()
 	pkt.Append(b)
 	pkt.Proto = wire.EtherTypeIPv4
@@ -64,7 +71,7 @@ func (p *port) put(b []byte) {
 		pkt.Proto = wire.EtherTypeIPv6
 	}
 	q.Push(pkt)
-	p.dev.Receive(&q)
+	p.dev.Receive(q)
 }
 
 // Addresses of the rig. client and other are hosts inside, server and peer outside.
@@ -75,7 +82,7 @@ const (
 	pool          = "9.9.9.9"
 )
 
-func newRig(t *testing.T, params ...string) *rig {
+func newRig(t testing.TB, params ...string) *rig {
 	t.Helper()
 	leak.Check(t)
 	r := &rig{t: t, clock: clock.NewVirtual()}
