@@ -113,6 +113,12 @@ type Paired interface {
 	Peer(dev *Device) *Device
 }
 
+// A ModuleDriver is a Driver whose device comes with its module and goes with it, so
+// that who writes down what there is, as `knit save` does, need not make it.
+type ModuleDriver interface {
+	MadeByModule()
+}
+
 // A Deleter is a Driver that can delete its device, and what belongs to it, also
 // where its kind is not known: in the other kernel of a pipe.
 type Deleter interface {

@@ -69,7 +69,7 @@ func newSaver(e *Env) *saver {
 		switch {
 		case joinsOther(d):
 			s.foreign[d.Name()] = &foreignDevice{why: "leads into another kernel"}
-		case !created && !peers[d] && byModule(d) == 0:
+		case !created && !peers[d] && byModule(d) == 0 && !comesWithModule(d):
 			s.foreign[d.Name()] = &foreignDevice{why: "was made by the program around this kernel"}
 		}
 	}
@@ -85,6 +85,12 @@ func byModule(d *link.Device) int {
 		return 1
 	}
 	return 0
+}
+
+// comesWithModule reports whether loading a module makes d, with its routes.
+func comesWithModule(d *link.Device) bool {
+	_, ok := d.Driver().(link.ModuleDriver)
+	return ok
 }
 
 // joinsOther reports whether d is one end of a pair whose other end is not here.

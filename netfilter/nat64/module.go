@@ -169,7 +169,7 @@ func (x *translator) attach(c *module.Context) error {
 	}
 	c.Cleanup(x.net.Watch(x.networkChanged))
 	for _, p := range append([]netip.Prefix{x.prefix.Prefix()}, x.table.pool.prefixes...) {
-		r := route.Route{Dst: p, Proto: route.ProtoStatic, NextHops: []route.NextHop{{Index: dev.Index()}}}
+		r := route.Route{Dst: p, Proto: route.ProtoKernel, NextHops: []route.NextHop{{Index: dev.Index()}}}
 		if p.Addr().Is6() {
 			r.Metric = metric6
 		} else {

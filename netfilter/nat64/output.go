@@ -18,6 +18,9 @@ func (x *translator) Open(*link.Device) error { return nil }
 // Close implements link.Driver.
 func (x *translator) Close(*link.Device) {}
 
+// MadeByModule implements link.ModuleDriver.
+func (x *translator) MadeByModule() {}
+
 // Transmit implements link.Driver: what comes out of the translation is received by
 // the device.
 func (x *translator) Transmit(_ *link.Device, q *packet.Queue) {
