@@ -77,7 +77,7 @@ func (x *translator) session4(pkt *packet.Packet, f flow4, flags uint8) (*bindin
 	if f.proto == wire.ProtoTCP && !syn {
 		switch b := t.lookup4(f.outside); {
 		case b == nil:
-			return nil, unbound
+			return nil, stray
 		case !t.allows(b, f.peer):
 			return nil, filtered
 		default:
@@ -87,6 +87,8 @@ func (x *translator) session4(pkt *packet.Packet, f flow4, flags uint8) (*bindin
 	for range 2 { // a session that is found may be about to end
 		s, o := t.accept(f, syn)
 		switch {
+		case s == nil && o == unbound && syn:
+			return nil, stray
 		case s == nil:
 			return nil, o
 		case o == stored || s.waits():

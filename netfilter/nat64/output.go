@@ -128,11 +128,11 @@ func (x *translator) rejected(v network.Version, pkt *packet.Packet, o outcome) 
 		x.drop(pkt, why)
 	case filtered: // Communication Administratively Prohibited (RFC 6146 §3.5.1.2)
 		x.refuse(v, pkt, network.AdminProhibited, x.reasons.filtered)
-	case unbound:
-		if v == network.V4 { // Host Unreachable (RFC 6146 §3.5.1.2)
-			x.refuse(v, pkt, network.HostUnreachable, x.reasons.noBinding)
-			return
-		}
+	case unbound: // Host Unreachable (RFC 6146 §3.5.1.2)
+		x.refuse(v, pkt, network.HostUnreachable, x.reasons.noBinding)
+	case stray:
+		// "the packet is silently discarded" (RFC 6146 §3.5.2.2), a SYN from outside
+		// too: it is policy here that nobody opens what the inside has not opened.
 		x.drop(pkt, x.reasons.noBinding)
 	default:
 		x.drop(pkt, stat.ModuleUnload)

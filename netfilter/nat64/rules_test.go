@@ -165,10 +165,20 @@ func TestTCPTransitory(t *testing.T) {
 }
 
 // TestNoSessionForStray: RFC 6146 §3.5.2.2: a segment that begins nothing makes no
-// state, and passes if there is a binding.
+// state, and passes if there is a binding; else it is silently discarded.
 func TestNoSessionForStray(t *testing.T) {
 	r := newRig(t)
-	r.dropped(r.inside, tcp(client, 4000, embed(server), 80, wire.TCPAck))
+	for _, x := range []struct {
+		at *port
+		b  []byte
+	}{
+		{r.inside, tcp(client, 4000, embed(server), 80, wire.TCPAck)}, {r.outside, tcp(server, 80, pool, 4000, wire.TCPAck)},
+		{r.outside, tcp(server, 80, pool, 4000, wire.TCPSyn)},
+	} {
+		if a := r.dropped(x.at, x.b); a != nil {
+			t.Errorf("a stray is answered: %x", a)
+		}
+	}
 	s, _ := ends(r.out(tcp(client, 4000, embed(server), 80, wire.TCPSyn)))
 	stray, _ := ends(r.out(tcp(client, 4000, embed(peer), 80, wire.TCPAck)))
 	if s != stray {

@@ -133,7 +133,7 @@ func (x *translator) session6(f flow6, flags uint8) (*binding, outcome) {
 		// "If there is a corresponding entry in the TCP BIB, the packet SHOULD be
 		// translated and forwarded if the security policy allows doing so. The state
 		// remains unchanged" (RFC 6146 §3.5.2.2).
-		return t.lookup6(f.inside), unbound
+		return t.lookup6(f.inside), stray
 	}
 	own := x.ownAddr(f.peer.addr)
 	for range 2 { // a session that is found may be about to end
