@@ -19,6 +19,7 @@ func FuzzTo4(f *testing.F) {
 		if len(b) < wire.IPv6Len || b[0]>>4 != 6 || len(b) > 65535 {
 			return
 		}
+		b = slices.Clone(b)
 		be.PutUint16(b[4:], uint16(min(len(b)-wire.IPv6Len, wire.IPv6MaxPayload)))
 		s, problem := Parse6(b)
 		if problem == Fine && s.IsError6() {
@@ -46,6 +47,7 @@ func FuzzTo6(f *testing.F) {
 	}
 	p := newPool(f)
 	f.Fuzz(func(t *testing.T, b []byte, head uint8) {
+		b = slices.Clone(b)
 		h, ok := wire.ParseIPv4(b)
 		if !ok || len(b) > 65535 {
 			return
