@@ -116,3 +116,20 @@ func TestParameters(t *testing.T) {
 	}
 	r.try(r.k.Modprobe(ctx, "nat64"))
 }
+
+// TestDownAndUp: the routes to the device come back with it.
+func TestDownAndUp(t *testing.T) {
+	r := newRig(t)
+	dev, err := r.k.Link.Lookup("nat64")
+	r.try(err)
+	s, _ := ends(r.out(udp(client, 4000, embed(server), 53, "")))
+	r.try(dev.SetUp(false))
+	if typ, code := icmpOf(r.dropped(r.inside, udp(client, 4000, embed(server), 53, ""))); typ != 1 || code != 0 {
+		t.Errorf("while it is down: %d/%d, want 1/0", typ, code)
+	}
+	r.try(dev.SetUp(true))
+	if again, _ := ends(r.out(udp(client, 4000, embed(server), 53, ""))); again != s {
+		t.Errorf("mapped to %v before and %v after", s, again)
+	}
+	r.in(udp(server, 53, pool, s.Port(), ""))
+}

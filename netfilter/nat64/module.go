@@ -16,7 +16,9 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
+	"github.com/knitnet/knit/core/klog"
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/proc"
@@ -62,6 +64,8 @@ var Module = module.Spec{
 type translator struct {
 	net      *network.Layer
 	dev      *link.Device
+	log      *klog.Logger
+	ready    atomic.Bool     // log is set, and the first routes are there
 	way      backlog.Backlog // back into the stack
 	prefix   wire.Pref64
 	private  bool // prefix may stand for any address
@@ -168,8 +172,19 @@ func (x *translator) attach(c *module.Context) error {
 		return err
 	}
 	c.Cleanup(x.net.Watch(x.networkChanged))
+	if err := x.addRoutes(); err != nil {
+		return err
+	}
+	x.log = c.Log()
+	x.ready.Store(true)
+	c.Cleanup(x.net.Hooks[network.V4].Prerouting.Add(x.entry()))
+	return nil
+}
+
+// addRoutes leads the prefix and the pool to the device.
+func (x *translator) addRoutes() error {
 	for _, p := range append([]netip.Prefix{x.prefix.Prefix()}, x.table.pool.prefixes...) {
-		r := route.Route{Dst: p, Proto: route.ProtoKernel, NextHops: []route.NextHop{{Index: dev.Index()}}}
+		r := route.Route{Dst: p, Proto: route.ProtoKernel, NextHops: []route.NextHop{{Index: x.dev.Index()}}}
 		if p.Addr().Is6() {
 			r.Metric = metric6
 		} else {
@@ -179,7 +194,6 @@ func (x *translator) attach(c *module.Context) error {
 			return err
 		}
 	}
-	c.Cleanup(x.net.Hooks[network.V4].Prerouting.Add(x.entry()))
 	return nil
 }
 

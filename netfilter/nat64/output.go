@@ -18,6 +18,16 @@ func (x *translator) Open(*link.Device) error { return nil }
 // Close implements link.Driver.
 func (x *translator) Close(*link.Device) {}
 
+// StateChanged implements link.StateFollower: the routes went when the device went down.
+func (x *translator) StateChanged(dev *link.Device) {
+	if !x.ready.Load() || !dev.Up() {
+		return
+	}
+	if err := x.addRoutes(); err != nil {
+		x.log.Warn("%v", err)
+	}
+}
+
 // MadeByModule implements link.ModuleDriver.
 func (x *translator) MadeByModule() {}
 
