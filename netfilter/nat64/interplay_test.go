@@ -219,3 +219,28 @@ func BenchmarkIn(b *testing.B) {
 		return r.outside, udp(server, 53, at, port, "12345678")
 	})
 }
+
+// TestReversePath: strict rp_filter does not take translated packets for spoofed ones.
+func TestReversePath(t *testing.T) {
+	for _, pool4 := range []string{pool, "masquerade"} {
+		r := newRig(t, "pool4="+pool4)
+		r.try(r.k.Sysctl.Set("net.ipv4.conf.all.rp_filter", "1"))
+		s, _ := ends(r.out(udp(client, 4000, embed(server), 53, "")))
+		r.in(udp(server, 53, s.Addr().String(), s.Port(), ""))
+	}
+}
+
+// TestForwardingLater: forwarding that is switched on when the device is there holds
+// for it, too.
+func TestForwardingLater(t *testing.T) {
+	r := newRig(t)
+	for _, value := range []string{"0", "1"} {
+		r.try(r.k.Sysctl.Set("net.ipv4.ip_forward", value))
+		r.try(r.k.Sysctl.Set("net.ipv6.conf.all.forwarding", value))
+		if value == "0" {
+			r.dropped(r.inside, udp(client, 4000, embed(server), 53, ""))
+		}
+	}
+	s, _ := ends(r.out(udp(client, 4000, embed(server), 53, "")))
+	r.in(udp(server, 53, pool, s.Port(), ""))
+}
