@@ -83,7 +83,7 @@ func (p Pref64) Embed(v4 [4]byte) [16]byte {
 
 // Extract returns the IPv4 address that a stands for. It is not ok if a does not lie
 // under the prefix, or has bits 64 to 71 set. The suffix is not looked at: those
-// that are not zero are reserved "for future extensions" (RFC 6052 §2.2).
+// that are not zero are reserved for extensions (RFC 6052 §2.2).
 func (p Pref64) Extract(a *[16]byte) (v4 [4]byte, ok bool) {
 	if !p.Contains(a) || a[reserved] != 0 {
 		return v4, false
@@ -105,9 +105,8 @@ func (p Pref64) Extract(a *[16]byte) (v4 [4]byte, ok bool) {
 // IsWellKnown reports whether p is 64:ff9b::/96.
 func (p Pref64) IsWellKnown() bool { return p.Prefix() == WellKnownPref64() }
 
-// MayEmbed reports whether p may stand for v4: "The Well-Known Prefix MUST NOT be
-// used to represent non-global IPv4 addresses, such as those defined in [RFC1918] or
-// listed in Section 3 of [RFC5735]" (RFC 6052 §3.1). Other prefixes may.
+// MayEmbed reports whether p may stand for v4. The well-known prefix must not stand for
+// addresses that are not global (RFC 6052 §3.1); other prefixes may.
 func (p Pref64) MayEmbed(v4 [4]byte) bool { return !p.IsWellKnown() || IsGlobalIPv4(v4) }
 
 // IsGlobalIPv4 reports whether a is a unicast address that means the same everywhere,

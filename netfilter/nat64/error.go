@@ -15,7 +15,7 @@ import (
 type scratch struct{ in, out [xlat.MaxError]byte }
 
 // error6 translates an ICMPv6 error about a packet that came from dst (RFC 6146
-// §3.5.3, RFC 7915 §5.2). Its sender may be any router, which has no IPv4 address:
+// §3.4, RFC 7915 §5.2). Its sender may be any router, which has no IPv4 address:
 // the error comes from the address that stands for the receiver of the quoted packet.
 func (x *translator) error6(pkt *packet.Packet, s *xlat.Six, dst [4]byte, out *packet.Queue) {
 	buf := x.buffers.Get().(*scratch)
@@ -66,7 +66,7 @@ func (x *translator) error6(pkt *packet.Packet, s *xlat.Six, dst [4]byte, out *p
 }
 
 // error4 translates an ICMP error about a packet that went to the outside (RFC 6146
-// §3.5.3, RFC 7915 §4.2).
+// §3.4, RFC 7915 §4.2).
 func (x *translator) error4(pkt *packet.Packet, s *xlat.Four, routed bool, out *packet.Queue) {
 	buf := x.buffers.Get().(*scratch)
 	defer x.buffers.Put(buf)
@@ -125,8 +125,8 @@ func quotedFlow(q *xlat.Four) flow4 {
 }
 
 // errorSource is whom an error comes from. A router may have a private address, for
-// which the prefix must not stand: then this host, the translator, reports (RFC 7915
-// §4.1 on addresses that cannot be mapped, as RFC 6791 §3 has it the other way round).
+// which the prefix must not stand: then this host, the translator, reports, as RFC
+// 6791 has it the other way round.
 func (x *translator) errorSource(from [4]byte, to [16]byte) [16]byte {
 	if x.mayEmbed(from) {
 		return x.prefix.Embed(from)
@@ -160,8 +160,8 @@ func replace(pkt *packet.Packet, message []byte) *packet.Packet {
 	return e
 }
 
-// refused tells the sender of a SYN that nobody inside wanted it: "an ICMPv4 Port
-// Unreachable error containing the stored packet" (RFC 6146 §3.5.2.2).
+// refused tells the sender of a SYN that nobody inside wanted it, by a Port
+// Unreachable with the packet that had been stored (RFC 6146 §3.5.2.2).
 func (x *translator) refused(pkt *packet.Packet) {
 	w := x.net.Walks.Enter()
 	defer w.Exit()
@@ -169,9 +169,9 @@ func (x *translator) refused(pkt *packet.Packet) {
 	x.drop(pkt, stat.NoSocket)
 }
 
-// probe asks the inside whether a TCP connection lives: a segment with "the sequence
-// number and the acknowledgment number [...] set to zero. All flags but the ACK flag
-// are reset" (RFC 6146 §3.5.2.2).
+// probe asks the inside whether a TCP connection lives: by a segment without data,
+// whose sequence and acknowledgment numbers are zero and which has no flag but ACK
+// (RFC 6146 §3.5.2.2).
 func (x *translator) probe(s *session) {
 	w := x.net.Walks.Enter()
 	defer w.Exit()

@@ -35,7 +35,7 @@ func TestPathMTUDiscovery(t *testing.T) {
 
 // TestErrorSources: an error from a router outside comes from its address under the
 // prefix, or from the translator if it has none; one from a router inside from the
-// address that stands for the host which it is about (RFC 6146 §3.5.3).
+// address that stands for the host which it is about (RFC 6146 §3.6).
 func TestErrorSources(t *testing.T) {
 	r := newRig(t)
 	out := r.out(udp(client, 4000, embed(server), 53, "payload"))

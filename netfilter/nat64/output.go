@@ -95,10 +95,8 @@ func (x *translator) refuse(v network.Version, pkt *packet.Packet, kind network.
 func (x *translator) problem(v network.Version, pkt *packet.Packet, p xlat.Problem, pointer uint32) {
 	switch p {
 	case xlat.SourceRoute:
-		// "an ICMPv4 'Destination Unreachable, Source Route Failed' (Type 3, Code 5)
-		// error message SHOULD be returned" (RFC 7915 §4.1), and an "ICMPv6 'Parameter
-		// Problem, Erroneous Header Field Encountered'" with a pointer to the first
-		// octet of the Segments Left field (§5.1).
+		// Source Route Failed (RFC 7915 §4.1), or a Parameter Problem with a pointer to
+		// the first octet of the Segments Left field (§5.1).
 		if v == network.V4 {
 			x.refuse(v, pkt, network.SourceRouteFailed, x.reasons.sourceRoute)
 			return
@@ -125,8 +123,7 @@ func (x *translator) problem(v network.Version, pkt *packet.Packet, p xlat.Probl
 func (x *translator) rejected(v network.Version, pkt *packet.Packet, o outcome) {
 	switch o {
 	case usedUp, full:
-		// "an ICMPv6 Destination Unreachable error message (Type 1) with Code 3
-		// (Address Unreachable) SHOULD be sent" (RFC 6146 §3.5.1.1).
+		// Address Unreachable (RFC 6146 §3.5.1.1).
 		why := x.reasons.full
 		if o == usedUp {
 			why = x.reasons.usedUp
@@ -136,13 +133,13 @@ func (x *translator) rejected(v network.Version, pkt *packet.Packet, o outcome) 
 			return
 		}
 		x.drop(pkt, why)
-	case filtered: // Communication Administratively Prohibited (RFC 6146 §3.5.1.2)
+	case filtered: // Communication Administratively Prohibited (RFC 6146 §3.5.1)
 		x.refuse(v, pkt, network.AdminProhibited, x.reasons.filtered)
-	case unbound: // Host Unreachable (RFC 6146 §3.5.1.2)
+	case unbound: // Host Unreachable (RFC 6146 §3.5.1)
 		x.refuse(v, pkt, network.HostUnreachable, x.reasons.noBinding)
 	case stray:
-		// "the packet is silently discarded" (RFC 6146 §3.5.2.2), a SYN from outside
-		// too: it is policy here that nobody opens what the inside has not opened.
+		// Silently (RFC 6146 §3.5.2.2), a SYN from outside too: it is policy here that
+		// nobody opens what the inside has not opened.
 		x.drop(pkt, x.reasons.noBinding)
 	default:
 		x.drop(pkt, stat.ModuleUnload)

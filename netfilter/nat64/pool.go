@@ -11,7 +11,7 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// masquerade is the word for "this host's own address on the packet's way out".
+// masquerade is the word for this host's own address on the packet's way out.
 const masquerade = "masquerade"
 
 const (

@@ -52,9 +52,9 @@ type portRange struct{ lo, hi uint16 }
 // wellKnown is the first port that anybody may use.
 const wellKnown = 1024
 
-// class returns the part of r that a port of the inside is mapped to: "If the source
-// port is in the range 0-1023, the allocated port SHOULD be in it, too" (RFC 4787
-// REQ-3, RFC 6146 §3.5.1.1), and UDP keeps its parity (RFC 4787 REQ-4).
+// class returns the part of r that a port of the inside is mapped to: ports below 1024
+// stay there (RFC 4787 REQ-3, RFC 6146 §3.5.1.1), and UDP keeps its parity (RFC 4787
+// REQ-4).
 func (r portRange) class(k *inside) (lo, hi uint16, parity uint64) {
 	lo, hi, parity = r.lo, r.hi, anyParity
 	if k.proto == wire.ProtoICMP {

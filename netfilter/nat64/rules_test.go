@@ -45,7 +45,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// TestFiltering: RFC 6146 §3.5.1.2: anybody may speak to a mapping, unless the
+// TestFiltering: RFC 6146 §3.5.1: anybody may speak to a mapping, unless the
 // filtering is address-dependent: then those whom the inside has spoken to, at any
 // port; others are told that it is prohibited.
 func TestFiltering(t *testing.T) {

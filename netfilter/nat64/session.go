@@ -82,9 +82,9 @@ func (s *session) waits() bool {
 	return s.stored != nil
 }
 
-// expire acts when the session's time is up: "the NAT64 SHOULD send a probe packet"
-// for a TCP connection that is established, which gets some more time then
-// (RFC 6146 §3.5.2.2).
+// expire acts when the session's time is up. Of a TCP connection that is established
+// one end is asked whether it lives, and it gets some more time then (RFC 6146
+// §3.5.2.2).
 func (s *session) expire(clock.Time) {
 	s.mu.Lock()
 	if s.gone || s.timer.Active() { // a packet came just now

@@ -130,9 +130,8 @@ func (x *translator) session6(f flow6, flags uint8) (*binding, outcome) {
 		return s.binding, found
 	}
 	if f.proto == wire.ProtoTCP && flags&(wire.TCPSyn|wire.TCPRst) != wire.TCPSyn {
-		// "If there is a corresponding entry in the TCP BIB, the packet SHOULD be
-		// translated and forwarded if the security policy allows doing so. The state
-		// remains unchanged" (RFC 6146 §3.5.2.2).
+		// What begins nothing passes if there is a binding, and makes no state (RFC 6146
+		// §3.5.2.2).
 		return t.lookup6(f.inside), stray
 	}
 	own := x.ownAddr(f.peer.addr)

@@ -207,7 +207,7 @@ func (t *table) add(b *binding, p peer) *session {
 }
 
 // accept returns the session of a packet from outside, made if the filter lets it in
-// (RFC 6146 §3.5.1.2, §3.5.2.2). hold makes one for a SYN that the filter does not
+// (RFC 6146 §3.5.1, §3.5.2.2). hold makes one for a SYN that the filter does not
 // let in, so that it can wait.
 func (t *table) accept(f flow4, hold bool) (*session, outcome) {
 	t.mu.Lock()

@@ -40,9 +40,8 @@ type question struct {
 	limit  int // bytes of the longest answer
 }
 
-// checks reports whether the client validates what it gets. Nothing may be made up for
-// it: "the DNS64 [...] MUST NOT perform synthesis" where DO and CD are set
-// (RFC 6147 §5.5).
+// checks reports whether the client validates what it gets, as DO and CD together say.
+// Nothing may be made up for it (RFC 6147 §5.5).
 func (q *question) checks() bool { return q.do && q.cd }
 
 // answer returns the reply to a query; nil if there should be none.

@@ -9,15 +9,14 @@ import (
 )
 
 // defaultTTL bounds the lifetime in seconds of what is made up when the empty answer
-// that led to it does not tell one: "the minimum of the TTL of the original A RR and
-// 600 seconds" (RFC 6147 §5.1.7).
+// that led to it does not tell one (RFC 6147 §5.1.7).
 const defaultTTL = 600
 
 // addresses answers a question for AAAA (RFC 6147 §5.1).
 func (r *resolver) addresses(ctx context.Context, q *question) *dns.Msg {
 	a := r.forward(ctx, q, q.Name, dns.TypeAAAA)
 	switch {
-	case a.Rcode == dns.RcodeNameError: // "the response is returned to the client" (§5.1.2)
+	case a.Rcode == dns.RcodeNameError: // it is final (§5.1.2)
 		return a
 	case a.Rcode == dns.RcodeSuccess && r.takeExcluded(a):
 		return a

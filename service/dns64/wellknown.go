@@ -18,7 +18,7 @@ const (
 func wellKnownAddrs() [2][4]byte { return [2][4]byte{{192, 0, 0, 170}, {192, 0, 0, 171}} }
 
 // special answers questions about ipv4only.arpa and the names of its addresses without
-// asking anybody: recursive resolvers that make up addresses "MUST" do so (RFC 8880
+// asking anybody: as resolvers that make up addresses have to (RFC 8880
 // §7.1, §7.2). Although the prefix may not stand for these addresses otherwise, it does
 // here: nobody ever sends packets to them. It returns nil for other names.
 func (r *resolver) special(q *question) *dns.Msg {

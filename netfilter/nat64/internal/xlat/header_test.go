@@ -228,8 +228,7 @@ func TestExtensionHeaders(t *testing.T) {
 	}
 }
 
-// TestSourceRoute: RFC 7915 §4.1: "If an unexpired source route option is present,
-// then the packet MUST instead be discarded".
+// TestSourceRoute: RFC 7915 §4.1: a packet with an unexpired source route is discarded.
 func TestSourceRoute(t *testing.T) {
 	for _, x := range []struct {
 		options []byte

@@ -21,7 +21,7 @@ const (
 	// Truncated: a header is not all there, or says something impossible.
 	Truncated
 	// SourceRoute: the packet has not been everywhere that its source wants it to be:
-	// such a one "MUST NOT be translated" (RFC 7915 §4.1, §5.1).
+	// such a one must not be translated (RFC 7915 §4.1, §5.1).
 	SourceRoute
 	// Protocol: neither TCP nor UDP nor ICMP (RFC 6146 §3.5).
 	Protocol

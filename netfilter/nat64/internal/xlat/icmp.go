@@ -9,7 +9,7 @@ const noType = 255
 
 // echo4 returns the ICMP type of an ICMPv6 query or answer. Those of Neighbour
 // Discovery and Multicast Listener Discovery are for one link, others are not known
-// there: "Silently drop" (RFC 7915 §5.2).
+// there: they are dropped silently (RFC 7915 §5.2).
 func echo4(typ uint8) uint8 {
 	switch typ {
 	case wire.ICMP6Echo:
@@ -86,10 +86,9 @@ const growth = wire.IPv6Len - wire.IPv4Len
 // plateaus are the MTUs that links have in practice (RFC 1191 §7.1).
 var plateaus = [...]int{65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, wire.IPv4MinMTU}
 
-// mtu6 is what an ICMPv6 Packet Too Big tells: "maximum(1280, minimum((MTU value in
-// the Packet Too Big Message) + 20, MTU_of_IPv6_nexthop, (MTU_of_IPv4_nexthop) + 20))"
-// and where a router tells no MTU the plateau below the length of the packet
-// (RFC 7915 §4.2).
+// mtu6 is what an ICMPv6 Packet Too Big tells: 20 bytes more than the ICMP message, but
+// no more than the next hops allow, and no less than IPv6's least MTU. Where a router
+// tells no MTU it is the plateau below the length of the packet (RFC 7915 §4.2).
 func mtu6(told, total int, mtu MTUs) int {
 	if told == 0 {
 		told = wire.IPv4MinMTU
@@ -104,7 +103,7 @@ func mtu6(told, total int, mtu MTUs) int {
 }
 
 // pointer6 is where the field is in an IPv6 header that lies at an offset of an IPv4
-// header (RFC 7915 §4.2, figure 3).
+// header (RFC 7915 §4.2).
 func pointer6(at uint8) (to uint32, ok bool) {
 	switch {
 	case at <= 1: // version and length, type of service
@@ -149,9 +148,9 @@ func error4(m wire.ICMP6, mtu MTUs) (x message, ok bool) {
 	return x, false
 }
 
-// mtu4 is what an ICMP Fragmentation Needed tells: "minimum((MTU value in the Packet
-// Too Big Message)-20, MTU_of_IPv4_nexthop, (MTU_of_IPv6_nexthop)-20)" (RFC 7915
-// §5.2). IPv6 knows no MTU below 1280, whatever a message says.
+// mtu4 is what an ICMP Fragmentation Needed tells: 20 bytes less than the ICMPv6
+// message, and no more than the next hops allow (RFC 7915 §5.2). IPv6 knows no MTU below
+// 1280, whatever a message says.
 func mtu4(told uint32, mtu MTUs) int {
 	t := int(min(max(told, wire.IPv6MinMTU), 1<<16))
 	return min(t-growth, mtu.Four, mtu.Six-growth)
@@ -169,7 +168,7 @@ func parameter4(m wire.ICMP6) (x message, ok bool) {
 }
 
 // pointer4 is where the field is in an IPv4 header that lies at an offset of an IPv6
-// header (RFC 7915 §5.2, figure 6).
+// header (RFC 7915 §5.2).
 func pointer4(at uint32) (to int, ok bool) {
 	switch {
 	case at <= 1: // version, traffic class

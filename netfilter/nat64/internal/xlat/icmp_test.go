@@ -159,7 +159,7 @@ func TestErrorsTo4(t *testing.T) {
 	}
 }
 
-// TestPointers: the tables of figure 3 and figure 6 of RFC 7915.
+// TestPointers: the tables of RFC 7915 §4.2 and §5.2.
 func TestPointers(t *testing.T) {
 	to6 := map[uint8]uint32{0: 0, 1: 1, 2: 4, 3: 4, 8: 7, 9: 6, 12: 8, 13: 8, 14: 8, 15: 8, 16: 24, 17: 24, 18: 24, 19: 24}
 	for at := range uint8(255) {

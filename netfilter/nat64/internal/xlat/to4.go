@@ -15,9 +15,7 @@ type New4 struct {
 }
 
 // atomicLen is the length in bytes up to which an IPv4 packet that comes from an IPv6
-// packet may be fragmented: "The DF flag is set to one if the size of the translated
-// IPv4 packet is greater than 1260 bytes; otherwise, the DF flag is set to zero"
-// (RFC 7915 §5.1).
+// packet may be fragmented: longer ones have DF set (RFC 7915 §5.1).
 const atomicLen = wire.IPv6MinMTU - (wire.IPv6Len - wire.IPv4Len)
 
 // To4 turns an IPv6 packet, which begins with its IP header, is no ICMP error and no
