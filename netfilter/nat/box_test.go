@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/core/clock"
@@ -189,6 +190,7 @@ func (b *box) load(rules string) {
 	b.t.Helper()
 	b.nft("flush ruleset\n" + rules)
 	b.track.Each(func(c *netfilter.Conn) bool { b.track.Delete(c); return true })
+	b.Clock.Advance(time.Second) // or ICMP errors would be too many for no time
 }
 
 // nft runs commands and returns what they print.

@@ -3,6 +3,7 @@
 package nat_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -374,8 +375,19 @@ func compare(t *testing.T, p pairOf, s scenario, j *judge, b *box) {
 		logs[i] = x.String()
 	}
 	if logs[0] != logs[1] {
-		t.Errorf("%s\nLinux:\n%s\n\nknit:\n%s", rules, logs[0], logs[1])
+		t.Errorf("%s\n%s", rules, firstDifference(logs[0], logs[1]))
 	}
+}
+
+// firstDifference shows two records up to the lines where they part.
+func firstDifference(linux, knit string) string {
+	a, b := strings.Split(linux, "\n"), strings.Split(knit, "\n")
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	show := func(l []string) string { return strings.Join(l[n:min(n+4, len(l))], "\n") }
+	return fmt.Sprintf("%s\nLinux:\n%s\nknit:\n%s", strings.Join(a[:n], "\n"), show(a), show(b))
 }
 
 // TestAsLinux: the same rules and the same packets go through Linux, in a namespace
