@@ -147,7 +147,7 @@ func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
 	case len(rest) == 0:
 		return q, Errorf(1, "%s: no command specified", "nft")
 	default:
-		q.Text = strings.Join(rest, " ")
+		q.Text = strings.Join(rest, " ") + "\n"
 		q.Monitor = rest[0] == "monitor"
 	}
 	q.Files = map[string][]NFTFile{}

@@ -123,3 +123,42 @@ func compareListings(t *testing.T, name, got, want string) {
 	}
 	t.Errorf("nft %s\n%s", name, out.String())
 }
+
+var nftUpdate = flag.Bool("nft-update", false, "let the real nft write what the scripts of testdata/nft want")
+
+// TestJudgeNFTScripts holds the scripts to the real nft.
+func TestJudgeNFTScripts(t *testing.T) {
+	for _, name := range scripts(t) {
+		steps := readScript(t, name)
+		var script, file strings.Builder
+		script.WriteString("cd " + t.TempDir() + "\n")
+		for _, step := range steps {
+			input := " <<'END'\n" + step.input + "END\n"
+			if words := shellWords(step.command); words[0] == "write" {
+				fmt.Fprintf(&script, "mkdir -p $(dirname %[1]s); cat > %[1]s%[2]s", words[1], input)
+			} else {
+				script.WriteString(step.command + " 2>err" + input + "s=$?; cat err; [ $s = 0 ] || echo \"? $s\"\n")
+			}
+			script.WriteString("echo '" + nftSeparator[:5] + "'\n")
+		}
+		answers := strings.Split(realNFT(t, script.String()), nftSeparator)
+		if len(answers) != len(steps)+1 {
+			t.Fatalf("%s: %d answers to %d commands", name, len(answers)-1, len(steps))
+		}
+		for i, step := range steps {
+			file.WriteString("$ " + step.command + "\n")
+			for line := range strings.Lines(step.input) {
+				file.WriteString("| " + line)
+			}
+			file.WriteString(answers[i])
+			if answers[i] != step.want && !*nftUpdate {
+				t.Errorf("%s: $ %s\nnft says:\n%sthe file says:\n%s", name, step.command, answers[i], step.want)
+			}
+		}
+		if *nftUpdate {
+			if err := os.WriteFile(name, []byte(file.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

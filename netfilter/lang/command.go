@@ -21,10 +21,11 @@ const (
 	Describe
 	Import
 	Export
+	Get
 )
 
 var verbNames = [...]string{"add", "create", "insert", "replace", "delete", "destroy", "reset", "list", "flush", "rename",
-	"monitor", "describe", "import", "export"}
+	"monitor", "describe", "import", "export", "get"}
 
 // String returns nft's word.
 func (v Verb) String() string { return verbNames[v] }
@@ -76,10 +77,12 @@ type Command struct {
 	TableSpec *rule.Table // without what is in it; that comes as further commands
 	ChainSpec *rule.Chain // without rules
 	// HasPolicy: the chain's policy was written.
-	HasPolicy     bool
-	RuleSpec      *rule.Rule
-	SetSpec       *rule.Set // with the elements of its block
-	Elems         []rule.Elem
+	HasPolicy bool
+	RuleSpec  *rule.Rule
+	SetSpec   *rule.Set // with the elements of its block
+	Elems     []rule.Elem
+	// ElemAt are the places of the elements of Elems, or of SetSpec.
+	ElemAt        []Span
 	ObjectSpec    *rule.Object
 	FlowtableSpec *rule.Flowtable
 	// Event filters Monitor: "", "new" or "destroy"; with Trace, traces are meant.

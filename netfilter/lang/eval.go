@@ -81,7 +81,10 @@ func (ev *evaluator) missing(at Span) error {
 // inTable checks that the table of a command is there.
 func (ev *evaluator) inTable(c *command) error {
 	if ev.table(c.Family, c.Table) == nil {
-		return ev.missing(c.TableAt)
+		if c.Kind == Rule { // it is the kernel that misses it
+			return ev.missing(c.TableAt)
+		}
+		return ev.absent(c, c.TableAt)
 	}
 	return nil
 }
@@ -98,6 +101,9 @@ func (ev *evaluator) named(c *command) error {
 		return ev.missing(c.TableAt)
 	case c.Name == "" || ev.has(t, c):
 		return nil
+	}
+	if c.Verb == Rename || c.Verb == Flush || c.Kind == Object {
+		return ev.absent(c, c.NameAt)
 	}
 	return ev.missing(c.NameAt)
 }

@@ -344,7 +344,7 @@ func (sc *scope) concatConst(t *rule.Type, n *node) (rule.Expr, error) {
 func (sc *scope) setRef(t *rule.Type, n *node) (rule.Expr, error) {
 	s := sc.ev.set(sc.family, sc.table, n.text)
 	if s == nil {
-		return nil, sc.ev.missing(n.at)
+		return nil, sc.ev.absentSet(n.text, n.at)
 	}
 	return &rule.SetRef{Name: s.Name, Key: s.Key, Data: s.Data}, nil
 }

@@ -49,7 +49,7 @@ func (ev *evaluator) declareSet(c *command, b *setDecl) error {
 		return err
 	}
 	if b.elems != nil {
-		s.Elems, err = ev.elements(c.Family, c.Table, s, b.elems)
+		s.Elems, c.ElemAt, err = ev.elements(c.Family, c.Table, s, b.elems)
 	}
 	return err
 }
@@ -74,8 +74,8 @@ func (ev *evaluator) typeof(f rule.Family, table string, n *node) (rule.Expr, er
 	return sc.expr(n, nil, 0)
 }
 
-// elements checks the elements of a named set and puts them into nft's order.
-func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node) ([]rule.Elem, error) {
+// elements checks the elements of a named set, and says where each stands.
+func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node) (out []rule.Elem, at []Span, err error) {
 	sc := ev.scope(f, table)
 	sc.elem = true
 	data := s.Data
@@ -86,21 +86,20 @@ func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node)
 	if n.kind != nSet {
 		kids = []*node{{kind: nElem, kids: []*node{n}, at: n.at, elem: &elemOpts{}}}
 	}
-	var out []rule.Elem
 	for _, k := range kids {
 		e, err := sc.element(s.Key, data, k)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if s.Flags&rule.Interval == 0 && isInterval(e.Key) {
-			return nil, &Error{At: keyNode(k).at, Msg: "You must add 'flags interval' to your set declaration if you want to add prefix elements"}
+			return nil, nil, &Error{At: keyNode(k).at, Msg: "You must add 'flags interval' to your set declaration if you want to add prefix elements"}
 		}
 		if len(e.Stmts) == 0 {
 			e.Stmts = fresh(s.Stmts)
 		}
-		out = append(out, *e)
+		out, at = append(out, *e), append(at, keyNode(k).at)
 	}
-	return out, nil
+	return out, at, nil
 }
 
 // fresh returns the statements that a set creates with an element.

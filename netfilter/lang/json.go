@@ -18,6 +18,16 @@ func (l Listing) RulesetJSON(tables []*rule.Table) string {
 	return jsonText(list)
 }
 
+// PartsJSON writes what is in tables and not the tables themselves, as `nft -j list chain`
+// and its kin do.
+func (l Listing) PartsJSON(tables []*rule.Table) string {
+	list := metainfo()
+	for _, t := range tables {
+		list = append(list, l.tableJSON(t)[1:]...)
+	}
+	return jsonText(list)
+}
+
 // TablesJSON writes only the tables themselves, as `nft -j list tables` does.
 func (l Listing) TablesJSON(tables []*rule.Table) string {
 	list := metainfo()

@@ -32,8 +32,8 @@ var scopeWords = map[string]bool{
 	"alias-none": true, "at": true, "burst": true, "chains": true, "checksum": true, "counters": true, "daddr": true,
 	"destroy": true, "dport": true, "flowtables": true, "helper": true, "helpers": true, "hooks": true, "hoplimit": true,
 	"json": true, "last": true, "length": true, "limits": true, "maps": true, "memory": true, "meters": true, "mptcp": true,
-	"nexthdr": true, "over": true, "performance": true, "protocol": true, "quotas": true, "rules": true, "saddr": true,
-	"secmarks": true, "sets": true, "sport": true, "synproxys": true, "tables": true, "timeouts": true, "to": true,
+	"nexthdr": true, "over": true, "performance": true, "protocol": true, "quotas": true, "saddr": true,
+	"secmarks": true, "sets": true, "sport": true, "synproxys": true, "tables": true, "to": true,
 	"until": true,
 }
 

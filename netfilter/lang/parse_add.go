@@ -312,12 +312,17 @@ func (p *parser) ruleCommand(v Verb, start int) {
 	case v == Replace:
 		p.expect("handle")
 		p.handleOf(c)
-	case p.accept("position"), p.accept("handle"):
+	case p.accept("position"):
+		at := p.last.start
+		c.Position = p.number()
+		c.HandleAt = p.since(at)
+	case p.accept("handle"):
 		c.HandleAt = p.span(p.tok)
 		c.Position = p.number()
 	case p.accept("index"):
-		c.HandleAt = p.span(p.tok)
+		at := p.last.start
 		c.Index, c.HasIndex = p.number(), true
+		c.HandleAt = p.since(at)
 	}
 	p.ruleBody(c)
 	p.finish(c, start)

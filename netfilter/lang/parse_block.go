@@ -14,21 +14,35 @@ func (p *parser) setBlock(c *command) {
 	start := p.expect("{").start
 	b.at = p.since(start)
 	p.enter()
+	wrong := false
 	for {
 		p.newlines()
 		if p.is("}") || p.tok.kind == tEOF {
 			break
 		}
-		p.setItem(spec, b)
+		if !p.guard(func() { p.setItem(spec, b) }) {
+			wrong = true
+			p.recoverItem()
+		}
 		b.at = p.since(start)
 		if !p.is("}") {
 			p.setEnd()
 			b.at = p.since(start)
 		}
 	}
+	if wrong && b.keyT == nil && b.key == nil {
+		p.src.fail(b.at, "set definition does not specify key")
+	}
 	p.expect("}")
 	p.leave()
 	c.check = func(ev *evaluator) error { return ev.declareSet(c, b) }
+}
+
+// recoverItem goes to the end of what did not parse in a block.
+func (p *parser) recoverItem() {
+	for p.tok.kind != tNewline && p.tok.kind != tEOF && !p.is(";") && !p.is("}") {
+		p.next()
+	}
 }
 
 // setEnd demands the end of a line of a set's block.
@@ -53,7 +67,11 @@ type setDecl struct {
 func (p *parser) setItem(spec *rule.Set, b *setDecl) {
 	switch {
 	case p.accept("type"):
-		b.keyT = p.typeName()
+		key := p.typeName()
+		if b.isMap && !p.is(":") {
+			p.unexpected("colon", ".")
+		}
+		b.keyT = key
 		if p.accept(":") {
 			b.dataInterval = p.accept("interval")
 			if k, ok := p.mapObject(); ok {

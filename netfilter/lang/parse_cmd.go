@@ -84,6 +84,7 @@ func (p *parser) line() {
 	if len(p.src.parsed) > maxCommands {
 		p.failAt(p.span(p.tok), "too many commands")
 	}
+	start, before := p.tok.start, len(p.src.parsed)
 	if p.common() {
 		if p.tok.kind != tNewline && !p.is(";") && p.tok.kind != tEOF {
 			p.unexpected("newline", "semicolon")
@@ -95,6 +96,11 @@ func (p *parser) line() {
 		p.unexpected("end of file", "newline", "semicolon")
 	}
 	p.end()
+	for _, c := range p.src.parsed[before:] {
+		if c.At.File == p.file && c.At.Start == start { // with what ends the line, as nft
+			c.At.End = p.last.end
+		}
+	}
 }
 
 // common reads what may stand in files and blocks alike; false: it is something else.
@@ -162,7 +168,7 @@ func (p *parser) add(c *command) {
 }
 
 var verbs = map[string]Verb{"add": Add, "create": Create, "insert": Insert, "replace": Replace, "delete": Delete, "destroy": Destroy,
-	"reset": Reset, "list": List, "flush": Flush, "rename": Rename, "monitor": Monitor, "describe": Describe, "import": Import, "export": Export}
+	"get": Get, "reset": Reset, "list": List, "flush": Flush, "rename": Rename, "monitor": Monitor, "describe": Describe, "import": Import, "export": Export}
 
 // commandLine reads a command.
 func (p *parser) commandLine() {
@@ -184,6 +190,12 @@ func (p *parser) commandLine() {
 		p.adding(verb, start)
 	case Delete, Destroy:
 		p.deleting(verb, start)
+	case Get:
+		c := p.begin(Get, Element)
+		p.expect("element")
+		p.named(c)
+		p.elementsOf(c)
+		p.finish(c, start)
 	case Reset, List, Flush:
 		p.listing(verb, start)
 	case Rename:

@@ -73,11 +73,24 @@ var pluralObjects = map[string]rule.ObjectKind{"counters": rule.CounterObject, "
 func (p *parser) listing(v Verb, start int) {
 	c := p.begin(v, Ruleset)
 	defer func() { p.finish(c, start) }()
-	if v == List {
-		c.check = func(ev *evaluator) error { return ev.named(c) }
+	if v == Reset {
+		c.check = func(ev *evaluator) error {
+			if !c.All || c.Table == "" || ev.table(c.Family, c.Table) != nil {
+				return nil
+			}
+			return ev.missing(c.TableAt)
+		}
+	}
+	if v == List || v == Flush {
+		c.check = func(ev *evaluator) error {
+			if v == Flush && c.Kind != Set && c.Kind != Map {
+				return nil
+			}
+			return ev.named(c)
+		}
 	}
 	w := p.tok.text
-	if p.tok.kind != tWord {
+	if p.tok.kind != tWord && v != Reset {
 		p.unexpected()
 	}
 	if w == "ruleset" {
@@ -86,13 +99,17 @@ func (p *parser) listing(v Verb, start int) {
 		p.family(c)
 		return
 	}
-	if k, ok := plural[w]; ok && v != Flush {
+	if w == "flow" && p.peek().text == "tables" { // the old name of meters
+		p.next()
+		w = "meters"
+	}
+	if k, ok := plural[w]; ok && v != Flush && (w != "rules" || v == Reset) {
 		p.next()
 		c.Kind, c.All, c.ObjectKind = k, true, pluralObjects[w]
 		p.scope(c)
 		return
 	}
-	if k, ok := singular[w]; ok {
+	if k, ok := singular[w]; ok && (w != "rule" || v != List) {
 		p.next()
 		c.Kind = k
 		switch {
@@ -115,7 +132,10 @@ func (p *parser) listing(v Verb, start int) {
 		}
 	}
 	k, ok := p.objectKind()
-	if !ok {
+	switch {
+	case !ok && v == Reset:
+		p.unexpected("counter", "counters", "quotas", "quota")
+	case !ok:
 		p.unexpected()
 	}
 	c.Kind, c.ObjectKind = Object, k
@@ -126,14 +146,17 @@ func (p *parser) listing(v Verb, start int) {
 func (p *parser) ctList(c *command) bool {
 	p.expect("ct")
 	kinds := map[string]rule.ObjectKind{"helper": rule.CTHelperObject, "helpers": rule.CTHelperObject, "timeout": rule.CTTimeoutObject,
-		"expectation": rule.CTExpectObject, "timeouts": rule.CTTimeoutObject, "expectations": rule.CTExpectObject}
+		"expectation": rule.CTExpectObject}
 	k, ok := kinds[p.tok.text]
 	if !ok {
-		p.unexpected("helper", "timeout", "expectation")
+		p.unexpected("timeout", "expectation", "helper", "helpers")
 	}
 	w := p.next().text
 	c.Kind, c.ObjectKind = Object, k
-	if w[len(w)-1] == 's' || p.is("table") {
+	if w == "helpers" && !p.is("table") {
+		p.unexpected("table")
+	}
+	if p.is("table") {
 		c.All = true
 		p.scope(c)
 		return true
@@ -171,15 +194,15 @@ func (p *parser) elementsOf(c *command) {
 	c.check = func(ev *evaluator) error {
 		if c.Verb == Add || c.Verb == Create {
 			if t := ev.table(c.Family, c.Table); t == nil {
-				return ev.missing(c.TableAt)
+				return ev.absent(c, c.TableAt)
 			}
 		}
 		set := ev.set(c.Family, c.Table, c.Name)
 		if set == nil {
-			return ev.missing(c.NameAt)
+			return ev.absent(c, c.NameAt)
 		}
-		elems, err := ev.elements(c.Family, c.Table, set, n)
-		c.Elems = elems
+		var err error
+		c.Elems, c.ElemAt, err = ev.elements(c.Family, c.Table, set, n)
 		return err
 	}
 }

@@ -35,7 +35,7 @@ func (p *parser) objectSpec(c *command) {
 		o.Limit = &rule.Limit{}
 	}
 	if !p.accept("{") {
-		if p.tok.kind == tWord && !p.is("comment") {
+		if p.tok.kind == tWord && !p.is("comment") || p.tok.kind == tNumber {
 			p.objectItem(o)
 		}
 		return

@@ -2,7 +2,6 @@ package lang
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/knitnet/knit/netfilter/rule"
@@ -26,15 +25,14 @@ func (l Listing) Table(t *rule.Table) string {
 	return string(p.out)
 }
 
-// Part writes a table with nothing in it but what keep wants, as `list chain` and its
-// kin do.
-func (l Listing) Part(t *rule.Table, keep func(any) bool) string {
-	c := *t
-	c.Chains = slices.DeleteFunc(slices.Clone(t.Chains), func(x *rule.Chain) bool { return !keep(x) })
-	c.Sets = slices.DeleteFunc(slices.Clone(t.Sets), func(x *rule.Set) bool { return !keep(x) })
-	c.Objects = slices.DeleteFunc(slices.Clone(t.Objects), func(x *rule.Object) bool { return !keep(x) })
-	c.Flowtables = slices.DeleteFunc(slices.Clone(t.Flowtables), func(x *rule.Flowtable) bool { return !keep(x) })
-	return l.Table(&c)
+// Parts writes some of what is in a table, as `list chain` and its kin do: without what
+// there is to say of the table itself. All of a kind stand without empty lines between.
+func (l Listing) Parts(t *rule.Table, all bool) string {
+	p := &printer{Listing: l, family: t.Family, table: t}
+	p.f("table %s %s {\n", t.Family, t.Name)
+	p.contents(t, false, !all)
+	p.f("}\n")
+	return string(p.out)
 }
 
 // Rule writes one rule, without its handle.
@@ -61,12 +59,18 @@ func (p *printer) tableOf(t *rule.Table) {
 	if t.Comment != "" {
 		p.f("\tcomment \"%s\"\n", t.Comment)
 	}
-	sep := t.Dormant
+	p.contents(t, t.Dormant, true)
+	p.f("}\n")
+}
+
+// contents writes what is in a table, with empty lines between if gaps says so; one comes
+// first if begun.
+func (p *printer) contents(t *rule.Table, begun, gaps bool) {
 	next := func() {
-		if sep {
+		if begun && gaps {
 			p.f("\n")
 		}
-		sep = true
+		begun = true
 	}
 	for _, o := range t.Objects {
 		next()
@@ -84,7 +88,6 @@ func (p *printer) tableOf(t *rule.Table) {
 		next()
 		p.chain(c)
 	}
-	p.f("}\n")
 }
 
 func (p *printer) chain(c *rule.Chain) {

@@ -37,10 +37,16 @@ func (x *txn) apply(c *lang.Command) error {
 // blame returns the part of a command that an error is about.
 func (x *txn) blame(c *lang.Command, err error) lang.Span {
 	spans := []lang.Span{c.NameAt, c.TableAt}
-	if c.HandleAt.File != nil {
+	if c.HandleAt.File != nil && (c.Kind != lang.Rule || x.chainThere(c)) {
 		spans = []lang.Span{c.HandleAt}
 	}
+	var el *elemError
+	if errors.As(err, &el) && el.index < len(c.ElemAt) {
+		return c.ElemAt[el.index]
+	}
 	switch {
+	case errors.Is(err, syscall.EEXIST) && (c.Verb == lang.Create || c.Kind == lang.Set || c.Kind == lang.Map) && c.NameAt.File != nil:
+		return c.NameAt
 	case c.Verb == lang.Rename, c.Kind == lang.Element, c.Verb <= lang.Create && c.Kind != lang.Table && !errors.Is(err, syscall.ENOENT):
 		return c.At
 	case c.Kind == lang.Rule && c.Position == 0 && !c.HasIndex && c.Handle == 0 && x.chainThere(c):
@@ -53,6 +59,17 @@ func (x *txn) blame(c *lang.Command, err error) lang.Span {
 	}
 	return c.At
 }
+
+// An elemError is about one of the elements of a command.
+type elemError struct {
+	index int
+	err   error
+}
+
+func (e *elemError) Error() string { return e.err.Error() }
+
+// Unwrap returns the reason.
+func (e *elemError) Unwrap() error { return e.err }
 
 func (x *txn) chainThere(c *lang.Command) bool {
 	t, err := x.table(c.Family, c.Table)
@@ -78,6 +95,9 @@ func (x *txn) resolve(c *lang.Command) error {
 			return nil
 		}
 		at := c.TableAt
+		if at.File == nil {
+			at = c.HandleAt
+		}
 		if at.File == nil {
 			at = c.At
 		}

@@ -62,6 +62,14 @@ func (c *compiler) compile() error {
 			return err
 		}
 	}
+	for _, o := range c.table.Objects { // those that no rule uses are reset as well
+		switch {
+		case o.Counter != nil:
+			c.counter(o.Counter)
+		case o.Quota != nil:
+			c.quota(o.Quota)
+		}
+	}
 	return nil
 }
 

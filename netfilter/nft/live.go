@@ -46,14 +46,14 @@ func liveKey(e rule.Expr) (string, error) {
 
 func (x *txn) addLive(t *rule.Table, s *rule.Set, elems []rule.Elem, create bool) error {
 	c, d := x.liveOf(t, s), x.m.dynamicOf(t, s)
-	for _, e := range elems {
+	for i, e := range elems {
 		key, err := liveKey(e.Key)
 		if err != nil {
 			return err
 		}
 		if c.has(d, key, x.m) {
 			if create {
-				return syscall.EEXIST
+				return &elemError{i, syscall.EEXIST}
 			}
 			continue
 		}

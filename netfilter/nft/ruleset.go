@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/lang"
@@ -57,8 +58,11 @@ func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Wri
 
 // json writes what was listed as one document.
 func (r *running) json() string {
-	if r.names {
+	switch {
+	case r.names:
 		return r.listing.TablesJSON(r.tables)
+	case r.parts:
+		return r.listing.PartsJSON(r.tables)
 	}
 	return r.listing.RulesetJSON(r.tables)
 }
@@ -99,6 +103,9 @@ func (e env) Table(f rule.Family, name string) *rule.Table {
 	return nil
 }
 
+// Tables returns all tables, for the hints of messages.
+func (e env) Tables() []*rule.Table { return e.m.current.Load().tables }
+
 func (e env) InterfaceIndex(name string) (uint32, bool) {
 	for _, d := range e.m.link.Devices() {
 		if d.Name() == name {
@@ -130,9 +137,9 @@ type running struct {
 	text    string
 	changed bool
 	// What was listed: tables, or with names their names alone.
-	listed, names bool
-	tables        []*rule.Table
-	rules         map[*rule.Rule]lang.Span // where the rules of this call were written
+	listed, names, parts bool // parts: without the tables themselves
+	tables               []*rule.Table
+	rules                map[*rule.Rule]lang.Span // where the rules of this call were written
 }
 
 func (r *running) command(c *lang.Command) error {
@@ -141,6 +148,8 @@ func (r *running) command(c *lang.Command) error {
 		return r.list(c, false)
 	case lang.Reset:
 		return r.list(c, !r.req.Check)
+	case lang.Get:
+		return r.get(c)
 	case lang.Describe:
 		r.text += c.Text
 		return nil
@@ -187,6 +196,11 @@ func (r *running) explain(err error, last *lang.Command) error {
 		}
 		err = re.Err
 	}
+	if errors.Is(err, syscall.ENOENT) && (last.Verb <= lang.Replace || last.Verb == lang.Delete) {
+		if e := lang.Missing(r.x.tables, last, at); e != nil {
+			return lang.Errors{e}
+		}
+	}
 	return lang.Errors{lang.Store(at, err)}
 }
 
@@ -216,6 +230,11 @@ func (r *running) list(c *lang.Command, reset bool) error {
 		}
 	}
 	if !found {
+		if _, err := r.x.table(c.Family, c.Table); err == nil && c.Verb == lang.Reset {
+			return &faultAt{c.At, syscall.ENOENT}
+		} else if err != nil && c.Table != "" {
+			return lang.Errors{{At: c.TableAt, Msg: "No such file or directory"}}
+		}
 		at := c.NameAt
 		if at.File == nil {
 			at = c.TableAt
@@ -245,8 +264,12 @@ func (r *running) part(c *lang.Command, t *rule.Table, reset bool) (found bool) 
 	}
 	only.Objects = keepOnly(t.Objects, want)
 	only.Flowtables = keepOnly(t.Flowtables, want)
-	if found || c.All && c.Kind != lang.Object {
-		r.show(r.m.read(&only, reset))
+	if found || c.All {
+		r.parts = true
+		read := r.m.read(&only, reset)
+		if r.tables = append(r.tables, read); !r.req.JSON {
+			r.text += r.listing.Parts(read, c.All)
+		}
 	}
 	return found
 }

@@ -53,7 +53,7 @@ func ruleOf(c *rule.Chain, handle uint64) int {
 	return slices.IndexFunc(c.Rules, func(r *rule.Rule) bool { return r.Handle == handle })
 }
 
-// replaceRule puts a rule in the place of another, under a handle of its own.
+// replaceRule puts a rule in the place of another, and under its handle.
 func (x *txn) replaceRule(f rule.Family, table, chain string, handle uint64, r *rule.Rule) error {
 	t, c, err := x.changeChain(f, table, chain)
 	if err != nil {
@@ -67,6 +67,7 @@ func (x *txn) replaceRule(f rule.Family, table, chain string, handle uint64, r *
 	if err != nil {
 		return err
 	}
+	n.Handle = c.Rules[i].Handle
 	c.Rules[i] = n
 	return nil
 }

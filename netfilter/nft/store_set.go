@@ -125,7 +125,7 @@ func (x *txn) addElemsTo(t *rule.Table, s *rule.Set, elems []rule.Elem, create b
 	}
 	for i := range elems {
 		if err := x.checkElem(t, s, &elems[i]); err != nil {
-			return err
+			return &elemError{i, err}
 		}
 	}
 	if live(s) {
@@ -135,7 +135,7 @@ func (x *txn) addElemsTo(t *rule.Table, s *rule.Set, elems []rule.Elem, create b
 	if err != nil {
 		return err
 	}
-	for _, e := range elems {
+	for n, e := range elems {
 		id, err := keyID(e.Key)
 		if err != nil {
 			return err
@@ -146,7 +146,7 @@ func (x *txn) addElemsTo(t *rule.Table, s *rule.Set, elems []rule.Elem, create b
 			case x.m.expired(x.m.statesOf(t.Family, t.Name), old):
 				s.Elems[i] = e
 			case create || !sameData(old.Data, e.Data):
-				return syscall.EEXIST
+				return &elemError{n, syscall.EEXIST}
 			}
 			continue
 		}
@@ -228,7 +228,7 @@ func (x *txn) deleteElems(f rule.Family, table, name string, elems []rule.Elem, 
 			if destroy {
 				continue
 			}
-			return syscall.ENOENT
+			return &elemError{i, syscall.ENOENT}
 		}
 		gone[at] = true
 		delete(keys, id)
