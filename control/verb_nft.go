@@ -127,7 +127,7 @@ func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
 		case "define":
 			name, value, ok := strings.Cut(o.value, "=")
 			if !ok {
-				return q, WordErrorf(o.word, 1, "Error: %s: want name=value", o.value)
+				return q, Errorf(1, "Failed to define variable '%s'", o.value)
 			}
 			q.Define[name] = value
 		default:
@@ -144,6 +144,8 @@ func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
 		if file == "-" {
 			q.Name = "/dev/stdin"
 		}
+	case len(q.Define) > 0:
+		return q, Errorf(1, "Error: -D/--define can only be used with -f/--filename")
 	case len(rest) == 0:
 		return q, Errorf(1, "%s: no command specified", "nft")
 	default:
@@ -160,7 +162,7 @@ func nftOpenError(file string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		reason = "No such file or directory"
 	}
-	return Errorf(1, "internal:0:0-0: Error: Could not open file \"%s\": %s", file, reason)
+	return Errorf(1, "internal:0:0-0: Error: Could not open file \"%s\": %s\n\n\n", file, reason)
 }
 
 func (q *NFTRequest) flag(name string) {
@@ -203,14 +205,16 @@ func (q *NFTRequest) includes(c *Console, text string, dirs []string, depth int)
 	}
 }
 
-// find returns the files that a pattern means: as it is, or in one of dirs if it is
-// relative and does not begin with a dot.
+// find returns the files that a pattern means: as it is if it is absolute or begins
+// with a dot, else in one of dirs.
 func (c *Console) find(pattern string, dirs []string) []string {
-	places := []string{pattern}
+	var places []string
 	if !path.IsAbs(pattern) && !strings.HasPrefix(pattern, "./") && !strings.HasPrefix(pattern, "../") {
 		for _, d := range dirs {
 			places = append(places, path.Join(d, pattern))
 		}
+	} else {
+		places = []string{pattern}
 	}
 	for _, p := range places {
 		if strings.ContainsAny(p, "*?[") {

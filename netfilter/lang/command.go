@@ -117,6 +117,8 @@ func (s Span) Line() int {
 type File struct {
 	Name string
 	Text string
+	// By is the statement that included the file, nil if none did.
+	By *Span
 }
 
 // to returns the span from s to the end of e.

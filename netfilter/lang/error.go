@@ -55,6 +55,7 @@ func (e *Error) Error() string {
 	}
 	line, from, to, text := e.At.position()
 	var b strings.Builder
+	writeIncludes(&b, e.At.File.By)
 	if e.At.File.Name != "" {
 		fmt.Fprintf(&b, "%s:%d:%d-%d: ", e.At.File.Name, line, from, to)
 	}
@@ -62,6 +63,16 @@ func (e *Error) Error() string {
 	b.WriteString(e.carets(line, from, to, text))
 	b.WriteByte('\n')
 	return b.String()
+}
+
+// writeIncludes writes where the file with the error was included, the innermost first.
+func writeIncludes(b *strings.Builder, by *Span) {
+	lead := "In file included from"
+	for ; by != nil; by = by.File.By {
+		line, from, to, _ := by.position()
+		fmt.Fprintf(b, "%s %s:%d:%d-%d:\n", lead, by.File.Name, line, from, to)
+		lead = "                 from"
+	}
 }
 
 // carets returns the line below the source line.

@@ -82,7 +82,7 @@ func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node)
 	if s.ObjData != 0 {
 		data = rule.StringType
 	}
-	kids := n.kids
+	kids := flatten(n)
 	if n.kind != nSet {
 		kids = []*node{{kind: nElem, kids: []*node{n}, at: n.at, elem: &elemOpts{}}}
 	}

@@ -2,6 +2,8 @@ package lang
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -186,11 +188,25 @@ func (p *parser) variable() *node {
 	t := p.word("string")
 	n := p.vars.find(t.text)
 	if n == nil {
-		p.failAt(p.span(t), "unknown identifier '%s'", t.text)
+		p.unknownVariable(t)
 	}
 	c := *n
 	c.at = p.since(start)
 	return &c
+}
+
+// unknownVariable reports a variable that is not there, with one that is like it.
+func (p *parser) unknownVariable(t token) {
+	g, hint := guess{name: t.text}, ""
+	for v := p.vars; v != nil; v = v.up {
+		for _, name := range slices.Sorted(maps.Keys(v.names)) {
+			g.try(name, "%s", name)
+		}
+	}
+	if g.text != "" {
+		hint = "; did you mean identifier ‘" + g.text + "’?"
+	}
+	p.failAt(p.span(t), "unknown identifier '%s'%s", t.text, hint)
 }
 
 // number returns the value of the current token, which must be a number of at most

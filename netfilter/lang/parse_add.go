@@ -71,7 +71,9 @@ func (p *parser) tableCommand(v Verb, start int) {
 		if p.is("}") || p.tok.kind == tEOF {
 			break
 		}
-		p.tableItem(c)
+		if !p.guard(func() { p.tableItem(c) }) {
+			p.recoverItem()
+		}
 	}
 	items := p.src.parsed
 	p.src.parsed = saved
@@ -180,8 +182,8 @@ func (p *parser) chainCommand(c *command, start int) {
 			if p.is("}") || p.tok.kind == tEOF {
 				break
 			}
-			if p.chainItem(c, &rules) {
-				p.end()
+			if !p.guard(func() { p.chainItem(c, &rules); p.end() }) {
+				p.recoverItem()
 			}
 		}
 		p.vars = outer
@@ -194,7 +196,7 @@ func (p *parser) chainCommand(c *command, start int) {
 }
 
 // chainItem reads one line of a chain's block.
-func (p *parser) chainItem(c *command, rules *[]*command) bool {
+func (p *parser) chainItem(c *command, rules *[]*command) {
 	switch {
 	case p.common():
 	case p.is("type"):
@@ -211,7 +213,6 @@ func (p *parser) chainItem(c *command, rules *[]*command) bool {
 		r.At = p.since(start)
 		*rules = append(*rules, r)
 	}
-	return true
 }
 
 func (p *parser) policy(c *command) {

@@ -155,6 +155,7 @@ func (p *parser) include(start int) {
 		p.failAt(at, "%s", err.Error())
 	}
 	for i := range files {
+		files[i].By = &at
 		p.src.readIn(&files[i], p.depth+1, p.vars)
 	}
 }
@@ -312,7 +313,7 @@ func (p *parser) describing(start int) {
 	var n *node
 	if p.tok.kind == tWord {
 		n = &node{kind: nSymbol, text: p.tok.text, at: p.span(p.tok)}
-		if t := typeByName(p.tok.text); t != nil && p.peek().kind != tWord {
+		if t := typeByName(p.tok.text); t != nil && !unqualified(p.tok.text) && p.peek().kind != tWord {
 			p.next()
 			c.Text = describeType(t)
 			p.finish(c, start)

@@ -108,7 +108,10 @@ func (p *parser) l3proto() rule.Family {
 }
 
 func (p *parser) l4proto() uint8 {
-	t := p.word("tcp", "udp")
+	t := p.tok
+	if !p.accept("tcp", "udp") {
+		p.unexpected("udp", "tcp")
+	}
 	v, ok := rule.InetProtoType.Lookup(t.text)
 	if !ok {
 		p.failAt(p.span(t), "unknown protocol %s", t.text)

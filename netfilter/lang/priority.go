@@ -79,7 +79,11 @@ func (p *parser) priorityValue() (r prio) {
 func (p *parser) priorityText() *node {
 	start := p.tok.start
 	word := p.tok.text
-	p.priorityValue()
+	if p.accept("-") {
+		p.number()
+	} else {
+		p.next()
+	}
 	at := p.since(start)
 	text := p.file.Text[start:p.last.end]
 	if p.last.start == start {

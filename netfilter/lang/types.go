@@ -40,6 +40,13 @@ func typeDesc(t *rule.Type) string {
 	return "concatenation of (" + strings.Join(parts, ", ") + ")"
 }
 
+func sizeText(t *rule.Type, bits int) string {
+	if t.Format == rule.Text {
+		return fmt.Sprintf("%d characters", bits/8)
+	}
+	return bitsText(bits)
+}
+
 func bitsText(n int) string {
 	if n == 1 {
 		return "1 bit"
@@ -49,32 +56,37 @@ func bitsText(n int) string {
 
 // describeType is nft's answer about a data type.
 func describeType(t *rule.Type) string {
-	return fmt.Sprintf("datatype %s (%s)", t.Name, t.Desc) + describeBase(t, t.Bits)
+	return fmt.Sprintf("datatype %s (%s)", t.Name, t.Desc) + describeBase(t, fmt.Sprintf("%d bits", t.Bits), t.Bits)
 }
 
-func describeBase(t *rule.Type, bits int) string {
+func describeBase(t *rule.Type, size string, bits int) string {
 	var b strings.Builder
 	if t.Base != nil {
 		names := []string{}
 		for x := t.Base; x != nil; x = x.Base {
-			names = append(names, x.Name)
+			names = append(names, x.Desc)
 		}
 		fmt.Fprintf(&b, " (basetype %s)", strings.Join(names, ", "))
 	}
-	fmt.Fprintf(&b, ", %s\n", bitsText(bits))
-	if len(t.Symbols) > 0 {
+	fmt.Fprintf(&b, ", %s\n", size)
+	switch hex := t.Format == rule.Hex || t == rule.ARPOpType; {
+	case t == rule.InetProtoType: // those of the system
+		for _, s := range t.Symbols {
+			fmt.Fprintf(&b, "\t%-30s\t%d\n", s.Name, s.Value)
+		}
+	case len(t.Symbols) > 0:
 		b.WriteString("\npre-defined symbolic constants")
-		if t.Format == rule.Hex || t.Bitmask() {
+		if hex || t.Bitmask() {
 			b.WriteString(" (in hexadecimal)")
 		} else {
 			b.WriteString(" (in decimal)")
 		}
 		b.WriteString(":\n")
 		for _, s := range t.Symbols {
-			if t.Format == rule.Hex {
+			if hex {
 				fmt.Fprintf(&b, "\t%-30s\t0x%0*x\n", s.Name, (bits+7)/8*2, s.Value)
 			} else {
-				fmt.Fprintf(&b, "\t%-30s\t%d\n", s.Name, s.Value)
+				fmt.Fprintf(&b, "\t%-30s\t%20d\n", s.Name, s.Value)
 			}
 		}
 	}
@@ -99,5 +111,5 @@ func describeExpr(e rule.Expr) string {
 		kind = "socket expression"
 	}
 	t := e.Type()
-	return fmt.Sprintf("%s, datatype %s (%s)", kind, t.Name, t.Desc) + describeBase(t, e.Bits())
+	return fmt.Sprintf("%s, datatype %s (%s)", kind, t.Name, t.Desc) + describeBase(t, sizeText(t, e.Bits()), e.Bits())
 }
