@@ -76,7 +76,7 @@ func (p *parser) action(start int) *stmt {
 	case "ct":
 		return p.ctStatement(start)
 	case "queue", "tproxy", "synproxy", "osf":
-		p.failAt(p.span(p.tok), "%s is not supported", p.tok.text)
+		return p.foreign(start)
 	}
 	return nil
 }

@@ -1,0 +1,78 @@
+package lang
+
+import "syscall"
+
+// foreign reads the statements that nft's grammar has and no packet filter here: they are
+// understood, and refused as a kernel without them does.
+func (p *parser) foreign(start int) *stmt {
+	switch p.next().text {
+	case "queue":
+		p.queue()
+	case "tproxy":
+		p.tproxy()
+	case "synproxy":
+		p.synproxy()
+	case "osf":
+		p.unexpected()
+	}
+	at := p.since(start)
+	return &stmt{at: at, eval: func(*scope) error { return Store(at, syscall.EOPNOTSUPP) }}
+}
+
+// queue reads `queue [num 1-3] [flags bypass,fanout] [to 1-3]`.
+func (p *parser) queue() {
+	for {
+		switch {
+		case p.accept("num"), p.accept("to"):
+			p.mapValue()
+			if p.accept("-") {
+				p.number()
+			}
+		case p.accept("flags"):
+		case p.accept("bypass"), p.accept("fanout"):
+			if p.accept(",") && !p.is("bypass") && !p.is("fanout") {
+				p.unexpected("bypass", "fanout")
+			}
+		default:
+			return
+		}
+	}
+}
+
+// tproxy reads `tproxy [ip|ip6] to [address][:port]`.
+func (p *parser) tproxy() {
+	p.accept("ip", "ip6")
+	if !p.accept("to") {
+		p.unexpected("to")
+	}
+	if p.accept(":") {
+		p.natPart()
+		return
+	}
+	if p.accept("[") {
+		p.natAddr()
+		p.expect("]")
+	} else {
+		p.natAddr()
+	}
+	if p.accept(":") {
+		p.natPart()
+	}
+}
+
+// synproxy reads `synproxy [name x] [mss 1460] [wscale 7] [timestamp] [sack-perm]`.
+func (p *parser) synproxy() {
+	if p.accept("name") {
+		p.mapValue()
+		return
+	}
+	for {
+		switch {
+		case p.accept("mss"), p.accept("wscale"):
+			p.number()
+		case p.accept("timestamp"), p.accept("sack-perm"):
+		default:
+			return
+		}
+	}
+}
