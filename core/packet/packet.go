@@ -115,6 +115,9 @@ type Meta struct {
 
 	// Rules is nf_tables' note of the ruleset that the packet has met; 0: none.
 	Rules uint8
+
+	// Trace: nf_tables tells of the packet's way through its rules.
+	Trace bool
 }
 
 type frag struct {

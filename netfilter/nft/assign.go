@@ -61,7 +61,7 @@ func setMeta(x *rule.Meta) (setter, error) {
 	case rule.MetaPriority:
 		return func(ev *eval, v []byte) bool { ev.pkt.Priority = uint32(number(v)); return true }, nil
 	case rule.MetaNFTrace:
-		return func(ev *eval, v []byte) bool { ev.trace = number(v) != 0; return true }, nil
+		return func(ev *eval, v []byte) bool { ev.trace = number(v) != 0; ev.pkt.Trace = ev.trace; return true }, nil
 	case rule.MetaPkttype:
 		return func(ev *eval, v []byte) bool { ev.pkt.Kind = packet.Kind(number(v)); return true }, nil
 	}

@@ -213,7 +213,11 @@ func (c *chain) nextArranged(ev *eval, at int) (next, int) {
 func (p *part) next(c *chain, ev *eval, at int) (next, int) {
 	if p.load == nil {
 		for i := at; i < p.to; i++ {
-			if r := c.rules[i].run(ev); r != breakRule {
+			r := c.rules[i].run(ev)
+			if ev.trace {
+				return c.traceOn(ev, i, r)
+			}
+			if r > breakRule {
 				return r, i + 1
 			}
 		}
@@ -226,7 +230,11 @@ func (p *part) next(c *chain, ev *eval, at int) (next, int) {
 				continue
 			}
 			r := &c.rules[i]
-			if v := r.run(ev); v != breakRule {
+			v := r.run(ev)
+			if ev.trace {
+				return c.traceOn(ev, int(i), v)
+			}
+			if v > breakRule {
 				return v, int(i) + 1
 			}
 			if !r.pure { // it may have changed what the map was asked for

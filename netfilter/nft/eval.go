@@ -37,6 +37,7 @@ type eval struct {
 	ctInfo        netfilter.Info
 	ctKnown       bool
 	trace         bool
+	told          bool // this chain's trace has begun
 	// watch is who sees all rules that hold, or nil.
 	watch *func(netfilter.RuleEvent)
 
@@ -58,7 +59,7 @@ func (ev *eval) reset(pkt *packet.Packet) {
 	ev.pkt = pkt
 	ev.parsed, ev.hasL4, ev.notHead, ev.ctKnown, ev.stolen = false, false, false, false, false
 	ev.l4Off, ev.net, ev.pulled, ev.front = 0, 0, 0, 0
-	ev.ct, ev.chain, ev.trace = nil, nil, false
+	ev.ct, ev.chain, ev.trace, ev.told = nil, nil, pkt.Trace, false
 }
 
 // parse finds the headers, once.

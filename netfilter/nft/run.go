@@ -55,18 +55,19 @@ func (c *chain) next(ev *eval, at int) (next, int) {
 		return c.nextArranged(ev, at)
 	}
 	for i := at; i < len(c.rules); i++ {
-		if r := c.rules[i].run(ev); r != breakRule {
-			return r, i + 1
+		r := c.rules[i].run(ev)
+		if ev.trace {
+			return c.traceOn(ev, i, r)
 		}
-		if ev.trace { // the rule has switched it on
-			return c.nextTraced(ev, i+1)
+		if r > breakRule {
+			return r, i + 1
 		}
 	}
 	return returnNow, len(c.rules)
 }
 
-// run performs the statements of a rule. It returns breakRule when the next rule
-// is due.
+// run performs the statements of a rule. It returns breakRule or, if all held, goOn
+// when the next rule is due.
 func (r *compiled) run(ev *eval) next {
 	for _, s := range r.steps {
 		switch n := s(ev); n {
@@ -77,5 +78,5 @@ func (r *compiled) run(ev *eval) next {
 			return n
 		}
 	}
-	return breakRule
+	return goOn
 }

@@ -20,6 +20,7 @@ func (m *machine) Watch(f func(netfilter.RuleEvent)) (undo func()) {
 func (ev *eval) end(base *chain) next {
 	n := base.policy()
 	ev.report(base, nil, n)
+	ev.tellPolicy(base, n)
 	return n
 }
 
