@@ -40,6 +40,7 @@ type machine struct {
 	// is the last one of a table.
 	generators   map[uint64]uint64
 	tableHandles uint64
+	generations  uint64 // transactions
 	tracker      loan[netfilter.Tracker]
 	translator   loan[netfilter.Translator]
 	flows        loan[netfilter.Flows]

@@ -4,19 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
+	"os"
 	"sync"
 	"sync/atomic"
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/lang"
+	"github.com/knitnet/knit/netfilter/rule"
 )
 
 // A hub tells those who monitor what happens. What a slow one has no room for is
 // lost, and it is told so.
 type hub struct {
-	// traces is how many want traces: nobody writes them else.
-	traces atomic.Int32
+	// traces is how many want traces, events how many want events: nobody writes them
+	// else.
+	traces, events atomic.Int32
 
 	mu   sync.Mutex
 	subs map[*sub]struct{}
@@ -24,25 +26,25 @@ type hub struct {
 
 // A sub is one who monitors.
 type sub struct {
-	trace bool
-	lines chan string
-	lost  atomic.Bool
+	trace, json bool
+	// event is "", "new" or "destroy", what "" or the plural of what is told of.
+	event, what string
+	lines       chan string
+	lost        atomic.Bool
 }
 
 // backlog is how many lines wait for one who monitors.
 const backlog = 4096
 
-func (h *hub) join(trace bool) *sub {
-	s := &sub{trace: trace, lines: make(chan string, backlog)}
+func (h *hub) join(s *sub) *sub {
+	s.lines = make(chan string, backlog)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs == nil {
 		h.subs = map[*sub]struct{}{}
 	}
 	h.subs[s] = struct{}{}
-	if trace {
-		h.traces.Add(1)
-	}
+	h.counter(s).Add(1)
 	return s
 }
 
@@ -50,37 +52,68 @@ func (h *hub) leave(s *sub) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.subs, s)
-	if s.trace {
-		h.traces.Add(-1)
-	}
+	h.counter(s).Add(-1)
 }
 
-// heard reports whether somebody wants events: they cost a listing of each rule.
-func (h *hub) heard() bool {
+func (h *hub) counter(s *sub) *atomic.Int32 {
+	if s.trace {
+		return &h.traces
+	}
+	return &h.events
+}
+
+// tell gives a line of a trace to those who want traces.
+func (h *hub) tell(text string) { h.each(func(s *sub) bool { return s.trace }, text) }
+
+// each gives a text to those who want it.
+func (h *hub) each(want func(*sub) bool, text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.subs {
-		if !s.trace {
-			return true
+		if want(s) {
+			s.give(text)
 		}
 	}
-	return false
 }
 
-// tell gives a text to those who want traces, or to those who want events.
-func (h *hub) tell(trace bool, text string) {
+// give keeps a text for one who monitors, if there is room.
+func (s *sub) give(text string) {
+	select {
+	case s.lines <- text:
+	default:
+		s.lost.Store(true)
+	}
+}
+
+// changes tells of changes, each in the words that one wants.
+func (h *hub) changes(list []change, l lang.Listing) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.subs {
-		if s.trace != trace {
+		if s.trace {
 			continue
 		}
-		select {
-		case s.lines <- text:
-		default:
-			s.lost.Store(true)
+		for i := range list {
+			if c := &list[i]; s.wants(c) {
+				if s.json {
+					s.give(c.json(l))
+				} else {
+					s.give(c.text(l))
+				}
+			}
 		}
 	}
+}
+
+// wants reports whether a change is among those that one monitors.
+func (s *sub) wants(c *change) bool {
+	if s.event != "" && (s.event == "destroy") != (c.verb == "delete") {
+		return false
+	}
+	if c.object != nil && s.event != "" {
+		return false // as with nft
+	}
+	return s.what == "" || s.what == "ruleset" || s.what == c.what
 }
 
 // Monitor implements netfilter.Ruleset.
@@ -94,7 +127,8 @@ func (m *machine) Monitor(ctx context.Context, req *netfilter.NFTRequest, out io
 	if len(commands) != 1 || commands[0].Verb != lang.Monitor {
 		return fmt.Errorf("monitor stands alone")
 	}
-	s := m.hub.join(commands[0].Trace)
+	c := &commands[0]
+	s := m.hub.join(&sub{trace: c.Trace, json: c.JSON || req.JSON, event: c.Event, what: c.What})
 	defer m.hub.leave(s)
 	for {
 		select {
@@ -111,34 +145,16 @@ func (m *machine) Monitor(ctx context.Context, req *netfilter.NFTRequest, out io
 	}
 }
 
-// event writes what a command has done, as `nft monitor` does.
-func (r *running) event(c *lang.Command) string {
-	where := fmt.Sprintf("%v %s", c.Family, c.Table)
-	verb := "add"
-	if c.Verb >= lang.Delete {
-		verb = "delete"
+// announce tells those who monitor what a transaction has done, and that it was one.
+func (m *machine) announce(before, after []*rule.Table, x *txn) {
+	m.generations++
+	if m.hub.events.Load() == 0 {
+		return
 	}
-	switch c.Kind {
-	case lang.Table:
-		return fmt.Sprintf("%s table %s\n", verb, where)
-	case lang.Rule:
-		return r.ruleEvent(c, where)
-	case lang.Chain, lang.Set, lang.Map, lang.Flowtable:
-		kind := [...]string{lang.Chain: "chain", lang.Set: "set", lang.Map: "map", lang.Flowtable: "flowtable"}[c.Kind]
-		return fmt.Sprintf("%s %s %s %s\n", verb, kind, where, c.Name)
-	case lang.Object:
-		return fmt.Sprintf("%s %v %s %s\n", verb, c.ObjectKind, where, c.Name)
-	}
-	return ""
-}
-
-func (r *running) ruleEvent(c *lang.Command, where string) string {
-	if c.RuleSpec == nil {
-		return fmt.Sprintf("delete rule %s %s handle %d\n", where, c.Name, c.Handle)
-	}
-	verb := "add"
-	if c.Verb == lang.Insert || c.Verb == lang.Replace {
-		verb = c.Verb.String()
-	}
-	return fmt.Sprintf("%s rule %s %s %s\n", verb, where, c.Name, strings.TrimSpace(r.listing.Rule(c.Family, c.RuleSpec)))
+	d := &diff{inserted: x.inserted, replaced: x.replaced, live: x.live}
+	d.rulesets(before, after)
+	l := m.listing(&netfilter.NFTRequest{})
+	m.hub.changes(d.out, l)
+	m.hub.each(func(s *sub) bool { return !s.trace && !s.json }, // the first generation is 1: an empty ruleset
+		fmt.Sprintf("# new generation %d by process %d (knit)\n", m.generations+1, os.Getpid()))
 }

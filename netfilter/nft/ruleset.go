@@ -41,13 +41,6 @@ func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Wri
 		if err := r.finish(); err != nil {
 			return r.explain(err, &commands[len(commands)-1])
 		}
-		if !req.Check && m.hub.heard() {
-			for i := range commands {
-				if text := r.event(&commands[i]); text != "" && commands[i].Verb <= lang.Destroy {
-					m.hub.tell(false, text)
-				}
-			}
-		}
 	}
 	if r.req.JSON && r.listed {
 		r.text += r.json()

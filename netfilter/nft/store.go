@@ -27,6 +27,9 @@ type txn struct {
 	keys map[*rule.Set]map[string]int
 	live map[setKey]*liveChange
 	m    *machine
+	// inserted are the rules that were put in front of others, replaced those that have
+	// taken the place of others.
+	inserted, replaced map[*rule.Rule]bool
 	// at is the command that is being performed; noted, if it is set, is told of each
 	// new rule where it was written.
 	at    lang.Span
@@ -38,16 +41,19 @@ func (m *machine) transaction() *txn {
 	return &txn{
 		tables: slices.Clone(m.current.Load().tables), own: map[any]bool{}, generators: maps.Clone(m.generators),
 		tableHandles: m.tableHandles, keys: map[*rule.Set]map[string]int{}, live: map[setKey]*liveChange{}, m: m,
+		inserted: map[*rule.Rule]bool{}, replaced: map[*rule.Rule]bool{},
 	}
 }
 
 // end makes the transaction's ruleset the one that packets see.
 func (x *txn) end() error {
 	x.dropMeters()
+	before := x.m.current.Load().tables
 	if err := x.m.commit(x.tables, x.live); err != nil {
 		return err
 	}
 	x.m.generators, x.m.tableHandles = x.generators, x.tableHandles
+	x.m.announce(before, x.tables, x)
 	return nil
 }
 

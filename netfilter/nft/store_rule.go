@@ -24,6 +24,9 @@ func (x *txn) addRule(f rule.Family, table, chain string, r *rule.Rule, at posit
 	if err != nil {
 		return err
 	}
+	if insert {
+		x.inserted[n] = true
+	}
 	i := 0
 	switch {
 	case at.by:
@@ -53,7 +56,7 @@ func ruleOf(c *rule.Chain, handle uint64) int {
 	return slices.IndexFunc(c.Rules, func(r *rule.Rule) bool { return r.Handle == handle })
 }
 
-// replaceRule puts a rule in the place of another, and under its handle.
+// replaceRule puts a rule in the place of another, whose handle it takes over.
 func (x *txn) replaceRule(f rule.Family, table, chain string, handle uint64, r *rule.Rule) error {
 	t, c, err := x.changeChain(f, table, chain)
 	if err != nil {
@@ -63,12 +66,16 @@ func (x *txn) replaceRule(f rule.Family, table, chain string, handle uint64, r *
 	if i < 0 {
 		return syscall.ENOENT
 	}
+	last := x.generators[t.Handle]
 	n, err := x.newRule(t, r)
 	if err != nil {
 		return err
 	}
-	n.Handle = c.Rules[i].Handle
-	c.Rules[i] = n
+	if len(anonymousSets(r)) == 0 {
+		x.generators[t.Handle] = last
+	}
+	n.Handle = handle
+	c.Rules[i], x.replaced[n] = n, true
 	return nil
 }
 

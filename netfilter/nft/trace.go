@@ -62,7 +62,7 @@ func (ev *eval) tellPacket(c *chain) {
 }
 
 func (ev *eval) tellLine(c *chain, text string) {
-	ev.m.hub.tell(true, fmt.Sprintf("trace id %08x %v %s %s %s\n", ev.traceID(), c.table.Family, c.table.Name, c.name, text))
+	ev.m.hub.tell(fmt.Sprintf("trace id %08x %v %s %s %s\n", ev.traceID(), c.table.Family, c.table.Name, c.name, text))
 }
 
 // traceID tells the packets of a trace apart.

@@ -9,7 +9,7 @@ import (
 func TestTrace(t *testing.T) {
 	m := newTest(t)
 	load(t, m, "table ip t {\n\tchain in {\n\t\ttype filter hook input priority 0;\n\t\ttcp dport 80 meta nftrace set 1\n\t\ttcp dport 81 accept\n\t\ttcp dport 80 drop\n\t}\n}\n")
-	s := m.hub.join(true)
+	s := m.hub.join(&sub{trace: true})
 	defer m.hub.leave(s)
 	for _, port := range []uint16{81, 80} {
 		passes(m, tcp4(m, [4]byte{10, 0, 0, 1}, [4]byte{10, 0, 0, 2}, 1, port))
@@ -42,7 +42,7 @@ table ip x {
 	}
 }
 `)
-	s := m.hub.join(true)
+	s := m.hub.join(&sub{trace: true})
 	defer m.hub.leave(s)
 	pkt := tcp4(m, [4]byte{10, 0, 0, 1}, [4]byte{10, 0, 0, 2}, 54490, 5)
 	b := make([]byte, pkt.Len())
