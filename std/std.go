@@ -18,6 +18,8 @@ import (
 	"github.com/knitnet/knit/netfilter/helper/ftpnat"
 	"github.com/knitnet/knit/netfilter/helper/tftp"
 	"github.com/knitnet/knit/netfilter/helper/tftpnat"
+	"github.com/knitnet/knit/netfilter/limit"
+	"github.com/knitnet/knit/netfilter/log"
 	"github.com/knitnet/knit/netfilter/nat"
 	"github.com/knitnet/knit/netfilter/nat64"
 	"github.com/knitnet/knit/netfilter/nft"
@@ -46,7 +48,7 @@ func Modules() []module.Spec {
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
 		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
-		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module,
+		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module, limit.Module, log.Module,
 		flowtable.Module,
 		ftp.Module, ftpnat.Module, tftp.Module, tftpnat.Module,
 		dns64.Module, hello.Module, uplink.Module,

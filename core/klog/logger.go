@@ -9,6 +9,9 @@ type Logger struct {
 	module string
 }
 
+// Bare returns a Logger whose messages have no module's name in front.
+func (g *Logger) Bare() *Logger { return &Logger{log: g.log} }
+
 // Printk adds a message of the given level.
 func (g *Logger) Printk(level Level, format string, args ...any) {
 	g.log.Printk(level, g.module, format, args...)

@@ -16,10 +16,11 @@ type program struct {
 }
 
 // needs are the modules that rules use, and whether connections have to be counted.
-type needs struct{ ct, nat, flow, acct bool }
+type needs struct{ ct, nat, flow, acct, limit, log bool }
 
 func (n *needs) add(o needs) {
 	n.ct, n.nat, n.flow, n.acct = n.ct || o.ct, n.nat || o.nat, n.flow || o.flow, n.acct || o.acct
+	n.limit, n.log = n.limit || o.limit, n.log || o.log
 }
 
 // commit makes tables the ruleset, in one step, or changes nothing. The caller
@@ -34,6 +35,7 @@ func (m *machine) commit(tables []*rule.Table, changes map[setKey]*liveChange) e
 	}
 	next.needs = need
 	next.tracker, next.translator = m.tracker.v, m.translator.v
+	next.limiter, next.packetLog = m.limiter.v, m.packetLog.v
 	old := m.current.Load()
 	m.publish(next, changes)
 	m.net.Walks.Wait() // for packets that have met the ruleset before
@@ -212,6 +214,16 @@ func (m *machine) acquire(n needs) error {
 			return err
 		}
 	}
+	if n.limit {
+		if err := m.limiter.get(m.ctx, netfilter.LimiterSymbol, nil); err != nil {
+			return err
+		}
+	}
+	if n.log {
+		if err := m.packetLog.get(m.ctx, netfilter.PacketLogSymbol, nil); err != nil {
+			return err
+		}
+	}
 	if n.flow {
 		return m.flows.get(m.ctx, netfilter.FlowsSymbol, nil)
 	}
@@ -220,6 +232,12 @@ func (m *machine) acquire(n needs) error {
 
 // release lets the modules go that rules do not need any more.
 func (m *machine) release(n needs) {
+	if !n.limit {
+		m.limiter.put()
+	}
+	if !n.log {
+		m.packetLog.put()
+	}
 	if !n.flow {
 		m.flows.put()
 	}

@@ -9,15 +9,20 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// logging compiles `log`: a line in dmesg, in the words of Linux's nf_log.
+// logging compiles `log`: a line in dmesg, in the words of Linux's nf_log. To a group
+// nobody listens here, and what nobody listens to is not told, as on Linux.
 func (c *compiler) logging(x *rule.Log) step {
+	if x.Group != nil {
+		return func(*eval) next { return goOn }
+	}
+	c.need.log = true
 	level := klog.Warning
 	if l, ok := levels[x.Level]; ok {
 		level = l
 	}
 	prefix, flags := x.Prefix, x.Flags
 	return func(ev *eval) next {
-		ev.m.log.Printk(level, "%s%s", prefix, ev.describe(flags))
+		ev.gen.packetLog.Log(level, prefix+ev.describe(flags))
 		return goOn
 	}
 }
@@ -33,12 +38,16 @@ func (ev *eval) describe(flags rule.LogFlags) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "IN=%s OUT=%s ", ev.m.deviceName(ev.in), ev.m.deviceName(ev.out))
 	if h := ev.linkHeader(0, wire.EthernetLen); h != nil && ev.in != 0 {
-		fmt.Fprintf(&b, "MAC=% x ", h)
+		if flags&rule.LogEther != 0 {
+			fmt.Fprintf(&b, "MACSRC=%s MACDST=%s MACPROTO=%x ", colons(h[6:12]), colons(h[:6]), h[12:14])
+		} else {
+			fmt.Fprintf(&b, "MAC=%s ", colons(h))
+		}
 	}
 	src, _ := ev.address(true)
 	dst, _ := ev.address(false)
 	if src.IsValid() {
-		fmt.Fprintf(&b, "SRC=%v DST=%v LEN=%d ", src, dst, ev.pkt.Len())
+		fmt.Fprintf(&b, "SRC=%s DST=%s LEN=%d ", src.StringExpanded(), dst.StringExpanded(), ev.pkt.Len())
 	}
 	ev.describeIP(&b)
 	ev.describeTransport(&b, flags)
@@ -46,6 +55,11 @@ func (ev *eval) describe(flags rule.LogFlags) string {
 		fmt.Fprintf(&b, "MARK=%#x ", ev.pkt.Mark)
 	}
 	return b.String()
+}
+
+// colons writes octets as a hardware address.
+func colons(b []byte) string {
+	return strings.ReplaceAll(strings.TrimSpace(fmt.Sprintf("% x", b)), " ", ":")
 }
 
 func (ev *eval) describeIP(b *strings.Builder) {

@@ -45,6 +45,8 @@ type machine struct {
 	translator   loan[netfilter.Translator]
 	flows        loan[netfilter.Flows]
 	helpers      map[helperKey]*netfilter.Helper // that tables name
+	limiter      loan[netfilter.Limiter]
+	packetLog    loan[netfilter.PacketLog]
 
 	hub hub
 	// watch is who sees all rules that hold, or nil.
@@ -74,6 +76,8 @@ type generation struct {
 	tracker    netfilter.Tracker
 	translator netfilter.Translator
 	lanes      map[laneKey]*lane
+	limiter    netfilter.Limiter
+	packetLog  netfilter.PacketLog
 }
 
 // dynamicOf returns the elements that rules have added to a set.

@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/core/klog"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/rcu"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
@@ -18,6 +20,7 @@ func newTest(t testing.TB) *machine {
 	c := clock.NewVirtual()
 	l := link.New(link.Config{Pool: new(packet.Pool), Clock: c, Walks: new(rcu.Period)})
 	m := newMachine(network.New(network.Config{Link: l, Stats: new(stat.Set)}))
+	m.limiter, m.packetLog = lent[netfilter.Limiter](free{}), lent[netfilter.PacketLog](free{})
 	t.Cleanup(func() {
 		m.close()
 		if n := l.Pool.Live(); n != 0 {
@@ -26,6 +29,15 @@ func newTest(t testing.TB) *machine {
 	})
 	return m
 }
+
+// lent is a loan that no module has given.
+func lent[T any](v T) loan[T] { return loan[T]{v, func() {}} }
+
+// free stands for modules: there is always a token, and nobody reads the log.
+type free struct{}
+
+func (free) Take(*netfilter.Bucket, clock.Time, int64, int64) bool { return true }
+func (free) Log(klog.Level, string)                                {}
 
 // tcp4 returns a TCP segment over IPv4.
 func tcp4(m *machine, src, dst [4]byte, sport, dport uint16) *packet.Packet {

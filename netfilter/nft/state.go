@@ -1,11 +1,9 @@
 package nft
 
 import (
-	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/knitnet/knit/core/clock"
+	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
@@ -54,15 +52,8 @@ func (c *compiler) quota(x *rule.Quota) step {
 	}
 }
 
-// A limitState is a token bucket. Tokens are counted in the time that they take to
-// come back, so that no rate is too slow for whole numbers.
-type limitState struct {
-	mu     sync.Mutex
-	tokens int64 // nanoseconds
-	last   clock.Time
-}
-
 func (c *compiler) limit(x *rule.Limit) step {
+	c.need.limit = true
 	rate := max(x.Rate.Amount, 1)
 	unit := func(n uint64) int64 { return int64(float64(n) * float64(x.Rate.Per) / float64(rate)) }
 	burst := x.Burst
@@ -72,7 +63,7 @@ func (c *compiler) limit(x *rule.Limit) step {
 	} else if burst == 0 {
 		most = unit(5) // nft's default
 	}
-	s := keep(c, x, func() *limitState { return &limitState{tokens: most, last: c.m.clock.Now()} })
+	s := keep(c, x, func() *netfilter.Bucket { return &netfilter.Bucket{Tokens: most, Last: c.m.clock.Now()} })
 	one := unit(1)
 	octets, over := x.Rate.Bytes, x.Over
 	return func(ev *eval) next {
@@ -80,21 +71,6 @@ func (c *compiler) limit(x *rule.Limit) step {
 		if octets {
 			cost = unit(uint64(ev.size()))
 		}
-		return truth(s.take(ev.clock(), cost, most) != over)
+		return truth(ev.gen.limiter.Take(s, ev.clock(), cost, most) != over)
 	}
-}
-
-// take takes tokens if there are enough.
-func (s *limitState) take(now clock.Time, cost, most int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now > s.last {
-		s.tokens = min(s.tokens+int64(time.Duration(now-s.last)), most)
-		s.last = now
-	}
-	if s.tokens < cost {
-		return false
-	}
-	s.tokens -= cost
-	return true
 }
