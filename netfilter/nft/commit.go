@@ -134,6 +134,7 @@ func (m *machine) prepare(t *rule.Table, p *program, changes map[setKey]*liveCha
 			if err := c.prepare(s, ch); err != nil {
 				return err
 			}
+			p.needs.add(c.need)
 		}
 	}
 	return nil

@@ -272,6 +272,9 @@ func (c *compiler) set(e rule.Expr, n int) (*set, error) {
 func (c *compiler) compileSet(spec *rule.Set) error {
 	s := &set{spec: spec, n: typeLen(spec.Key), dynamic: c.m.dynamicOf(c.table, spec)}
 	s.timeout = spec.Timeout
+	if err := c.try(spec.Stmts); err != nil {
+		return fmt.Errorf("set %s: %w", spec.Name, err)
+	}
 	if err := c.fill(s, spec.Elems, spec.Key); err != nil {
 		return fmt.Errorf("set %s: %w", spec.Name, err)
 	}

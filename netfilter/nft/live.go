@@ -104,6 +104,7 @@ func (c *compiler) prepare(s *rule.Set, ch *liveChange) error {
 		own := compiler{m: c.m, table: c.table, chains: c.chains, sets: c.sets, states: map[any]any{}}
 		e.stmts, e.steps = own.fresh(spec.Stmts)
 		e.states = own.states
+		c.need.add(own.need)
 		e.life = spec.Timeout
 		if e.life == 0 {
 			e.life = s.Timeout

@@ -115,6 +115,9 @@ func (c *compiler) update(x *rule.Update) (step, error) {
 		timeout = s.spec.Timeout
 	}
 	limit := setLimit(s.spec)
+	if err := c.try(x.Stmts); err != nil {
+		return nil, err
+	}
 	create := c.creator(s, x)
 	return func(ev *eval) next {
 		key := ev.scratch[at : at+n]
@@ -160,6 +163,14 @@ func (c *compiler) creator(s *set, x *rule.Update) func(key, data []byte) *elem 
 		e.stmts, e.steps = own.fresh(stmts)
 		return e
 	}
+}
+
+// try compiles statements that elements will have, for what they need.
+func (c *compiler) try(stmts []rule.Stmt) error {
+	own := compiler{m: c.m, table: c.table, chains: c.chains, sets: c.sets, states: map[any]any{}}
+	_, err := own.compileStmts(stmts)
+	c.need.add(own.need)
+	return err
 }
 
 // fresh compiles copies of statements, which the compiler has seen before.
