@@ -59,6 +59,11 @@ type (
 		rule ruleRef
 		n    uint64
 	}
+	// counter compares a named counter.
+	counter struct {
+		family, table, name string
+		packets, bytes      *uint64
+	}
 	// replay sends the packets of a capture.
 	replay struct {
 		file string
@@ -118,6 +123,8 @@ func (p *parser) step(word string, w *words) (step, error) {
 		return &command{w.rest()}, nil
 	case word == "hits":
 		return parseHits(w)
+	case word == "counter":
+		return parseCounter(w)
 	case word == "pcap":
 		return parseReplay(w)
 	case strings.HasPrefix(word, "+"):
@@ -129,7 +136,7 @@ func (p *parser) step(word string, w *words) (step, error) {
 	case p.here.flows[word] != nil:
 		return p.flowing(word, w)
 	}
-	return nil, fmt.Errorf("%s: want device, route, sysctl, case, in, out, flow, the name of a flow, nft, hits, pcap or +TIME", word)
+	return nil, fmt.Errorf("%s: want device, route, sysctl, case, in, out, flow, the name of a flow, nft, hits, counter, pcap or +TIME", word)
 }
 
 // parseStep reads a duration; days are a unit too.
@@ -233,58 +240,4 @@ func (p *parser) flowing(name string, w *words) (step, error) {
 	s.want, err = parseExpect(right)
 	w.at = len(w.list)
 	return s, err
-}
-
-func parseHits(w *words) (step, error) {
-	ref, err := parseRuleRef(w)
-	if err != nil {
-		return nil, err
-	}
-	if !w.take("->") {
-		return nil, fmt.Errorf("want -> and a number")
-	}
-	word, err := w.next("how often the rule held")
-	if err != nil {
-		return nil, err
-	}
-	n, err := strconv.ParseUint(word, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("%s is no number of packets", word)
-	}
-	return &hits{ref, n}, nil
-}
-
-func parseReplay(w *words) (step, error) {
-	file, err := w.next("the name of a capture")
-	if err != nil {
-		return nil, err
-	}
-	word, err := w.next("in DEVICE")
-	if err != nil {
-		return nil, err
-	}
-	if word != "in" {
-		return nil, fmt.Errorf("%s: want in DEVICE", word)
-	}
-	s := &replay{file: unquote(file), want: map[string]int{}}
-	if s.from, err = parseSite("in", w); err != nil {
-		return nil, err
-	}
-	if !w.take("->") {
-		return nil, fmt.Errorf("want -> and how many packets come to which verdict")
-	}
-	for !w.end() {
-		verdict, _ := w.next("")
-		if verdict != accept && verdict != drop && verdict != reject {
-			return nil, fmt.Errorf("%s: want accept, drop or reject and a number", verdict)
-		}
-		word, err := w.next("a number of packets")
-		if err != nil {
-			return nil, err
-		}
-		if s.want[verdict], err = strconv.Atoi(word); err != nil || s.want[verdict] < 0 {
-			return nil, fmt.Errorf("%s is no number of packets", word)
-		}
-	}
-	return s, nil
 }

@@ -3,6 +3,7 @@ package nftcase
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,7 +36,7 @@ func (r *runner) watch(b []byte, send func()) *outcome {
 		o.out = append(o.out, s)
 	}
 	switch {
-	case len(o.out) > 0:
+	case len(o.out) > 0 && !o.refused():
 		o.verdict = accept
 	case o.answer != "":
 		o.verdict = reject
@@ -48,6 +49,12 @@ func (r *runner) watch(b []byte, send func()) *outcome {
 		}
 	}
 	return o
+}
+
+// refused reports whether a rule has dropped the packet: what came out is a copy that
+// another rule has sent (`dup`).
+func (o *outcome) refused() bool {
+	return slices.ContainsFunc(o.events, func(e Event) bool { return !e.Answer && e.Verdict == drop })
 }
 
 // decided are the events of rules and policies that ended the packet's way through a

@@ -31,6 +31,7 @@ func (r *runner) start(t *Table, rules *netfilter.NFTRequest) (err error) {
 	if r.kernel, err = knit.New(knit.Config{Modules: specs, Clock: clock.NewVirtual()}); err != nil {
 		return err
 	}
+	r.kernel.Modules.SetDefaultParams("nf_conntrack", smallTable)
 	for _, m := range []string{"loopback", "ip4", "ip6", "icmp4", "icmp6", "nf_tables"} {
 		if err := r.kernel.Modprobe(r.ctx, m); err != nil {
 			return err
@@ -55,8 +56,20 @@ func (r *runner) start(t *Table, rules *netfilter.NFTRequest) (err error) {
 		return &RulesError{err}
 	}
 	r.rules.Watch(r.event)
-	return nil
+	if _, tracks := r.kernel.Modules.Loaded("nf_conntrack"); tracks {
+		if err := r.set([]Sysctl{{"net.netfilter.nf_conntrack_max", usualConnections}}); err != nil {
+			return err
+		}
+	}
+	return r.set(t.Sysctls) // those of modules that the rules have loaded, too
 }
+
+// Connection tracking looks through its table for what is over once in a while, also
+// when days pass in a moment: so it gets a small table, with the usual limit.
+const (
+	smallTable       = "hashsize=1024"
+	usualConnections = "262144"
+)
 
 // A RulesError is what is wrong with the rules, in nft's words.
 type RulesError struct{ Err error }
@@ -110,14 +123,21 @@ func (r *runner) network(t *Table) error {
 		// The host's part of a conversation is that of the table alone.
 		{"net.ipv4.icmp_echo_ignore_all", "1"}, {"net.ipv6.icmp.echo_ignore_all", "1"},
 	}
-	for _, s := range append(settings, t.Sysctls...) {
-		if err := r.kernel.Sysctl.Set(s.Name, s.Value); err != nil {
-			return fmt.Errorf("sysctl %s=%s: %w", s.Name, s.Value, err)
-		}
+	if err := r.set(settings); err != nil {
+		return err
 	}
 	for _, x := range t.Routes {
 		if err := r.route(x); err != nil {
 			return fmt.Errorf("route %v: %w", x.Dst, err)
+		}
+	}
+	return nil
+}
+
+func (r *runner) set(settings []Sysctl) error {
+	for _, s := range settings {
+		if err := r.kernel.Sysctl.Set(s.Name, s.Value); err != nil {
+			return fmt.Errorf("sysctl %s=%s: %w", s.Name, s.Value, err)
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 // wanted.
 func TestWrong(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"bogus", "t:1: bogus: want device, route, sysctl, case, in, out, flow, the name of a flow, nft, hits, pcap or +TIME"},
+		{"bogus", "t:1: bogus: want device, route, sysctl, case, in, out, flow, the name of a flow, nft, hits, counter, pcap or +TIME"},
 		{"\n# comment\nin eth0 tcp 1.1.1.1:1 > 2.2.2.2:2", "t:3: want -> and what is expected behind the packet"},
 		{"in eth0 tcp 1.1.1.1:1 > 2.2.2.2:2 ->", "t:1: want accept, drop or reject behind ->"},
 		{"in eth0 tcp 1.1.1.1:1 > 2.2.2.2:2 -> maybe", "t:1: maybe: want accept, drop, reject, to, snat, dnat, untouched, with, mark, by, hit or as"},
@@ -56,6 +56,10 @@ func TestWrong(t *testing.T) {
 		{"sysctl a=b c", "t:1: c: nothing is expected here"},
 		{"hits handle x -> 1", "t:1: handle: x is no number"},
 		{"hits line 3 1", "t:1: want -> and a number"},
+		{"counter t c", "t:1: want -> and packets N, bytes N or both"},
+		{"counter ip t c ->", "t:1: the line ends here: want packets or bytes"},
+		{"counter ip t c -> packets x", "t:1: x is no number"},
+		{"counter ip t c -> flowers 3", "t:1: flowers: want packets or bytes"},
 		{"pcap f in eth0 -> accept", "t:1: the line ends here: want a number of packets"},
 		{"nft", "t:1: nft: want a command"},
 	} {

@@ -190,29 +190,5 @@ func (s *command) run(r *runner, _ *Line) (res Result) {
 	return res
 }
 
-func (s *hits) run(r *runner, _ *Line) (res Result) {
-	n, found := uint64(0), false
-	for _, t := range r.rules.Tables() {
-		for _, c := range t.Chains {
-			for _, x := range c.Rules {
-				e := Event{Chain: c.Name, Handle: x.Handle, Comment: x.Comment, Rule: " "}
-				if p, ok := r.places[x]; ok {
-					e.At = &p
-				}
-				if s.rule.means(&e) {
-					n, found = n+r.held[x], true
-				}
-			}
-		}
-	}
-	switch {
-	case !found:
-		res.problem("there is no rule with %v", s.rule)
-	case n != s.n:
-		res.problem("want %d packets, got %d", s.n, n)
-	}
-	return res
-}
-
 // elapsed is how long the case has run, in its own time.
 func (r *runner) elapsed() time.Duration { return time.Duration(r.kernel.Clock.Now()) }

@@ -241,7 +241,7 @@ func (p *parser) route(w *words) error {
 
 // reserved reports whether a word begins a line or a side of one.
 func reserved(s string) bool {
-	return slices.Contains([]string{"", "in", "out", "reply", "connect", "error", "flow", "case", "device", "route", "sysctl", "nft", "pcap", "hits", "to", "local", "lo", "->"}, s) ||
+	return slices.Contains([]string{"", "in", "out", "reply", "connect", "error", "flow", "case", "device", "route", "sysctl", "nft", "pcap", "hits", "counter", "to", "local", "lo", "->"}, s) ||
 		strings.ContainsAny(s, "+\"/.: ") || len(s) > link.MaxAlias
 }
 
