@@ -63,6 +63,16 @@ func (b box) intersect(c box) (box, bool) {
 	return out, true
 }
 
+// meets reports whether some packet is in both.
+func (b box) meets(c box) bool {
+	for f, v := range c {
+		if old, ok := b[f]; ok && !old.meets(v) {
+			return false
+		}
+	}
+	return true
+}
+
 // without returns b without what it says of fields that may have changed.
 func (b box) without(t *touched) box {
 	if !b.mentions(t) {
@@ -108,7 +118,7 @@ func (a *analysis) cross(x, y []box) ([]box, bool) {
 func (a *analysis) subtract(boxes []box, c box) (out []box, cut bool) {
 	a.work -= len(boxes)
 	for _, b := range boxes {
-		if _, ok := b.intersect(c); !ok {
+		if !b.meets(c) {
 			out = append(out, b)
 			continue
 		}

@@ -97,6 +97,24 @@ func (v values) intersect(w values) values {
 	return out
 }
 
+// meets reports whether something is in both.
+func (v values) meets(w values) bool {
+	if v.absent && w.absent {
+		return true
+	}
+	for i, j := 0, 0; i < len(v.spans) && j < len(w.spans); {
+		switch a, b := v.spans[i], w.spans[j]; {
+		case compare(a.hi, b.lo) < 0:
+			i++
+		case compare(b.hi, a.lo) < 0:
+			j++
+		default:
+			return true
+		}
+	}
+	return false
+}
+
 // minus returns what is in v and not in w.
 func (v values) minus(w values) values {
 	out := values{absent: v.absent && !w.absent}

@@ -138,34 +138,28 @@ func (a *analysis) openMap() bool {
 	return false
 }
 
-// A cover is what a rule has decided about.
-type cover struct {
-	box
-	by *rule.Rule
-}
-
 // walk looks at the rules of a chain in order.
 func (a *analysis) walk(c *chain) {
 	entry := c.entry
-	var covers []cover
+	var decided covers
 	for _, r := range c.Rules {
 		e := a.read(r)
-		if f, ok := a.judge(c, entry, covers, r, e); ok {
+		if f, ok := a.judge(c, entry, &decided, r, e); ok {
 			c.found = append(c.found, f)
 		} else {
 			a.call(entry, e)
 			for _, b := range e.decides {
-				if len(covers) < maxCovers {
-					covers = append(covers, cover{b, r})
-				}
+				decided.add(cover{b, r})
 			}
 		}
-		entry, covers = forget(entry, covers, a.changes(e))
+		t := a.changes(e)
+		entry = forget(entry, t)
+		decided.forget(t)
 	}
 }
 
 // judge decides whether a rule can match.
-func (a *analysis) judge(c *chain, entry []box, covers []cover, r *rule.Rule, e *effect) (f Finding, never bool) {
+func (a *analysis) judge(c *chain, entry []box, decided *covers, r *rule.Rule, e *effect) (f Finding, never bool) {
 	f = Finding{Chain: c.Name, Rule: r}
 	if entry == nil {
 		f.Kind = Unreached
@@ -179,7 +173,8 @@ func (a *analysis) judge(c *chain, entry []box, covers []cover, r *rule.Rule, e 
 		return f, true
 	}
 	f.Kind = Covered
-	for _, v := range covers {
+	for _, i := range decided.nearest(left) {
+		v := decided.list[i]
 		next, cut := a.subtract(left, v.box)
 		if !cut {
 			continue
@@ -230,22 +225,13 @@ func (a *analysis) changes(e *effect) *touched {
 }
 
 // forget takes away what is known of fields that may have changed.
-func forget(entry []box, covers []cover, t *touched) ([]box, []cover) {
-	if t.none() {
-		return entry, covers
+func forget(entry []box, t *touched) []box {
+	if t.none() || entry == nil {
+		return entry
 	}
 	out := make([]box, len(entry))
 	for i, b := range entry {
 		out[i] = b.without(t)
 	}
-	if entry == nil {
-		out = nil
-	}
-	var kept []cover
-	for _, v := range covers {
-		if !v.mentions(t) {
-			kept = append(kept, v)
-		}
-	}
-	return out, kept
+	return out
 }
