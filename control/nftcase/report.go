@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // A Result is what happened at one line.
@@ -116,7 +117,7 @@ func (p *printer) result(r *Result, traces bool) {
 	}
 	p.printf("%s %v: %s\n", word, r.Position, r.Text)
 	for _, s := range r.Problems {
-		p.printf("\t%s\n", s)
+		p.printf("\t%s\n", strings.ReplaceAll(s, "\n", "\n\t")) // nft's messages have lines
 	}
 	if r.Pass && !traces {
 		return

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/knitnet/knit/link"
 )
 
 // A Table is a file of cases.
@@ -170,7 +169,7 @@ func (p *parser) device(w *words) error {
 	if err != nil {
 		return err
 	}
-	if reserved(name) || len(name) > 15 {
+	if reserved(name) {
 		return fmt.Errorf("a device cannot be called %s", name)
 	}
 	if slices.ContainsFunc(p.table.Devices, func(d Device) bool { return d.Name == name }) {
@@ -183,7 +182,7 @@ func (p *parser) device(w *words) error {
 	for !w.end() {
 		if w.take("mtu") {
 			word, _ := w.next("")
-			if _, err := fmt.Sscanf(word, "%d", &d.MTU); err != nil || d.MTU < 68 || d.MTU > maxPacket {
+			if d.MTU, err = strconv.Atoi(word); err != nil || d.MTU < 68 || d.MTU > maxPacket {
 				return fmt.Errorf("mtu: want a number from 68 to %d", maxPacket)
 			}
 			continue
@@ -239,10 +238,14 @@ func (p *parser) route(w *words) error {
 	return nil
 }
 
-// reserved reports whether a word begins a line or a side of one.
+// maxName is how long names of flows and devices may be (IFNAMSIZ).
+const maxName = 15
+
+// reserved reports whether a word cannot be a name: it begins a line or a part of one,
+// or has a sign of those.
 func reserved(s string) bool {
 	return slices.Contains([]string{"", "in", "out", "reply", "connect", "error", "flow", "case", "device", "route", "sysctl", "nft", "pcap", "hits", "counter", "to", "local", "lo", "->"}, s) ||
-		strings.ContainsAny(s, "+\"/.: ") || len(s) > link.MaxAlias
+		strings.ContainsAny(s, "+\"/.: ") || len(s) > maxName
 }
 
 // checkDevices makes sure that lines name devices that there are.
