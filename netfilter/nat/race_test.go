@@ -1,0 +1,5 @@
+//go:build race
+
+package nat_test
+
+const raceEnabled = true
