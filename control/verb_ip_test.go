@@ -19,6 +19,8 @@ func FuzzParseIP(f *testing.F) {
 		"r add default via inet 10.0.0.1 dev v0 onlink metric 0x10", "r add 10/8 nexthop via 10.1.1.1 weight 2 nexthop dev v1",
 		"-6 r get ::1 oif v0", "n add 10.1.1.1 lladdr 02:00:00:00:00:01 dev v0 nud sta", "maddr add ff02::1 dev v0",
 		"monitor all dev v0", "tuntap add mode tun name t0", "rule", "r s match 10.1.0.0/255.255.0.0", "-f inet6 a flush v0",
+		"rule add not from 10/8 to 10.1 tos 0x10 fwmark 0x1/0xff iif v0 ipproto tcp sport 1-5 dport 80 table 77 sup_pl 0 realms 1/2", "ru d goto 5",
+		"r explain 10.0.0.1 from 10.0.0.2 iif v0 mark 7 ipproto udp sport 5 uid 0", "-6 r add fd00::/8 from fd01::/16 via fd00::1 table 4294967295",
 	} {
 		f.Add(s)
 	}

@@ -127,6 +127,9 @@ func TestIPMonitor(t *testing.T) {
 	ip("route add 10.44.0.0/16 via 10.8.0.2")
 	ip("neigh add 10.8.0.5 lladdr 02:00:00:00:00:05 dev v0")
 	ip("neigh del 10.8.0.5 dev v0")
+	ip("rule add from 10.8.0.0/24 lookup 7")
+	ip("route add 10.45.0.0/16 dev v0 table 7")
+	ip("rule del lookup 7")
 	ip("route del 10.44.0.0/16")
 	ip("addr del 10.8.0.1/24 dev v0")
 	ip("link del v0")
@@ -137,6 +140,8 @@ func TestIPMonitor(t *testing.T) {
 		"[ROUTE]10.44.0.0/16 via 10.8.0.2 dev v0 \n",
 		"[NEIGH]10.8.0.5 dev v0 lladdr 02:00:00:00:00:05 PERMANENT \n",
 		"[NEIGH]10.8.0.5 dev v0 FAILED \n", "[NEIGH]Deleted 10.8.0.5 dev v0 FAILED \n",
+		"[RULE]32765:\tfrom 10.8.0.0/24 lookup 7\n", "[ROUTE]10.45.0.0/16 dev v0 table 7 scope link \n",
+		"[RULE]Deleted 32765:\tfrom 10.8.0.0/24 lookup 7\n",
 		"[ROUTE]Deleted 10.44.0.0/16 via 10.8.0.2 dev v0 \n",
 		"[ADDR]Deleted 2: v0    inet 10.8.0.1/24 scope global v0\n",
 		"[LINK]Deleted 2: v0",

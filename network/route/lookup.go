@@ -13,9 +13,7 @@ type Result struct {
 }
 
 // Lookup walks the rules until one of them answers for k.
-func (f *FIB) Lookup(k *Key) Result {
-	return f.walk(k, nil)
-}
+func (f *FIB) Lookup(k *Key) Result { return f.walk(k, nil) }
 
 // walk tells, if it is asked to, what became of each rule it comes by.
 func (f *FIB) walk(k *Key, tell func(r *bound, res Result, why string, more bool)) Result {
@@ -64,8 +62,7 @@ func (f *FIB) apply(r *bound, k *Key) (res Result, why string, more bool) {
 
 // inTable looks into a rule's table.
 func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
-	id := f.tableOf(r, k)
-	t := f.Table(id)
+	t := f.Table(r.Table)
 	if t == nil {
 		return res, "the table is empty", true
 	}
@@ -79,15 +76,7 @@ func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
 	if x.Err() == nil && r.suppresses(x) { // a route to nowhere is an answer in any case
 		return Result{Route: x}, "the route is suppressed", true
 	}
-	return Result{Route: x, Table: id, Err: x.Err()}, "the route is taken", false
-}
-
-// tableOf is the number of the table that a rule looks in.
-func (f *FIB) tableOf(r *bound, k *Key) uint32 {
-	if r.L3MDev {
-		return k.MasterTable
-	}
-	return r.Table
+	return Result{Route: x, Table: r.Table, Err: x.Err()}, "the route is taken", false
 }
 
 // Err is what a route to nowhere says: EINVAL for a blackhole, EHOSTUNREACH and
@@ -125,7 +114,7 @@ func (f *FIB) best(t *Table, k *Key) *Route {
 func (f *FIB) Hop(r *Route, k *Key, hash uint32) *NextHop {
 	down := f.down[family(k.Dst.Is6())].Load()
 	switch {
-	case k.Out != 0 && k.Out != k.Master:
+	case k.Out != 0:
 		for i := range r.NextHops {
 			h := &r.NextHops[i]
 			here := r.Type == Local && k.Out == f.lo.Load()

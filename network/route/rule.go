@@ -74,7 +74,7 @@ type Rule struct {
 	SrcPorts, DstPorts Span
 	// UIDs are the users whose sockets send. A kernel has one user, 0.
 	UIDs Span
-	// L3MDev matches packets of a VRF and looks in the table of that VRF.
+	// L3MDev matches packets of a VRF: none, because there are no such devices.
 	L3MDev bool
 
 	// SuppressPrefix passes over routes whose prefix is not longer, SuppressGroup over
@@ -93,11 +93,7 @@ type Key struct {
 	// In is the interface it came by; 0: it is made here.
 	In int32
 	// Out is the interface it must leave by; 0: any.
-	Out int32
-	// Master is the VRF device that the packet belongs to, 0: none, and MasterTable
-	// the table of that VRF.
-	Master           int32
-	MasterTable      uint32
+	Out              int32
 	Mark             uint32
 	TOS, Proto       uint8
 	SrcPort, DstPort uint16
@@ -123,10 +119,9 @@ func (r *bound) selects(k *Key) bool {
 		in = r.lo
 	}
 	switch {
-	case r.in != 0 && r.in != in && r.in != k.Master,
-		r.out != 0 && r.out != k.Out && (k.In != 0 || r.out != k.Master):
+	case r.in != 0 && r.in != in, r.out != 0 && r.out != k.Out:
 		return false
-	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev && k.Master == 0, !r.UIDs.holds(0):
+	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev, !r.UIDs.holds(0):
 		return false
 	case r.Src.Bits() > 0 && !(k.Src.IsValid() && r.Src.Contains(k.Src)),
 		r.Dst.Bits() > 0 && !r.Dst.Contains(k.Dst):
