@@ -10,8 +10,8 @@ import (
 )
 
 // Share is the rate of forwarding with rules in percent of that with the rules base,
-// both measured in turns in one process, so that what else the machine does takes from
-// both.
+// both measured in turns in one process and in packets for a second of processor time,
+// so that what else the machine does takes from both and counts in neither.
 func Share(title, base, rules string) Metric {
 	return Metric{
 		Name: "Share", Title: title, Unit: percent, Higher: true, Once: true,
@@ -107,10 +107,11 @@ func establish(r *system.Router) error {
 	return warmRouter(r)
 }
 
-// rateOf forwards for about d and returns how many packets a second.
+// rateOf forwards for about d and returns how many packets in a second of processor
+// time.
 func rateOf(r *system.Router, d time.Duration) (float64, error) {
 	before, injected := r.Delivered(), uint64(0)
-	begin := time.Now()
+	begin, busy := time.Now(), processorTime()
 	for time.Since(begin) < d {
 		for range 16 {
 			if err := r.Inject(batch); err != nil {
@@ -119,6 +120,6 @@ func rateOf(r *system.Router, d time.Duration) (float64, error) {
 		}
 		injected += 16 * batch
 	}
-	delivered, last := settle(r, before, injected)
-	return float64(delivered) / last.Sub(begin).Seconds(), nil
+	delivered, _ := settle(r, before, injected)
+	return float64(delivered) / (processorTime() - busy).Seconds(), nil
 }
