@@ -89,7 +89,7 @@ func TestPolicySaysWhatAFlowIs(t *testing.T) {
 		t.Error("by the addresses alone ports make a difference")
 	}
 	m.Policy.Store(policyL4)
-	if flow(1) != flow(1) || flow(1) == flow(2) {
+	if again := flow(1); again != flow(1) || again == flow(2) {
 		t.Error("by ports a flow is not what its ports say")
 	}
 	m.Policy.Store(policyL3)

@@ -91,7 +91,8 @@ func rulesOf(q *control.NFTRequest) *netfilter.NFTRequest {
 		Include: func(pattern string) (out []netfilter.NFTFile, err error) {
 			files, ok := q.Files[pattern]
 			if !ok {
-				return nil, fmt.Errorf("File not found: %s", pattern) //nolint:staticcheck // nft's words
+				//lint:ignore ST1005 nft's words
+				return nil, fmt.Errorf("File not found: %s", pattern)
 			}
 			for _, f := range files {
 				out = append(out, netfilter.NFTFile(f))

@@ -1,7 +1,6 @@
 package nftcase
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -134,6 +133,3 @@ func getBits(b []byte, off, bits int) []byte {
 	}
 	return out
 }
-
-// allZero reports whether b has no bit set.
-func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

@@ -88,7 +88,8 @@ func Rules(t testing.TB, file string) *netfilter.NFTRequest {
 		for _, name := range names {
 			b, err := open(name)
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("File not found: %s", name) //nolint:staticcheck // nft's words
+				//lint:ignore ST1005 nft's words
+				return nil, fmt.Errorf("File not found: %s", name)
 			} else if err != nil {
 				return nil, err
 			}
