@@ -210,7 +210,7 @@ func (m *machine) addrType(a netip.Addr, index int32) uint64 {
 		return rtnUnicast // with or without a route, as on Linux
 	}
 	if r == nil {
-		r = m.net.Main.Lookup(a)
+		r = m.net.Lookup(&route.Key{Dst: a}).Route
 	}
 	if r == nil {
 		return rtnUnspec
@@ -241,7 +241,7 @@ const (
 func rtnOf(t route.Type) uint64 {
 	return [...]uint64{
 		route.Unicast: rtnUnicast, route.Local: 2, route.Broadcast: rtnBroadcast, route.Multicast: rtnMulticast,
-		route.Blackhole: 6, route.Unreachable: 7, route.Prohibit: 8,
+		route.Blackhole: 6, route.Unreachable: 7, route.Prohibit: 8, route.Throw: rtnUnspec,
 	}[t]
 }
 
