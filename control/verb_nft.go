@@ -2,10 +2,13 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/knitnet/knit/netfilter"
 )
 
 // NFTRequest is one call of nft.
@@ -42,6 +45,18 @@ type NFTFile struct {
 // NFTReply is a piece of what nft prints.
 type NFTReply struct {
 	Text string `json:"text"`
+}
+
+// Included returns the files that an include statement means, or nft's complaint.
+func (q *NFTRequest) Included(pattern string) (files []netfilter.NFTFile, err error) {
+	found, ok := q.Files[pattern]
+	if !ok {
+		return nil, fmt.Errorf("File not found: %s", pattern)
+	}
+	for _, f := range found {
+		files = append(files, netfilter.NFTFile(f))
+	}
+	return files, nil
 }
 
 const nftUsage = `Usage: nft [OPTION...] COMMAND...

@@ -88,16 +88,6 @@ func readCases(c *control.Console, files []string) (*nftcase.Table, error) {
 func rulesOf(q *control.NFTRequest) *netfilter.NFTRequest {
 	return &netfilter.NFTRequest{
 		Text: q.Text, Name: q.Name, Define: q.Define,
-		Include: func(pattern string) (out []netfilter.NFTFile, err error) {
-			files, ok := q.Files[pattern]
-			if !ok {
-				//lint:ignore ST1005 nft's words
-				return nil, fmt.Errorf("File not found: %s", pattern)
-			}
-			for _, f := range files {
-				out = append(out, netfilter.NFTFile(f))
-			}
-			return out, nil
-		},
+		Include: q.Included,
 	}
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/core/module"
@@ -47,16 +46,7 @@ func nftRequest(q *control.NFTRequest) *netfilter.NFTRequest {
 		Stateless: q.Stateless, Terse: q.Terse, Numeric: q.Numeric, NumericPriority: q.NumericPriority,
 		NumericProtocol: q.NumericProtocol, NumericTime: q.NumericTime, GUID: q.GUID, ServiceNames: q.Services,
 		ReverseDNS: q.ReverseDNS, Echo: q.Echo,
-		Include: func(pattern string) (out []netfilter.NFTFile, err error) {
-			files, ok := q.Files[pattern]
-			if !ok {
-				return nil, fmt.Errorf("File not found: %s", pattern) //nolint:staticcheck // nft's words
-			}
-			for _, f := range files {
-				out = append(out, netfilter.NFTFile(f))
-			}
-			return out, nil
-		},
+		Include: q.Included,
 	}
 }
 

@@ -132,7 +132,7 @@ func (v *visit) chain(c *rule.Chain, depth int) error {
 
 // blame names the newest rule on the way to what is wrong: without it, it was right.
 func (v *visit) blame(err error) error {
-	if _, named := err.(*RuleError); named { //nolint:errorlint // wrapped here and nowhere else
+	if _, named := err.(*RuleError); named { // wrapped here and nowhere else
 		return err
 	}
 	last := v.path[0]

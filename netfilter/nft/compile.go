@@ -195,24 +195,36 @@ func (c *compiler) verdict(v *rule.Verdict) (verdict, error) {
 	return verdict{gotoNow, ch}, nil
 }
 
+// A look is what it takes to look a packet's value up in a set: the n bytes at at of
+// the scratch memory hold the value.
+type look struct {
+	load  loader
+	set   *set
+	at, n int
+}
+
+// look compiles a look for a key into a set or a map.
+func (c *compiler) look(key, in rule.Expr) (l look, err error) {
+	if l.load, err = c.load(key); err != nil {
+		return l, err
+	}
+	l.n = keyLen(key)
+	if l.set, err = c.set(in, l.n); err != nil {
+		return l, err
+	}
+	l.at, err = c.scratch(l.n)
+	return l, err
+}
+
 // vmap compiles a look into a verdict map.
 func (c *compiler) vmap(x *rule.VMap) (step, error) {
-	load, err := c.load(x.Key)
-	if err != nil {
-		return nil, err
-	}
-	n := keyLen(x.Key)
-	s, err := c.set(x.Map, n)
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.scratch(n)
+	look, err := c.look(x.Key, x.Map)
 	return func(ev *eval) next {
-		key := ev.scratch[at : at+n]
-		if !load(ev, key) {
+		key := ev.scratch[look.at : look.at+look.n]
+		if !look.load(ev, key) {
 			return breakRule
 		}
-		e := s.find(ev, key)
+		e := look.set.find(ev, key)
 		if e == nil {
 			return breakRule
 		}
@@ -226,22 +238,13 @@ func (c *compiler) vmap(x *rule.VMap) (step, error) {
 
 // loadMap compiles a look into a map.
 func (c *compiler) loadMap(x *rule.MapExpr) (loader, error) {
-	load, err := c.load(x.Key)
-	if err != nil {
-		return nil, err
-	}
-	n := keyLen(x.Key)
-	s, err := c.set(x.Map, n)
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.scratch(n)
+	look, err := c.look(x.Key, x.Map)
 	return func(ev *eval, dst []byte) bool {
-		key := ev.scratch[at : at+n]
-		if !load(ev, key) {
+		key := ev.scratch[look.at : look.at+look.n]
+		if !look.load(ev, key) {
 			return false
 		}
-		e := s.find(ev, key)
+		e := look.set.find(ev, key)
 		if e == nil || e.run(ev) != goOn {
 			return false
 		}

@@ -258,22 +258,13 @@ func (c *compiler) matchSet(m *rule.Match) (step, error) {
 	if err != nil {
 		return nil, err
 	}
-	load, err := c.load(m.Left)
-	if err != nil {
-		return nil, err
-	}
-	n := keyLen(m.Left)
-	s, err := c.set(m.Right, n)
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.scratch(n)
+	look, err := c.look(m.Left, m.Right)
 	return func(ev *eval) next {
-		key := ev.scratch[at : at+n]
-		if !load(ev, key) {
+		key := ev.scratch[look.at : look.at+look.n]
+		if !look.load(ev, key) {
 			return breakRule
 		}
-		e := s.find(ev, key)
+		e := look.set.find(ev, key)
 		if e == nil {
 			return truth(!equal)
 		}

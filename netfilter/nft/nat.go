@@ -101,22 +101,13 @@ func (c *compiler) natComputed(x *rule.NAT) (ranger, error) {
 // natMap takes the address, and with both the port, from a map, whose data may be
 // ranges.
 func (c *compiler) natMap(m *rule.MapExpr, both bool) (ranger, error) {
-	load, err := c.load(m.Key)
-	if err != nil {
-		return nil, err
-	}
-	n := keyLen(m.Key)
-	s, err := c.set(m.Map, n)
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.scratch(n)
+	look, err := c.look(m.Key, m.Map)
 	return func(ev *eval, r *netfilter.NATRange) bool {
-		key := ev.scratch[at : at+n]
-		if !load(ev, key) {
+		key := ev.scratch[look.at : look.at+look.n]
+		if !look.load(ev, key) {
 			return false
 		}
-		e := s.find(ev, key)
+		e := look.set.find(ev, key)
 		if e == nil {
 			return false
 		}

@@ -214,31 +214,22 @@ func (c *compiler) objectRef(x *rule.ObjectRef) (step, error) {
 	if !ok {
 		return nil, fmt.Errorf("an object is named by a word or a map")
 	}
-	load, err := c.load(m.Key)
-	if err != nil {
-		return nil, err
-	}
-	n := keyLen(m.Key)
-	s, err := c.set(m.Map, n)
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.scratch(n)
+	look, err := c.look(m.Key, m.Map)
 	if err != nil {
 		return nil, err
 	}
 	steps := map[*elem]step{}
-	for _, e := range s.static.Load().all() {
+	for _, e := range look.set.static.Load().all() {
 		if steps[e], err = c.object(x.Kind, string(e.data)); err != nil {
 			return nil, err
 		}
 	}
 	return func(ev *eval) next {
-		key := ev.scratch[at : at+n]
-		if !load(ev, key) {
+		key := ev.scratch[look.at : look.at+look.n]
+		if !look.load(ev, key) {
 			return breakRule
 		}
-		if st := steps[s.find(ev, key)]; st != nil {
+		if st := steps[look.set.find(ev, key)]; st != nil {
 			return st(ev)
 		}
 		return breakRule
