@@ -15,8 +15,8 @@ func (t *tracker) room(tuple *netfilter.Tuple) bool {
 		return true
 	}
 	var victim *entry
-	t.table.each(int(t.table.hash(tuple)), earlyDropBuckets, func(e *entry) bool {
-		if !e.Is(netfilter.Assured) && !e.Is(netfilter.Dying) {
+	t.table.walk(int(t.table.hash(tuple)), earlyDropBuckets, func(x *node) bool {
+		if e := x.e; !e.Is(netfilter.Assured) && !e.Is(netfilter.Dying) {
 			victim = e
 		}
 		return victim == nil

@@ -154,10 +154,15 @@ func (t *table) unlock(i, j uint32) {
 // each calls f for the entries of n buckets from the one with index from on,
 // until f returns false, and returns the index to go on at.
 func (t *table) each(from, n int, f func(*entry) bool) (next int) {
+	return t.walk(from, n, func(x *node) bool { return x.dir != netfilter.Original || f(x.e) })
+}
+
+// walk is each for nodes: it meets a connection under each of its tuples.
+func (t *table) walk(from, n int, f func(*node) bool) (next int) {
 	for i := range n {
 		at := (from + i) & (len(t.buckets) - 1)
 		for x := t.buckets[at].Load(); x != nil; x = x.next.Load() {
-			if x.dir == netfilter.Original && !f(x.e) {
+			if !f(x) {
 				return at
 			}
 		}
