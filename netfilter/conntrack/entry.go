@@ -45,3 +45,28 @@ func entryOf(c *netfilter.Conn) *entry { return c.Entry.(*entry) }
 
 // set sets status bits and reports whether any of them was not set before.
 func (e *entry) set(bits uint32) bool { return e.Status.Or(bits)&bits != bits }
+
+// confirm sets Confirmed, unless e is over already.
+func (e *entry) confirm() bool {
+	for {
+		switch s := e.Status.Load(); {
+		case s&netfilter.Dying != 0:
+			return false
+		case e.Status.CompareAndSwap(s, s|netfilter.Confirmed):
+			return true
+		}
+	}
+}
+
+// abandon ends e if it is not in the table, and reports whether that is so: it does not
+// get there any more.
+func (e *entry) abandon() bool {
+	for {
+		switch s := e.Status.Load(); {
+		case s&netfilter.Confirmed != 0:
+			return false
+		case s&netfilter.Dying != 0 || e.Status.CompareAndSwap(s, s|netfilter.Dying):
+			return true
+		}
+	}
+}

@@ -44,9 +44,9 @@ func (t *tracker) logFull(now clock.Time) {
 	}
 }
 
-// kill ends a connection and reports whether this call did.
+// kill ends a connection and reports whether this call took it out of the table.
 func (t *tracker) kill(e *entry) bool {
-	if !t.table.remove(e) {
+	if e.abandon() || !t.table.remove(e) {
 		return false
 	}
 	t.orphan(e)

@@ -29,7 +29,7 @@ const maxBegun = 16
 // find looks among the connections that the batch has begun.
 func (r *run) find(tuple *netfilter.Tuple) *node {
 	for _, e := range r.begun[:min(r.n, maxBegun)] {
-		if e.Tuples[netfilter.Original] == *tuple {
+		if e.Tuples[netfilter.Original] == *tuple && !e.Is(netfilter.Dying) {
 			return &e.nodes[netfilter.Original]
 		}
 	}

@@ -79,8 +79,8 @@ func (e *entry) dead(now clock.Time) bool {
 	return clock.Time(e.Deadline.Load()) <= now || e.Is(netfilter.Dying)
 }
 
-// insert adds e under both its tuples. When one of them is taken it returns whose
-// it is and adds nothing.
+// insert adds e under both its tuples, unless it is over already. When one of them is
+// taken it returns whose it is and adds nothing.
 func (t *table) insert(e *entry, now clock.Time) (clash *node) {
 	for d := range e.nodes {
 		e.nodes[d].hash = t.hash(&e.Tuples[d])
@@ -92,7 +92,9 @@ func (t *table) insert(e *entry, now clock.Time) (clash *node) {
 			return n
 		}
 	}
-	e.set(netfilter.Confirmed)
+	if !e.confirm() {
+		return nil
+	}
 	for d := range e.nodes {
 		b := t.bucket(e.nodes[d].hash)
 		e.nodes[d].next.Store(b.Load())

@@ -232,16 +232,13 @@ func (t *tracker) settled(pkt *packet.Packet) bool {
 // enter adds e to the table. When another packet has been quicker, both go on as
 // one connection if their protocol allows; else the packet is lost, as Linux has it.
 func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
+	if e.Is(netfilter.Dying) {
+		return true // it is over before it has begun
+	}
 	now := t.clock.Now()
 	clash := t.table.insert(e, now)
 	if clash == nil {
-		t.stats.insert.Inc()
-		t.armGC()
-		kind := netfilter.EventNew
-		if e.Is(netfilter.Expected) {
-			kind = netfilter.EventRelated
-		}
-		t.tell(kind|netfilter.EventKind(e.events.Swap(0)), e)
+		t.entered(e)
 		return true
 	}
 	if e.proto != udpProtocol || clash.dir != netfilter.Original || clash.e.Tuples != e.Tuples {
@@ -250,6 +247,20 @@ func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
 	t.stats.clash.Inc()
 	t.set(pkt, clash.e, netfilter.New)
 	return true
+}
+
+// entered counts and tells of e, which is in the table unless somebody has just ended it.
+func (t *tracker) entered(e *entry) {
+	if !e.Is(netfilter.Confirmed) {
+		return
+	}
+	t.stats.insert.Inc()
+	t.armGC()
+	kind := netfilter.EventNew
+	if e.Is(netfilter.Expected) {
+		kind = netfilter.EventRelated
+	}
+	t.tell(kind|netfilter.EventKind(e.events.Swap(0)), e)
 }
 
 func isICMPError(t *netfilter.Tuple) bool {
