@@ -10,7 +10,7 @@ import (
 
 // A ConntrackRequest is one call of conntrack.
 type ConntrackRequest struct {
-	// Op is list, dump-stats, count, delete, flush, get, create, update or event.
+	// Op is list, stats, count, delete, flush, get, create, update or event.
 	Op     string `json:"op"`
 	Expect bool   `json:"expect,omitempty"` // of the table of expectations
 	// Filter chooses connections; for create it says what the connection is.
@@ -79,7 +79,7 @@ and by what is known of them:
   -n, --src-nat [ADDRESS]   -g, --dst-nat [ADDRESS]   -j, --any-nat [ADDRESS]
                                               with such a translation
   -l, --label BIT[,...]
-  -u, --status ASSURED|SEEN_REPLY|CONFIRMED|FIXED_TIMEOUT|UNSET[,...]
+  -u, --status ASSURED|SEEN_REPLY|FIXED_TIMEOUT|EXPECTED|OFFLOAD|UNSET[,...]
       --state STATE: of TCP                   -i, --id ID
   -t, --timeout SECONDS
 

@@ -23,7 +23,7 @@ type ConntrackFilter struct {
 	Zone                   *uint16    `json:"zone,omitempty"`
 	ID                     *uint32    `json:"id,omitempty"`
 	State                  string     `json:"state,omitempty"`
-	Timeout                *int64     `json:"timeout,omitempty"` // of create and update
+	Timeout                *uint32    `json:"timeout,omitempty"` // of create and update, in seconds
 	SrcNAT, DstNAT, AnyNAT bool       `json:",omitempty"`
 	// The addresses that it is translated to; not set: any.
 	SrcNATAddr, DstNATAddr, AnyNATAddr netip.Addr `json:",omitzero"`
@@ -65,6 +65,33 @@ func (f *ConntrackFilter) Match(v *netfilter.ConnView) bool {
 	return true
 }
 
+// family is the IP version of the addresses: 4, 6, -1 if it is open, 0 if they are not of
+// one.
+func (f *ConntrackFilter) family() int {
+	of := -1
+	if f.Family != 0 {
+		of = f.Family
+	}
+	addrs := []netip.Addr{f.SrcNATAddr, f.DstNATAddr, f.AnyNATAddr}
+	for _, p := range f.Prefixes {
+		addrs = append(addrs, p.Addr())
+	}
+	for _, a := range addrs {
+		version := 6
+		if a.Is4() {
+			version = 4
+		}
+		switch {
+		case !a.IsValid():
+		case of == -1:
+			of = version
+		case of != version:
+			return 0
+		}
+	}
+	return of
+}
+
 // View is the connection that the filter describes, for create. What it does not
 // say of the reply is the mirror of the original.
 func (f *ConntrackFilter) View() (v netfilter.ConnView, ok bool) {
@@ -72,10 +99,10 @@ func (f *ConntrackFilter) View() (v netfilter.ConnView, ok bool) {
 	if !f.Prefixes[0].IsValid() || !f.Prefixes[1].IsValid() || f.Proto == 0 {
 		return v, false
 	}
-	o.Version, o.Proto = network.VersionOf(f.Prefixes[0].Addr()), f.Proto
-	if network.VersionOf(f.Prefixes[1].Addr()) != o.Version {
+	if f.family() == 0 {
 		return v, false
 	}
+	o.Version, o.Proto = network.VersionOf(f.Prefixes[0].Addr()), f.Proto
 	if f.Zone != nil {
 		o.Zone = *f.Zone
 	}
@@ -103,16 +130,16 @@ func (f *ConntrackFilter) View() (v netfilter.ConnView, ok bool) {
 	if o.Proto == 1 || o.Proto == 58 {
 		o.DstPort = uint16(value(f.ICMPType))<<8 | uint16(value(f.ICMPCode))
 	}
-	if v.Status = f.Status; f.SrcNATAddr.IsValid() && network.VersionOf(f.SrcNATAddr) == o.Version {
+	if v.Status = f.Status; f.SrcNATAddr.IsValid() {
 		r.SetDst(f.SrcNATAddr)
 		v.Status |= netfilter.SrcNAT
 	}
-	if f.DstNATAddr.IsValid() && network.VersionOf(f.DstNATAddr) == o.Version {
+	if f.DstNATAddr.IsValid() {
 		r.SetSrc(f.DstNATAddr)
 		v.Status |= netfilter.DstNAT
 	}
 	if f.Timeout != nil {
-		v.Timeout = *f.Timeout
+		v.Timeout = int64(*f.Timeout)
 	}
 	if f.Mark != nil {
 		v.Mark = *f.Mark

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/wire"
 )
 
 // mask narrows or widens an address that was given before it.
@@ -52,17 +53,14 @@ func prefixOf(text string) (netip.Prefix, bool) {
 }
 
 func conntrackProto(o setting) (uint8, error) {
-	n, ok := map[string]uint8{
-		"icmp": 1, "tcp": 6, "udp": 17, "dccp": 33, "gre": 47, "icmpv6": 58, "sctp": 132, "udplite": 136,
-	}[strings.ToLower(o.value)]
-	if ok {
-		return n, nil
+	if strings.EqualFold(o.value, "icmpv6") {
+		return wire.ProtoICMPv6, nil
 	}
-	v, err := strconv.ParseUint(o.value, 10, 8)
-	if err != nil || v == 0 {
+	n, ok := ipProtoNumber(o.value)
+	if !ok || n == 0 {
 		return 0, conntrackError(o.word, "`%s' unsupported protocol", o.value)
 	}
-	return uint8(v), nil
+	return n, nil
 }
 
 func (f *ConntrackFilter) status(o setting) error {
@@ -78,8 +76,6 @@ func (f *ConntrackFilter) status(o setting) error {
 			f.Status |= netfilter.Expected
 		case "OFFLOAD":
 			f.Status |= netfilter.Offload
-		case "CONFIRMED":
-			f.Status |= netfilter.Confirmed
 		case "UNSET":
 		default:
 			return conntrackError(o.word, "Bad parameter `%s'", name)

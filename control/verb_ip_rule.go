@@ -348,16 +348,23 @@ func (p *ipParser) ipProto() (uint8, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, x := range ipProtos {
-		if x.name == arg {
-			return x.n, nil
-		}
-	}
-	n, err := strconv.ParseUint(arg, 10, 8)
-	if err != nil {
+	n, ok := ipProtoNumber(arg)
+	if !ok {
 		return 0, p.invalid(arg, "Invalid \"ipproto\" value\n")
 	}
-	return uint8(n), nil
+	return n, nil
+}
+
+// ipProtoNumber returns the number of an IP protocol, by name, which may be in
+// capitals as /etc/protocols has them too, or in digits.
+func ipProtoNumber(name string) (uint8, bool) {
+	for _, x := range ipProtos {
+		if strings.EqualFold(x.name, name) {
+			return x.n, true
+		}
+	}
+	n, err := strconv.ParseUint(name, 10, 8)
+	return uint8(n), err == nil
 }
 
 func ipProtoName(n uint8) string {

@@ -26,6 +26,9 @@ func conntrack() Handler {
 		if !ok {
 			return control.Errorf(1, conntrackFailed+"Protocol not supported")
 		}
+		if known := q.Expect && expectOps[q.Op] || !q.Expect && conntrackOps[q.Op]; !known {
+			return control.Errorf(1, conntrackFailed+"Operation not supported")
+		}
 		x := conntrackCall{t: t, clock: e.Kernel.Network.Clock, q: &q, emit: emit}
 		switch q.Op {
 		case "event":
@@ -47,6 +50,14 @@ func conntrack() Handler {
 		return x.each(ctx)
 	})
 }
+
+// conntrackOps and expectOps are what can be asked about connections and expectations.
+var (
+	conntrackOps = map[string]bool{
+		"list": true, "get": true, "delete": true, "update": true, "create": true, "event": true, "flush": true, "count": true, "stats": true,
+	}
+	expectOps = map[string]bool{"list": true, "event": true, "flush": true, "count": true}
+)
 
 type conntrackCall struct {
 	t     netfilter.ConnTable
@@ -94,11 +105,8 @@ func (x *conntrackCall) each(ctx context.Context) error {
 			x.update(c)
 			v = x.t.Snapshot(c)
 		case "list":
-			if a := c.Acct; x.q.Zero && a != nil {
-				for d := range a {
-					a[d].Packets.Store(0)
-					a[d].Bytes.Store(0)
-				}
+			if x.q.Zero && c.Acct != nil {
+				v.Acct = takeCounts(c.Acct)
 			}
 		}
 		if err := x.emit(control.ConntrackReply{Conn: &v}); err != nil {
@@ -106,6 +114,16 @@ func (x *conntrackCall) each(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takeCounts sets counters to zero: what is counted meanwhile is in what it returns, or
+// in what comes next.
+func takeCounts(a *[2]netfilter.Acct) *netfilter.ConnAcct {
+	took := new(netfilter.ConnAcct)
+	for d := range a {
+		took.Packets[d], took.Bytes[d] = a[d].Packets.Swap(0), a[d].Bytes.Swap(0)
+	}
+	return took
 }
 
 func (x *conntrackCall) update(c *netfilter.Conn) {

@@ -82,7 +82,75 @@ const conntrackCalls = `-C
 -L -L
 -L -F
 -L expect -s 1.2.3.4
--L -n foo`
+-L -n foo
+-I -p tcp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -t 3000 --state LISTEN
+-I -p icmp -s 1.2.3.4 -d 4.3.2.1 --icmp-type 8 --icmp-code 0 --icmp-id 9 -t 3000
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -t 3000 -m 5/0xff
+-L
+-F -p tcp
+-F -s 1.2.3.4
+-C -p tcp
+-S -p tcp
+-C -f ipv4
+-F expect -f ipv4
+-L expect -p tcp
+-L expect -t 5
+-E expect -f ipv4
+-E -u ASSURED
+-E -z
+-E -i 5
+-L -i 5
+-L -e NEW
+-D -j
+-U -j
+-U -w 7
+-U -e NEW
+-D -z
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -f ipv4
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -m 5
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -t 5
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -n
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -z
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 6 -u ASSURED
+-G -p udp -s 1.2.3.4 -d 4.3.2.1
+-G -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5
+-G -p udp -s 1.2.3.4
+-G -p icmp -s 1.2.3.4 -d 4.3.2.1
+-G -p icmp -s 1.2.3.4 -d 4.3.2.1 --icmp-type 8
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 9 -t 5 -i 5
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 9 -t 5 -j 1.1.1.1
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 9 -t 5 -e NEW
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 9 -t 5 -o id
+-I -p udp -s 1.2.3.4 -d 4.3.2.1/8 --sport 5 --dport 9 -t 5
+-I -p udp -s 1.2.3.4/24 -d 4.3.2.1 --sport 5 --dport 9 -t 5
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 -t 3000
+-I -p tcp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 9 -t 5
+-I -p tcp -s 1.2.3.4 -d 4.3.2.1 --sport 5 --dport 9 -t 5 --state FOO
+-I -p tcp -s 1.2.3.4 -d 4.3.2.1 --state CLOSE --sport 1 --dport 2
+-I -p icmp -s 1.2.3.4 -d 4.3.2.1 -t 3000
+-I -p udp -s 1.2.3.4 -d fd00::1 --sport 5 --dport 9 -t 3000
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 -r fd00::1 --sport 5 --dport 9 -t 3000
+-I -p udp -s 1.2.3.4 -d 4.3.2.1 -n fd00::1 --sport 5 --dport 9 -t 3000
+-L -s 1.2.3.4 -d ::1
+-L -s 1.2.3.4 -f ipv6
+-L -p tcp --state established
+-L -p udp --state ESTABLISHED
+-L --state ESTABLISHED
+-L -p icmp --sport 5
+-L -p icmp --icmp-id 9
+-L --icmp-type 8
+-L -p icmpv6 --icmp-type 8
+-L -p udp --icmp-type 8
+-L -p TCP
+-L -p 1
+-L -p ospf
+-L -u CONFIRMED
+-L -s
+-L --src
+-L --frob
+-L -y
+-V
+-L`
 
 // TestConntrackAsTheTool: what conntrack prints, complains about and exits with is
 // what the real tool does with Linux's table, in a network namespace of its own.
