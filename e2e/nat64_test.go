@@ -4,13 +4,11 @@ package e2e
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -54,52 +52,6 @@ func device(t *testing.T, k *knit.Kernel, name string) *link.Device {
 		t.Fatal(err)
 	}
 	return d
-}
-
-// TestNAT64: real programs that have IPv6 alone reach servers that have IPv4 alone: by
-// an address of the gateway's own and by one that is routed to it.
-func TestNAT64(t *testing.T) {
-	for _, pool := range []string{"masquerade", "192.0.2.0/30"} {
-		t.Run(strings.ReplaceAll(pool, "/", "_"), func(t *testing.T) {
-			k, a, z := nat64(t, "pool4="+pool)
-			captureAll(t, a.device, z.device, device(t, k, "nat64"))
-			to := embedded(z.v4)
-			for _, size := range []string{"56", "1400", "4000", "20000"} { // the latter in fragments
-				a.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "5", "-s", size, to)
-			}
-			for _, method := range []string{"-n", "-I", "-T"} {
-				out := a.run("traceroute", "-n", method, "-w", "10", to)
-				hops := regexp.MustCompile(`(?m)^ *\d+  (\S+)`).FindAllStringSubmatch(out, -1)
-				if len(hops) != 2 || hops[0][1] != a.gw6.String() || hops[1][1] != to {
-					t.Errorf("traceroute %s:\n%s", method, out)
-				}
-			}
-			fetch(t, a, z)
-			if out, err := a.try("nc", "-v", "-z", "-w", "5", to, "8"); err == nil || !strings.Contains(out, "refused") {
-				t.Errorf("a closed port: %v\n%s", err, out)
-			}
-			if b, err := k.Proc.Read("net/nat64/sessions"); err != nil || !strings.Contains(string(b), z.v4.String()) {
-				t.Errorf("/proc/net/nat64/sessions: %v\n%s", err, b)
-			}
-		})
-	}
-}
-
-// fetch has curl download a file from z, and compares.
-func fetch(t *testing.T, a, z *host) {
-	t.Helper()
-	dir := t.TempDir()
-	want := make([]byte, 4<<20)
-	rand.Read(want)
-	if err := os.WriteFile(filepath.Join(dir, "file"), want, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	z.start("Serving HTTP", "python3", "-u", "-m", "http.server", "--bind", "0.0.0.0", "--directory", dir, "8080")
-	got := filepath.Join(dir, "got")
-	a.run("curl", "-s", "-S", "-f", "-g", "-o", got, "http://["+embedded(z.v4)+"]:8080/file")
-	if b, err := os.ReadFile(got); err != nil || string(b) != string(want) {
-		t.Errorf("curl got %d bytes of %d, %v", len(b), len(want), err)
-	}
 }
 
 // TestDNS64: dig gets an address made of the one that the server has, and curl gets

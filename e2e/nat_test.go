@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -192,42 +191,6 @@ func (n *homeNet) get(h *host, url string) []byte {
 	return b
 }
 
-// TestNATDiagnostics: ping with fragments, traceroute with every kind of probe, dig
-// over UDP and TCP, and a closed port's answer come back through the masquerade:
-// errors are translated inside too (RFC 5508 REQ-3).
-func TestNATDiagnostics(t *testing.T) {
-	n := newHomeNet(t)
-	captureAll(t, n.a.device, n.b.device, n.z.device)
-	n.z.run("sysctl", "-q", "-w", "net.ipv4.icmp_ratelimit=0") // it takes both for one host
-	for _, h := range []*host{n.a, n.b} {
-		for _, size := range []string{"0", "56", "1472", "4000", "20000"} {
-			out := h.run("ping", "-q", "-n", "-c", "5", "-i", "0.05", "-w", "20", "-s", size, n.z.v4.String())
-			if received(out) < 5 {
-				t.Errorf("ping -s %s:\n%s", size, out)
-			}
-		}
-		for _, method := range []string{"-n", "-I", "-T"} {
-			out := h.run("traceroute", "-n", method, "-w", "10", n.z.v4.String())
-			hops := regexp.MustCompile(`(?m)^ *\d+  (\S+)`).FindAllStringSubmatch(out, -1)
-			if len(hops) != 2 || hops[0][1] != h.gw4.String() || hops[1][1] != n.z.v4.String() {
-				t.Errorf("traceroute %s:\n%s", method, out)
-			}
-		}
-	}
-	n.z.nameserver("server.test. 60 IN A 192.0.2.1")
-	for _, how := range []string{"+notcp", "+tcp"} {
-		if out := n.a.run("dig", "+short", how, "@"+n.z.v4.String(), "server.test", "A"); strings.TrimSpace(out) != "192.0.2.1" {
-			t.Errorf("dig %s: %q", how, out)
-		}
-	}
-	if out, err := n.a.try("nc", "-v", "-z", "-w", "5", n.z.v4.String(), "9"); err == nil || !strings.Contains(out, "refused") {
-		t.Errorf("a closed TCP port: %v\n%s", err, out)
-	}
-	if out, err := n.a.try("dig", "+short", "+tries=1", "+time=5", "-p", "5353", "@"+n.z.v4.String(), "x"); err == nil || !strings.Contains(out, "refused") {
-		t.Errorf("a closed UDP port: %v\n%s", err, out)
-	}
-}
-
 // nameserver answers on port 53 of the host from a record.
 func (h *host) nameserver(record string) {
 	h.t.Helper()
@@ -252,36 +215,6 @@ func (h *host) nameserver(record string) {
 		go func() { s.ActivateAndServe(); close(ended) }()
 		<-started
 		h.t.Cleanup(func() { s.Shutdown(); <-ended })
-	}
-}
-
-// TestNATIperf3: bulk in both directions, TCP and UDP, masqueraded and by a forwarded
-// port.
-func TestNATIperf3(t *testing.T) {
-	n := newHomeNet(t)
-	refill := captureSome(t, 4<<20, n.a.device, n.z.device)
-	n.knit("nft", "add", "rule", "ip", "nat", "prerouting", "ip", "daddr", n.z.gw4.String(), "tcp", "dport", "5201", "dnat", "to", n.a.v4.String())
-	n.a.start("Server listening", "iperf3", "-s", "--forceflush")
-	n.z.start("Server listening", "iperf3", "-s", "--forceflush")
-	for _, x := range []struct {
-		from *host
-		args []string
-	}{
-		{n.a, []string{"-c", n.z.v4.String(), "-n", "32M"}}, {n.a, []string{"-c", n.z.v4.String(), "-n", "32M", "-R"}},
-		{n.b, []string{"-c", n.z.v4.String(), "-n", "32M", "-P", "4"}}, {n.z, []string{"-c", n.z.gw4.String(), "-n", "32M"}},
-		{n.z, []string{"-c", n.z.gw4.String(), "-n", "32M", "-R"}},
-	} {
-		refill()
-		if r := x.from.iperf3(x.args...); r.End.SumReceived.Bytes < 16<<20 {
-			t.Errorf("iperf3 %v received %d bytes of 32 MB", x.args, r.End.SumReceived.Bytes)
-		}
-	}
-	for _, args := range [][]string{{}, {"-R"}} {
-		refill()
-		r := n.a.iperf3(append([]string{"-u", "-c", n.z.v4.String(), "-b", "20M", "-t", "1"}, args...)...)
-		if r.End.Sum.Packets == 0 {
-			t.Errorf("iperf3 -u %v moved no packet", args)
-		}
 	}
 }
 

@@ -72,12 +72,15 @@ type iperf struct {
 	}
 }
 
+// notReady is what iperf3 says when the server has not noticed yet that the last client
+// is done, or does not listen again yet: between two tests it closes its port, with who
+// waits there.
+var notReady = regexp.MustCompile(`the server is busy|unable to connect to server: Connection re(fused|set)`)
+
 func (h *host) iperf3(args ...string) (r iperf) {
 	h.t.Helper()
 	out, err := h.try("iperf3", append(args, "-J", "--connect-timeout", "20000")...)
-	for begin := time.Now(); (strings.Contains(out, "the server is busy") || strings.Contains(out, "Connection refused")) && time.Since(begin) < limit; {
-		// The server has not noticed yet that the last client is done, or does not listen
-		// again yet: between two tests it closes its port.
+	for begin := time.Now(); notReady.MatchString(out) && time.Since(begin) < limit; {
 		out, err = h.try("iperf3", append(args, "-J", "--connect-timeout", "20000")...)
 	}
 	if jerr := json.Unmarshal([]byte(out), &r); jerr != nil || err != nil || r.Error != "" {

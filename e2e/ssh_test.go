@@ -3,13 +3,10 @@
 package e2e
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"testing"
 )
 
 // sshd starts a server on port 2222 of the host with keys of its own, and returns the
@@ -37,40 +34,5 @@ func (h *host) sshd() (options []string) {
 	return []string{
 		"-F", "none", "-p", "2222", "-i", filepath.Join(dir, "client"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=20",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-	}
-}
-
-// TestNATSSH: ssh carries a file to a masqueraded client, and into the inside by a
-// forwarded port; the server sees the gateway, or the client.
-func TestNATSSH(t *testing.T) {
-	if inUserNamespace() {
-		t.Skip("sshd changes users, and here is only one: run as root")
-	}
-	n := newHomeNet(t)
-	captureAll(t, n.a.device, n.z.device)
-	n.knit("nft", "add", "rule", "ip", "nat", "prerouting", "ip", "daddr", n.z.gw4.String(), "tcp", "dport", "2222", "dnat", "to", n.b.v4.String())
-	file := filepath.Join(t.TempDir(), "file")
-	b := make([]byte, 2<<20)
-	noise().Read(b)
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	want := fmt.Sprintf("%x", sha256.Sum256(b))
-	for _, x := range []struct {
-		from, server *host
-		to, seen     string
-	}{
-		{n.a, n.z, n.z.v4.String(), n.z.gw4.String()},
-		{n.z, n.b, n.z.gw4.String(), n.z.v4.String()},
-	} {
-		options := x.server.sshd()
-		out := x.from.run("ssh", append(options, "root@"+x.to, "echo $SSH_CLIENT; sha256sum < "+file)...)
-		if f := strings.Fields(out); len(f) < 4 || f[0] != x.seen || f[3] != want {
-			t.Errorf("ssh %s: %q, want from %s and sum %s", x.to, out, x.seen, want)
-		}
-		sum := x.from.run("sh", "-c", "ssh "+strings.Join(options, " ")+" root@"+x.to+" cat "+file+" | sha256sum")
-		if !strings.HasPrefix(sum, want) {
-			t.Errorf("the file came with sum %s, want %s", sum, want)
-		}
 	}
 }
