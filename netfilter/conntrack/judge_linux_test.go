@@ -23,6 +23,16 @@ const judgeRules = `table ip judge {
 		ct state invalid ip dscp set 4
 		ct state untracked ip dscp set 5
 	}
+}
+table ip6 judge {
+	chain forward {
+		type filter hook forward priority 0
+		ct state new ip6 dscp set 1
+		ct state established ip6 dscp set 2
+		ct state related ip6 dscp set 3
+		ct state invalid ip6 dscp set 4
+		ct state untracked ip6 dscp set 5
+	}
 }`
 
 // A judge is Linux's connection tracking, in a network namespace of its own on a
@@ -62,7 +72,9 @@ func newJudge(t testing.TB) *judge {
 	}
 	j.do(j.openTUN)
 	for _, cmd := range []string{
+		"sysctl -qw net.ipv6.conf.judge.accept_dad=0 net.ipv6.conf.judge.router_solicitations=0 net.ipv6.conf.all.forwarding=1",
 		"ip link set lo up", "ip link set judge up", "ip addr add 10.255.0.1/32 dev judge", "ip route add 10.0.0.0/8 dev judge",
+		"ip route add fd00::/16 dev judge",
 		"sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.judge.rp_filter=0 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.judge.send_redirects=0",
 	} {
 		j.run(cmd, "")
@@ -134,8 +146,12 @@ func (j *judge) state(b []byte) uint8 {
 			j.t.Fatal(err)
 		}
 		// The namespace sends things of its own, as router solicitations.
-		if n == len(b) && back[0] == b[0] && string(back[12:n]) == string(b[12:]) {
+		switch {
+		case n != len(b) || back[0]>>4 != b[0]>>4:
+		case b[0]>>4 == 4 && string(back[12:n]) == string(b[12:]):
 			return back[1] >> 2
+		case b[0]>>4 == 6 && string(back[8:n]) == string(b[8:]):
+			return back[0]&0xf<<2 | back[1]>>6
 		}
 	}
 }
@@ -290,7 +306,7 @@ func TestAgainstLinuxDatagrams(t *testing.T) {
 				typ := []uint8{3, 11, 12, 4, 5}[rnd.IntN(5)]
 				b, what = icmp([]string{src, "10.5.0.1"}[rnd.IntN(2)], dst, typ, 1, 0, q[:min(len(q), 20+rnd.IntN(20))]...), fmt.Sprintf("error %d type %d about % x", d, typ, q[:28])
 			default:
-				proto := []uint8{47, 50, 4, 255, 89}[rnd.IntN(5)]
+				proto := []uint8{47, 50, 4, 255, 89, 58, 136}[rnd.IntN(7)]
 				b, what = ip(proto, ap(src+":0").Addr(), ap(dst+":0").Addr(), make([]byte, 20), -1), fmt.Sprint("protocol ", d, " ", proto)
 			}
 			sent = append(sent, b)
@@ -299,4 +315,80 @@ func TestAgainstLinuxDatagrams(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAgainstLinuxIPv6: UDP, ICMPv6 queries and errors, extension headers.
+func TestAgainstLinuxIPv6(t *testing.T) {
+	j, r := newJudge(t), newRig(t)
+	r.max.Store(0)
+	for seed := range uint64(1000) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		x := &trial{t: t, r: r, j: j, name: fmt.Sprintf("exchange %d", seed)}
+		hosts := [2]string{fmt.Sprintf("fd00::3:%x", seed), "fd00::4:1"}
+		var sent [][]byte
+		for range 8 {
+			d := rnd.IntN(2)
+			src, dst := hosts[d], hosts[1-d]
+			var b []byte
+			what := ""
+			switch k := rnd.IntN(10); {
+			case k < 3:
+				ports := [2]int{1000 + rnd.IntN(2), 53}
+				b = udp(fmt.Sprint("[", src, "]:", ports[d]), fmt.Sprint("[", dst, "]:", ports[1-d]), rnd.IntN(20))
+				what = fmt.Sprint("udp ", d, " ", ports)
+			case k < 6:
+				types := []uint8{128, 128, 129, 139, 140, 130, 133, 135, 137, 138, 143, 144, 150, 200, 255, 0, 100, 127}
+				typ, code, id := types[rnd.IntN(len(types))], uint8(rnd.IntN(8)/7), uint16(rnd.IntN(2))
+				b, what = icmp(src, dst, typ, code, id), fmt.Sprintf("icmpv6 %d type %d code %d id %d", d, typ, code, id)
+			case k < 8 && len(sent) > 0:
+				q := sent[rnd.IntN(len(sent))]
+				typ := []uint8{1, 2, 3, 4, 5, 101}[rnd.IntN(6)]
+				if !wire.IsIPv6Ext(q[6]) { // Linux believes a chain of headers that is cut
+					q = q[:min(len(q), 40+rnd.IntN(40))]
+				}
+				b, what = icmp([]string{src, "fd00::5:1"}[rnd.IntN(2)], dst, typ, 1, 0, q...), fmt.Sprintf("error %d type %d about % x", d, typ, q)
+			default:
+				proto := []uint8{47, 50, 4, 255, 89, 59, 1, 51, 135, 136, 139, 140}[rnd.IntN(12)]
+				b, what = ip(proto, ap("["+src+"]:0").Addr(), ap("["+dst+"]:0").Addr(), make([]byte, 20), -1), fmt.Sprint("protocol ", d, " ", proto)
+			}
+			if rnd.IntN(4) == 0 {
+				b = behindHeaders(rnd, b)
+				what += fmt.Sprintf(" behind extension headers % x", b[6:])
+			}
+			if rnd.IntN(8) == 0 && len(b) > 44 {
+				b[len(b)-1] ^= 1
+				what += " damaged"
+			}
+			sent = append(sent, b)
+			if !x.send(b, what) {
+				break
+			}
+		}
+	}
+}
+
+// behindHeaders puts extension headers between the IPv6 header and what follows it.
+func behindHeaders(rnd *rand.Rand, b []byte) []byte {
+	out := append([]byte(nil), b[:40]...)
+	next := out[6]
+	var exts []byte
+	for range 1 + rnd.IntN(3) {
+		typ := []byte{60, 60, 43, 51}[rnd.IntN(4)]
+		n := rnd.IntN(3)
+		h := make([]byte, 8+8*n)
+		h[0], h[1] = next, byte(n)
+		switch typ {
+		case 51: // authentication (RFC 4302): counted in words of four bytes, less two
+			h[1] = byte(2 * n)
+		case 43:
+			h[2] = 4 // no segments are left
+		case 60:
+			h[2], h[3] = 1, byte(len(h)-4) // PadN
+		}
+		exts, next = append(h, exts...), typ
+	}
+	out[6] = next
+	out = append(append(out, exts...), b[40:]...)
+	out[4], out[5] = byte((len(out)-40)>>8), byte(len(out)-40)
+	return out
 }

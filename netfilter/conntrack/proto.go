@@ -97,7 +97,7 @@ func protocolOf(v network.Version, number uint8) protocol {
 	switch {
 	case number == wire.ProtoTCP:
 		return tcpProtocol
-	case number == wire.ProtoUDP || number == protoUDPLite:
+	case number == wire.ProtoUDP || number == wire.ProtoUDPLite:
 		return udpProtocol
 	case number == wire.ProtoICMP && v == network.V4, number == wire.ProtoICMPv6 && v == network.V6:
 		return icmpProtocol

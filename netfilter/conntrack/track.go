@@ -51,13 +51,13 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 		return true
 	}
 	p.off = off
-	if untracked(&tuple) {
-		p.pkt.Track = uint8(netfilter.Untracked)
-		return true
-	}
 	if !t.sound(p, &tuple) {
 		t.stats.invalid.Inc()
 		t.stats.icmpError.Inc()
+		return true
+	}
+	if untracked(&tuple) {
+		p.pkt.Track = uint8(netfilter.Untracked)
 		return true
 	}
 	if isICMPError(&tuple) {

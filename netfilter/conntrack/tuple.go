@@ -43,19 +43,31 @@ func addrs6(pkt *packet.Packet, t *netfilter.Tuple) (off int, ok bool) {
 	if !wire.IsIPv6Ext(t.Proto) {
 		return off, t.Proto != wire.ProtoNoNext // without a protocol there is no connection
 	}
-	h, ok := wire.ParseIPv6(b)
+	pkt.Ensure(min(pkt.Len(), maxQuote)) // extension headers may lie in fragments
+	h, ok := wire.ParseIPv6(pkt.Head())
 	if !ok {
 		return 0, false
 	}
-	proto, off, first, ok := h.Upper()
-	t.Proto = proto
-	return off, ok && first && proto != wire.ProtoNoNext
+	t.Proto, off, ok = upper6(h)
+	return off, ok && t.Proto != wire.ProtoNoNext
+}
+
+// upper6 returns what follows the extension headers and where. Unlike h.Upper it does
+// not mind when nothing is left there, which some protocols can do without.
+func upper6(h wire.IPv6) (proto uint8, off int, ok bool) {
+	w := h.WalkExts()
+	for more := true; more; {
+		_, more = w.Next()
+	}
+	proto, off = w.Upper()
+	err, _ := w.Err()
+	return proto, off, !w.NotFirst() && (err == wire.IPv6ExtFine || err == wire.IPv6ExtTruncated && !wire.IsIPv6Ext(proto))
 }
 
 // ports reads what tells connections between the same hosts apart.
 func ports(pkt *packet.Packet, off int, t *netfilter.Tuple) bool {
 	switch t.Proto {
-	case wire.ProtoTCP, wire.ProtoUDP, protoUDPLite, protoSCTP, protoDCCP:
+	case wire.ProtoTCP, wire.ProtoUDP, wire.ProtoUDPLite, wire.ProtoSCTP, protoDCCP:
 		if !pkt.Ensure(off + 4) {
 			return false
 		}
@@ -63,7 +75,7 @@ func ports(pkt *packet.Packet, off int, t *netfilter.Tuple) bool {
 		t.SrcPort, t.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	case wire.ProtoICMP, wire.ProtoICMPv6:
 		if t.Proto == wire.ProtoICMP != (t.Version == network.V4) {
-			return true // the other version's ICMP is a protocol like any other
+			return false // the other version's ICMP says nothing that anybody understands
 		}
 		if !pkt.Ensure(off + wire.ICMPLen) {
 			return false
@@ -93,8 +105,8 @@ func quotedTuple(v network.Version, b []byte, t *netfilter.Tuple) bool {
 		if !ok {
 			return false
 		}
-		proto, at, first, ok := h.Upper()
-		if !ok || !first {
+		proto, at, ok := upper6(h)
+		if !ok {
 			return false
 		}
 		t.Src, t.Dst, t.Proto, off = h.Src16(), h.Dst16(), proto, at
@@ -105,7 +117,7 @@ func quotedTuple(v network.Version, b []byte, t *netfilter.Tuple) bool {
 // quotedPorts is ports for a quotation, of which 8 bytes are there at least.
 func quotedPorts(b []byte, t *netfilter.Tuple) bool {
 	switch t.Proto {
-	case wire.ProtoTCP, wire.ProtoUDP, protoUDPLite, protoSCTP, protoDCCP:
+	case wire.ProtoTCP, wire.ProtoUDP, wire.ProtoUDPLite, wire.ProtoSCTP, protoDCCP:
 		if len(b) < 4 {
 			return false
 		}
@@ -121,10 +133,8 @@ func quotedPorts(b []byte, t *netfilter.Tuple) bool {
 
 // Protocols that package wire has no name for.
 const (
-	protoDCCP    = 33
-	protoGRE     = 47
-	protoSCTP    = 132
-	protoUDPLite = 136
+	protoDCCP = 33
+	protoGRE  = 47
 )
 
 // invert returns the tuple that answers to t have. It fails for ICMP messages that
