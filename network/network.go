@@ -123,6 +123,10 @@ type Layer struct {
 	// Multipath says how flows are spread, by Version.
 	Multipath [2]Multipath
 
+	// ReflectMark are net.ipv4.fwmark_reflect and net.ipv6.fwmark_reflect, by Version:
+	// 1 if answers have the mark of what they answer; see ReplyMark.
+	ReflectMark [2]atomic.Int64
+
 	// Link, Pool, Clock and Walks are the kernel's own, for modules.
 	Link  *link.Layer
 	Pool  *packet.Pool
@@ -141,6 +145,7 @@ type Layer struct {
 	icmp       [2][256]atomic.Pointer[ICMPFunc]
 	loopback   atomic.Pointer[link.Device]
 	request    func(alias string) error
+	socket     packet.Slot[*Socket]
 
 	pmtu      pmtuTable
 	sizes     sizeTable
@@ -196,6 +201,10 @@ func New(cfg Config) *Layer {
 		l.Multipath[v].random = rand.Uint64()
 	}
 	l.sizes.seed = maphash.MakeSeed()
+	var err error
+	if l.socket, _, err = packet.NewSlot[*Socket](&l.Link.Slots, Symbol); err != nil {
+		panic(err) // the layer is made before its users, and once
+	}
 	l.addrs.init()
 	l.lifetimes.timer.Init(l.Clock, l.expire)
 	l.Link.Watch(l.deviceChanged)

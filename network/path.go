@@ -21,6 +21,8 @@ type Flow struct {
 	// Hash spreads flows over next hops; 0: that of what the Multipath policy names.
 	Hash uint32
 	Mark uint32
+	// UID is the user whose socket sends; 0 for what is forwarded.
+	UID uint32
 	// What rules may ask for beside; see FIB.Needs.
 	TOS, Proto       uint8
 	SrcPort, DstPort uint16
@@ -30,7 +32,7 @@ type Flow struct {
 // key is what rules look at of f.
 func (f *Flow) key() route.Key {
 	return route.Key{
-		Dst: f.Dst, Src: f.Src, In: f.In, Out: f.Index, Mark: f.Mark,
+		Dst: f.Dst, Src: f.Src, In: f.In, Out: f.Index, Mark: f.Mark, UID: f.UID,
 		TOS: f.TOS, Proto: f.Proto, SrcPort: f.SrcPort, DstPort: f.DstPort,
 	}
 }

@@ -45,6 +45,10 @@ type Send struct {
 	NoLoop bool
 	// HeaderIncluded: packets have their IP header already (IP_HDRINCL).
 	HeaderIncluded bool
+	// Mark is what packets are marked with; Path is to be resolved for it.
+	Mark uint32
+	// Socket is whom they are from; nil for what the kernel itself answers.
+	Socket *Socket
 }
 
 // Send sends a batch along s.Path and owns q. The packets begin with their
@@ -58,6 +62,7 @@ func (l *Layer) Send(s *Send, q *packet.Queue) {
 		return
 	}
 	s.note(q)
+	l.own(s, q)
 	f.Output(s, q)
 }
 

@@ -119,6 +119,7 @@ func (d *Dialer) dialOne(ctx context.Context, n netKind, to netip.AddrPort) (net
 	p, err := d.Sockets.open(n, d.Local, transport.DatagramOptions{
 		Index: d.Options.Index, Version: network.VersionOf(to.Addr()), Proto: n.proto,
 		RecvBuffer: d.Options.RecvBuffer, SendBuffer: d.Options.SendBuffer, Owner: d.Options.Owner,
+		Mark: d.Options.Mark, UID: d.Options.UID, GID: d.Options.GID, Transparent: d.Options.Transparent,
 	})
 	if err != nil {
 		return nil, err

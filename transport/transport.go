@@ -66,6 +66,22 @@ type StreamOptions struct {
 	TTL, TOS uint8
 	// Owner is SocketInfo.Owner, of accepted connections too.
 	Owner string
+	// Mark is what packets are marked with (SO_MARK): rules of routing and netfilter
+	// see it. Accepted connections have the listener's, or with
+	// net.ipv4.tcp_fwmark_accept that of the request.
+	Mark uint32
+	// UID and GID are the user and the group that the socket belongs to, as rules see
+	// it. A kernel has no users of its own; 0 is its first, who owns whatever says
+	// nothing else.
+	UID, GID uint32
+	// Transparent lets local addresses be others' (IP_TRANSPARENT): a listener may be
+	// bound to such an address and be given connections by tproxy.
+	Transparent bool
+}
+
+// Socket is what the layers below know of a socket with these options.
+func (o *StreamOptions) Socket() network.Socket {
+	return network.Socket{Mark: o.Mark, UID: o.UID, GID: o.GID, Transparent: o.Transparent}
 }
 
 // A Stream is one connection's transport half. Recv and Send may be called
@@ -127,6 +143,8 @@ const (
 	MulticastLoop
 	BroadcastOK // SO_BROADCAST
 	MTUDiscover // IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: a network.Fragment
+	Mark        // SO_MARK
+	Transparent // IP_TRANSPARENT, IPV6_TRANSPARENT
 )
 
 // A StreamListener is a listening socket's transport half.
@@ -160,6 +178,15 @@ type DatagramOptions struct {
 	HeaderIncluded bool
 	// Owner is SocketInfo.Owner.
 	Owner string
+	// Mark, UID, GID and Transparent are those of StreamOptions.
+	Mark        uint32
+	UID, GID    uint32
+	Transparent bool
+}
+
+// Socket is what the layers below know of a socket with these options.
+func (o *DatagramOptions) Socket() network.Socket {
+	return network.Socket{Mark: o.Mark, UID: o.UID, GID: o.GID, Transparent: o.Transparent}
 }
 
 // A Message describes a datagram beside its bytes.
@@ -212,6 +239,7 @@ type SocketInfo struct {
 	ID            uint64 // stands for the inode number; Layer.NewID
 	V6Only        bool   // IPV6_V6ONLY, of a socket of IPv6
 	Owner         string // module that opened it; "": the program around the kernel
+	UID, Mark     uint32
 	// TCP holds what ss -i shows; nil for listeners and in TIME-WAIT.
 	TCP *TCPInfo
 }

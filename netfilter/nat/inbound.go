@@ -4,9 +4,9 @@ import (
 	"net/netip"
 
 	"github.com/knitnet/knit/core/clock"
-	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
+	"github.com/knitnet/knit/network"
 )
 
 // A gate is what the filter of a mapping says to a packet from outside.
@@ -95,11 +95,10 @@ func (t *translator) turn(pkt *packet.Packet, c *netfilter.Conn) bool {
 // ownSocket reports whether a socket of this host is bound to a tuple's source: a
 // mapping must not take its place.
 func (t *translator) ownSocket(x *netfilter.Tuple) bool {
-	sockets, ok := module.Find[netfilter.SocketFinder](t.modules, netfilter.SocketsSymbol)
-	if !ok || !portsOf(x.Proto) {
+	if !portsOf(x.Proto) {
 		return false
 	}
 	from, to := netip.AddrPortFrom(x.DstAddr(), x.DstPort), netip.AddrPortFrom(x.SrcAddr(), x.SrcPort)
-	_, found := sockets.FindSocket(x.Version, x.Proto, from, to, 0)
-	return found
+	_, state := t.net.FindSocket(x.Version, x.Proto, from, to, 0, network.AnySocket)
+	return state != network.NoSocket
 }

@@ -43,7 +43,6 @@ type translator struct {
 	log      *klog.Logger
 	logged   atomic.Int64 // when the last range that is used up was reported
 	noPort   stat.Reason
-	modules  *module.Registry
 	queries  sync.Pool          // of *query
 	keep     netfilter.NATRange // without restrictions: addresses stay
 }
@@ -57,7 +56,7 @@ func start(c *module.Context) error {
 	if err != nil {
 		return err
 	}
-	t := &translator{net: n, clock: n.Clock, track: track, hashSeed: maphash.MakeSeed(), log: c.Log(), modules: c.Registry()}
+	t := &translator{net: n, clock: n.Clock, track: track, hashSeed: maphash.MakeSeed(), log: c.Log()}
 	if t.noPort, err = n.Pool.Drops.New(noPortName); err != nil {
 		return err
 	}

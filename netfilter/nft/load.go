@@ -42,7 +42,7 @@ func (c *compiler) load(e rule.Expr) (loader, error) {
 	case *rule.RT:
 		return c.loadRT(x)
 	case *rule.Socket:
-		return c.loadSocket(x)
+		return loadSocket(x)
 	}
 	return nil, fmt.Errorf("%T cannot be computed", e)
 }

@@ -51,6 +51,11 @@ func (ev *eval) describe(flags rule.LogFlags) string {
 	}
 	ev.describeIP(&b)
 	ev.describeTransport(&b, flags)
+	if flags&rule.LogSKUID != 0 {
+		if s := ev.owner(); s != nil {
+			fmt.Fprintf(&b, "UID=%d GID=%d ", s.UID, s.GID)
+		}
+	}
 	if ev.pkt.Mark != 0 {
 		fmt.Fprintf(&b, "MARK=%#x ", ev.pkt.Mark)
 	}

@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
-	"github.com/knitnet/knit/wire"
 )
 
 // A machine is one kernel's nf_tables.
@@ -25,8 +23,7 @@ type machine struct {
 	log      *klog.Logger
 	hashSeed uint32
 
-	sockets netfilter.SocketFinder // nil if the kernel has none
-	sysctls *sysctl.Table          // the same
+	sysctls *sysctl.Table // nil if the kernel has none
 
 	// current is the ruleset that packets see: it changes in one step. previous is the
 	// one before, for as long as there are packets that have met it.
@@ -96,36 +93,4 @@ func (m *machine) deviceName(index int32) string {
 		return dev.Name()
 	}
 	return ""
-}
-
-// socketOf returns the socket that a packet is for.
-func (m *machine) socketOf(ev *eval) (s netfilter.Socket, ok bool) {
-	src, dst, ok := ev.flow()
-	if !ok || m.sockets == nil {
-		return s, false
-	}
-	return m.sockets.FindSocket(network.VersionOf(dst.Addr()), ev.l4Proto, src, dst, ev.in)
-}
-
-// sender returns the socket that a packet of this host is from.
-func (ev *eval) sender() (s netfilter.Socket, ok bool) {
-	if ev.m.sockets == nil || ev.hook != rule.Output && ev.hook != rule.Postrouting || ev.pkt.In != 0 {
-		return s, false
-	}
-	src, dst, ok := ev.flow()
-	if !ok {
-		return s, false
-	}
-	return ev.m.sockets.FindSocket(network.VersionOf(src.Addr()), ev.l4Proto, dst, src, 0)
-}
-
-// flow returns the addresses and ports of a packet that has them.
-func (ev *eval) flow() (src, dst netip.AddrPort, ok bool) {
-	from, ok := ev.address(true)
-	to, ok2 := ev.address(false)
-	h := ev.header(rule.TransportHeader, 0, 4)
-	if !ok || !ok2 || h == nil || ev.l4Proto != wire.ProtoTCP && ev.l4Proto != wire.ProtoUDP {
-		return src, dst, false
-	}
-	return addrPort(from, h[:2]), addrPort(to, h[2:4]), true
 }

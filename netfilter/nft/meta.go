@@ -8,6 +8,7 @@ import (
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -43,7 +44,7 @@ func metaLoader(k rule.MetaKey) loader {
 	case rule.MetaCPU:
 		return func(_ *eval, dst []byte) bool { putNumber(dst, 0); return true } // knit has one
 	case rule.MetaCgroup:
-		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); _, ok := ev.sender(); return ok }
+		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.owner() != nil }
 	case rule.MetaRtClassID:
 		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.routed() }
 	case rule.MetaIifgroup:
@@ -53,9 +54,9 @@ func metaLoader(k rule.MetaKey) loader {
 	case rule.MetaSecpath:
 		return func(_ *eval, dst []byte) bool { dst[0] = 0; return true }
 	case rule.MetaSKUID:
-		return func(ev *eval, dst []byte) bool { s, ok := ev.sender(); putNumber(dst, uint64(s.UID)); return ok }
+		return loadOwner(func(s *network.Socket) uint32 { return s.UID })
 	case rule.MetaSKGID:
-		return func(ev *eval, dst []byte) bool { s, ok := ev.sender(); putNumber(dst, uint64(s.GID)); return ok }
+		return loadOwner(func(s *network.Socket) uint32 { return s.GID })
 	case rule.MetaTime:
 		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.m.clock.Wall().UnixNano())); return true }
 	case rule.MetaDay:
@@ -68,6 +69,17 @@ func metaLoader(k rule.MetaKey) loader {
 		}
 	}
 	return nil
+}
+
+// loadOwner compiles whose socket a packet is due to.
+func loadOwner(of func(s *network.Socket) uint32) loader {
+	return func(ev *eval, dst []byte) bool {
+		s := ev.owner()
+		if s != nil {
+			putNumber(dst, uint64(of(s)))
+		}
+		return s != nil
+	}
 }
 
 func putBool(dst []byte, v bool) {

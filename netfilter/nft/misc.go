@@ -308,30 +308,3 @@ func (ev *eval) path() *network.Path {
 	}
 	return p
 }
-
-// loadSocket compiles what is known of the socket a packet is for.
-func (c *compiler) loadSocket(x *rule.Socket) (loader, error) {
-	key := x.Key
-	return func(ev *eval, dst []byte) bool {
-		s, ok := ev.m.socketOf(ev)
-		if !ok {
-			return false
-		}
-		clear(dst)
-		switch key {
-		case rule.SocketMark:
-			putNumber(dst, uint64(s.Mark))
-		case rule.SocketWildcard:
-			putBool(dst, s.Wildcard)
-		case rule.SocketTransparent:
-			putBool(dst, s.Transparent)
-		default:
-			return false
-		}
-		return true
-	}, nil
-}
-
-func addrPort(a netip.Addr, port []byte) netip.AddrPort {
-	return netip.AddrPortFrom(a, uint16(number(port)))
-}

@@ -34,9 +34,6 @@ func start(c *module.Context) error {
 	}
 	m := newMachine(n)
 	m.ctx, m.log = c, c.Log()
-	if s, err := module.Import[netfilter.SocketFinder](c, netfilter.SocketsSymbol); err == nil {
-		m.sockets = s
-	}
 	if s, err := module.Import[*sysctl.Table](c, "sysctl"); err == nil {
 		m.sysctls = s
 	}

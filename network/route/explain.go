@@ -84,7 +84,7 @@ func (r *bound) mismatch(k *Key) string {
 		{why: "it does not have to leave by that interface", out: r.out},
 		{why: fmt.Sprintf("its mark is %#x", k.Mark), only: Rule{Mark: r.Mark, Mask: r.Mask}},
 		{why: "it belongs to no VRF", only: Rule{L3MDev: r.L3MDev}},
-		{why: "its user is 0", only: Rule{UIDs: r.UIDs}},
+		{why: fmt.Sprintf("its user is %d", k.UID), only: Rule{UIDs: r.UIDs}},
 		{why: "its source is " + src, only: Rule{Src: r.Src}},
 		{why: "its destination is " + k.Dst.String(), only: Rule{Dst: r.Dst}},
 		{why: fmt.Sprintf("its type of service is %#x", k.TOS), only: Rule{TOS: r.TOS}},

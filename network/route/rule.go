@@ -72,7 +72,7 @@ type Rule struct {
 	Proto      uint8 // IP protocol; 0: any
 	// SrcPorts and DstPorts are of TCP, UDP, SCTP and DCCP.
 	SrcPorts, DstPorts Span
-	// UIDs are the users whose sockets send. A kernel has one user, 0.
+	// UIDs are the users whose sockets send. What is forwarded is of user 0.
 	UIDs Span
 	// L3MDev matches packets of a VRF: none, because there are no such devices.
 	L3MDev bool
@@ -94,7 +94,7 @@ type Key struct {
 	In int32
 	// Out is the interface it must leave by; 0: any.
 	Out              int32
-	Mark             uint32
+	Mark, UID        uint32
 	TOS, Proto       uint8
 	SrcPort, DstPort uint16
 }
@@ -121,7 +121,7 @@ func (r *bound) selects(k *Key) bool {
 	switch {
 	case r.in != 0 && r.in != in, r.out != 0 && r.out != k.Out:
 		return false
-	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev, !r.UIDs.holds(0):
+	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev, !r.UIDs.holds(k.UID):
 		return false
 	case r.Src.Bits() > 0 && !(k.Src.IsValid() && r.Src.Contains(k.Src)),
 		r.Dst.Bits() > 0 && !r.Dst.Contains(k.Dst):

@@ -17,7 +17,9 @@ import (
 // them ready; they are safe for concurrent use.
 type Ends struct {
 	net     *network.Layer
+	owner   *transport.Identity
 	version network.Version
+	proto   uint8
 	addr    netip.Addr // bound address; zero: all
 	index   int32
 	peer    atomic.Pointer[peer]
@@ -30,11 +32,15 @@ type peer struct {
 	index     int32 // the link of a link-local peer, else 0
 }
 
-// Bind sets the local address and the interface. The version is that of a valid
-// local address, else o's. EADDRNOTAVAIL when the address is not this host's.
-func (e *Ends) Bind(n *network.Layer, o *transport.DatagramOptions, local netip.Addr) error {
+// Bind sets the local address, the interface and the protocol. The version is that of a
+// valid local address, else o's. owner says how the socket's packets are marked, from now
+// on. EADDRNOTAVAIL when the address is not this host's and the socket not transparent.
+func (e *Ends) Bind(n *network.Layer, o *transport.DatagramOptions, owner *transport.Identity, local netip.Addr) error {
 	local = local.Unmap()
-	e.net, e.version = n, o.Version
+	e.net, e.version, e.proto, e.owner = n, o.Version, o.Proto, owner
+	id := o.Socket()
+	id.Wildcard = !local.IsValid() || local.IsUnspecified()
+	owner.Init(id)
 	if local.IsValid() {
 		e.version = network.VersionOf(local)
 	}
@@ -46,7 +52,7 @@ func (e *Ends) Bind(n *network.Layer, o *transport.DatagramOptions, local netip.
 	switch {
 	case !local.IsValid(), local.IsUnspecified():
 		return nil
-	case !local.IsMulticast() && n.Local.Lookup(local) == nil && local != limitedBroadcast():
+	case !local.IsMulticast() && n.Local.Lookup(local) == nil && local != limitedBroadcast() && !o.Transparent:
 		return syscall.EADDRNOTAVAIL
 	}
 	e.addr = local
@@ -101,7 +107,7 @@ func (e *Ends) Connect(to netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	e.way.Set(to, p)
+	e.way.Set(e.destination(to), p)
 	next := &peer{addr: p.Dst, src: p.Src}
 	if to.Zone() != "" && p.Dst.IsLinkLocalUnicast() {
 		next.index, _ = transport.Scope(e.net, to, e.index)
@@ -121,21 +127,26 @@ func (e *Ends) Way(to netip.Addr) (*network.Path, error) {
 		to = transport.Zoned(e.net, p.addr, p.index)
 	}
 	to = to.Unmap()
-	if p := e.way.To(to); p != nil {
+	if p := e.way.To(e.destination(to)); p != nil {
 		return p, nil
 	}
 	p, err := e.resolve(to)
 	if err == nil {
-		e.way.Set(to, p)
+		e.way.Set(e.destination(to), p)
 	}
 	return p, err
+}
+
+func (e *Ends) destination(to netip.Addr) Destination {
+	return Destination{To: netip.AddrPortFrom(to, 0), Mark: e.owner.Load().Mark}
 }
 
 func (e *Ends) resolve(to netip.Addr) (*network.Path, error) {
 	if network.VersionOf(to) != e.version {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	f := network.Flow{Dst: to.WithZone("")}
+	id := e.owner.Load()
+	f := network.Flow{Dst: to.WithZone(""), Mark: id.Mark, UID: id.UID, Proto: e.proto}
 	if to.IsUnspecified() { // this host, as on Linux
 		f.Dst = netip.IPv6Loopback()
 		if to.Is4() {
@@ -146,7 +157,7 @@ func (e *Ends) resolve(to netip.Addr) (*network.Path, error) {
 	if f.Index, err = transport.Scope(e.net, to, e.index); err != nil {
 		return nil, err
 	}
-	if r := e.net.Local.Lookup(e.addr); e.addr.IsValid() && r != nil && r.Type == route.Local {
+	if r := e.net.Local.Lookup(e.addr); e.addr.IsValid() && (id.Transparent && !e.addr.IsMulticast() || r != nil && r.Type == route.Local) {
 		f.Src = e.addr
 	}
 	return e.net.Resolve(f)

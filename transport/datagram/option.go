@@ -20,6 +20,9 @@ type Options struct {
 	discover          atomic.Int32 // a network.Fragment
 	broadcast, noLoop atomic.Bool
 
+	// Identity is what the layers below know of the socket; Open makes it ready.
+	Identity transport.Identity
+
 	mu     sync.Mutex
 	joined []joined
 	closed bool
@@ -53,7 +56,7 @@ func (s *Options) Set(q *Queue, o transport.Option, v int64) error {
 		q.SetLimit(int(v))
 	case transport.SendBuffer: // nothing waits to be sent
 	default:
-		return syscall.ENOPROTOOPT
+		return s.Identity.Set(o, v)
 	}
 	return nil
 }
@@ -97,7 +100,7 @@ func (s *Options) Get(q *Queue, o transport.Option) (int64, error) {
 	case transport.RecvBuffer:
 		return int64(q.Limit()), nil
 	}
-	return 0, syscall.ENOPROTOOPT
+	return s.Identity.Get(o)
 }
 
 func flag(on bool) int64 {
@@ -110,10 +113,15 @@ func flag(on bool) int64 {
 // Broadcast reports whether sending to broadcast addresses is allowed.
 func (s *Options) Broadcast() bool { return s.broadcast.Load() }
 
+// TOS returns the type of service of what is sent.
+func (s *Options) TOS() uint8 { return uint8(s.tos.Load()) }
+
 // Fill sets what the options say of a packet to dst.
 func (s *Options) Fill(send *network.Send, dst netip.Addr) {
 	send.TTL, send.TOS = uint8(s.ttl.Load()), uint8(s.tos.Load())
 	send.Fragment = network.Fragment(s.discover.Load())
+	send.Socket = s.Identity.Load()
+	send.Mark = send.Socket.Mark
 	if dst.IsMulticast() {
 		v := s.groupTTL.Load()
 		send.TTL, send.NoHops = uint8(max(v-1, 0)), v == 1

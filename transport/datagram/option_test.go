@@ -55,6 +55,8 @@ func TestOptions(t *testing.T) {
 		{"BroadcastOK", transport.BroadcastOK, 1, nil}, {"BroadcastOK", transport.BroadcastOK, 0, nil},
 		{"MTUDiscover", transport.MTUDiscover, int64(network.FragmentProbe), nil},
 		{"MTUDiscover", transport.MTUDiscover, int64(network.FragmentProbe) + 1, syscall.EINVAL},
+		{"Mark", transport.Mark, 1<<32 - 1, nil}, {"Mark", transport.Mark, 1 << 32, syscall.EINVAL}, {"Mark", transport.Mark, -1, syscall.EINVAL},
+		{"Transparent", transport.Transparent, 1, nil}, {"Transparent", transport.Transparent, 0, nil},
 		{"RecvBuffer", transport.RecvBuffer, 100000, nil}, {"NoDelay", transport.NoDelay, 1, syscall.ENOPROTOOPT},
 	} {
 		before, _ := o.Get(&q, x.option)
@@ -155,7 +157,7 @@ func TestEnds(t *testing.T) {
 		if x.local != "" {
 			local = ip(x.local)
 		}
-		if err := e.Bind(k.Network, &o, local); err != nil {
+		if err := e.Bind(k.Network, &o, new(transport.Identity), local); err != nil {
 			t.Fatal(x.local, err)
 		}
 		if x.peer != "" {
@@ -174,7 +176,7 @@ func TestEnds(t *testing.T) {
 		"10.9.9.9": syscall.EADDRNOTAVAIL, "fe80::1%nosuch": syscall.ENODEV, "fe80::9%lab0": syscall.EADDRNOTAVAIL,
 	} {
 		var e datagram.Ends
-		if err := e.Bind(k.Network, &transport.DatagramOptions{}, ip(local)); err != want {
+		if err := e.Bind(k.Network, &transport.DatagramOptions{}, new(transport.Identity), ip(local)); err != want {
 			t.Errorf("bind to %s: %v, want %v", local, err, want)
 		}
 	}
@@ -185,7 +187,7 @@ func TestEnds(t *testing.T) {
 func TestWay(t *testing.T) {
 	k, one, two := kernel(t)
 	var e datagram.Ends
-	if err := e.Bind(k.Network, &transport.DatagramOptions{Version: network.V6}, netip.Addr{}); err != nil {
+	if err := e.Bind(k.Network, &transport.DatagramOptions{Version: network.V6}, new(transport.Identity), netip.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 	to := func(a string) *network.Path {

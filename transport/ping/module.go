@@ -108,6 +108,7 @@ func (p *ping) Sockets() (out []transport.SocketInfo) {
 			i := transport.SocketInfo{
 				Proto: "icmp", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
 				RecvQ: s.queue.Len(), Index: s.ends.Index(), Drops: s.queue.Drops(), ID: s.id, Owner: s.owner,
+				UID: s.opts.Identity.Load().UID, Mark: s.opts.Identity.Load().Mark,
 			}
 			if i.Remote.IsValid() {
 				i.State, i.StateNumber = "ESTAB", 1

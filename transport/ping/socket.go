@@ -5,8 +5,10 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/datagram"
+	"github.com/knitnet/knit/wire"
 )
 
 // A socket implements transport.Datagram.
@@ -32,7 +34,12 @@ func (p *ping) Open(o transport.DatagramOptions, local netip.AddrPort, w transpo
 	if addr.IsValid() && !addr.IsUnspecified() && !p.net.IsLocal(addr.WithZone("")) {
 		return nil, syscall.EADDRNOTAVAIL
 	}
-	if err := s.ends.Bind(p.net, &o, addr); err != nil {
+	o.Transparent = false // echo of others is nobody's business
+	o.Proto = wire.ProtoICMP
+	if addr.Is6() || !addr.IsValid() && o.Version == network.V6 {
+		o.Proto = wire.ProtoICMPv6
+	}
+	if err := s.ends.Bind(p.net, &o, &s.opts.Identity, addr); err != nil {
 		return nil, err
 	}
 	if !p.users.Get() {

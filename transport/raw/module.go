@@ -80,6 +80,7 @@ func (r *raw) Sockets() (out []transport.SocketInfo) {
 		i := transport.SocketInfo{
 			Proto: "raw", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
 			RecvQ: s.queue.Len(), Index: s.ends.Index(), Drops: s.queue.Drops(), ID: s.id, Owner: s.owner,
+			UID: s.opts.Identity.Load().UID, Mark: s.opts.Identity.Load().Mark,
 		}
 		if i.Remote.IsValid() {
 			i.State, i.StateNumber = "ESTAB", 1

@@ -33,7 +33,7 @@ func (r *raw) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 		return nil, syscall.EPROTONOSUPPORT // any protocol is a matter of packet sockets
 	}
 	s := &socket{raw: r, proto: o.Proto, included: o.HeaderIncluded || o.Proto == wire.ProtoRaw, owner: o.Owner, id: r.layer.NewID()}
-	if err := s.ends.Bind(r.net, &o, local.Addr()); err != nil {
+	if err := s.ends.Bind(r.net, &o, &s.opts.Identity, local.Addr()); err != nil {
 		return nil, err
 	}
 	if !r.users.Get() {

@@ -37,9 +37,11 @@ type conn struct {
 	snd sendBuffer
 	rcv recvBuffer
 
-	waker atomic.Pointer[wakerBox]
-	state atomic.Uint32 // condition bits, for the application's side
-	errno atomic.Uint32 // why it died
+	// identity is what the layers below know of the socket. send has it, too.
+	identity transport.Identity
+	waker    atomic.Pointer[wakerBox]
+	state    atomic.Uint32 // condition bits, for the application's side
+	errno    atomic.Uint32 // why it died
 
 	mu       sync.Mutex // guards what follows
 	tcb      tcb.TCB
@@ -85,12 +87,13 @@ const (
 
 // Conditions.
 const (
-	isOpen   uint32 = 1 << iota // the handshake was completed
-	isDead                      // nothing can be sent any more
-	isShut                      // CloseWrite, Close or Abort was called
-	isOrphan                    // Close or Abort was called
-	wantRoom                    // a Send waits
-	isTold                      // the application has seen why it died
+	isOpen    uint32 = 1 << iota // the handshake was completed
+	isDead                       // nothing can be sent any more
+	isShut                       // CloseWrite, Close or Abort was called
+	isOrphan                     // Close or Abort was called
+	wantRoom                     // a Send waits
+	isTold                       // the application has seen why it died
+	isPassive                    // a listener opened it
 )
 
 // kick leaves work and does all there is, unless somebody else is at it.

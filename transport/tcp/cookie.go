@@ -36,8 +36,9 @@ func mssIndex(mss uint16) uint32 {
 func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
 	var seg tcb.Segment
 	readSegment(pkt, h, &seg)
+	m := l.manner(pkt)
 	pkt.Consume()
-	p, err := l.t.way(k, l.opts.Index)
+	p, err := l.t.way(k, m)
 	if err != nil {
 		return
 	}
@@ -74,7 +75,7 @@ func (l *listener) sendCookie(pkt *packet.Packet, h wire.TCP, k *tuple) {
 		out.Has |= tcb.HasSACKPermitted
 	}
 	l.t.mib.cookiesSent.Inc()
-	l.t.transmit(k, p, l.opts.TTL, l.opts.TOS, &out)
+	l.t.transmit(k, p, m, &out)
 }
 
 // cookieScale is the window scale that SYN-ACKs with a cookie announce.

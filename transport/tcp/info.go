@@ -77,12 +77,13 @@ func (l *listener) info() transport.SocketInfo {
 	return transport.SocketInfo{
 		Proto: "tcp", Local: l.LocalAddr(), State: "LISTEN", StateNumber: listenState,
 		RecvQ: len(l.queue), SendQ: l.max, Index: l.opts.Index, Drops: l.drops, ID: l.id,
-		V6Only: l.opts.V6Only && l.local.Addr().Is6(), Owner: l.opts.Owner,
+		V6Only: l.opts.V6Only && l.local.Addr().Is6(), Owner: l.opts.Owner, UID: l.opts.UID, Mark: l.opts.Mark,
 	}
 }
 
 func (c *conn) info() (s transport.SocketInfo) {
-	s = transport.SocketInfo{Proto: "tcp", Local: c.key.localAddr(), Remote: c.key.remoteAddr(), Owner: c.owner}
+	id := c.identity.Load()
+	s = transport.SocketInfo{Proto: "tcp", Local: c.key.localAddr(), Remote: c.key.remoteAddr(), Owner: c.owner, UID: id.UID, Mark: id.Mark}
 	c.with(func(now clock.Time) {
 		i := c.tcb.Info()
 		s.State, s.StateNumber = stateNames[i.State], i.State.Number()

@@ -53,6 +53,10 @@ func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 			return
 		}
 	}
+	if l := t.assigned(pkt); l != nil {
+		l.input(pkt, h, &k, minISS)
+		return
+	}
 	foreign := t.isForeign(&k)
 	if foreign && t.intercept(pkt, h, &k, minISS, true) {
 		return

@@ -199,6 +199,7 @@ func (r *request) Accept(w transport.Waker) (transport.Stream, error) {
 func (r *request) open(pkt *packet.Packet, w transport.Waker) (*conn, error) {
 	t := r.i.t
 	c := t.newConn(r.key)
+	c.identify(network.Socket{Transparent: r.foreign})
 	c.waker.Store(&wakerBox{w})
 	now := t.clock.Now()
 	c.mu.Lock()

@@ -24,6 +24,8 @@ type listener struct {
 	opts  transport.StreamOptions
 	id    uint64
 	waker transport.Waker
+	// own is what the layers below know of the listener, accepted of its connections.
+	own, accepted *network.Socket
 
 	overflow atomic.Int64 // when the SYN queue was last full: cookies are believed for a while
 
@@ -108,7 +110,7 @@ func (l *listener) score(k *tuple, index int32) int {
 		}
 	}
 	if l.opts.Index != 0 {
-		if l.opts.Index != index && !l.ownLink(index) {
+		if index != 0 && l.opts.Index != index && !l.ownLink(index) {
 			return 0
 		}
 		s += 8
@@ -138,7 +140,7 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 	switch {
 	case addr.IsValid() && addr.IsUnspecified() && addr.Is6() && !o.V6Only:
 		addr = netip.Addr{}
-	case addr.IsValid() && !addr.IsUnspecified() && !t.net.IsLocal(addr.WithZone("")):
+	case addr.IsValid() && !addr.IsUnspecified() && !t.net.IsLocal(addr.WithZone("")) && !o.Transparent:
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	var err error
@@ -157,6 +159,7 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 		return nil, err
 	}
 	l := &listener{t: t, local: netip.AddrPortFrom(addr, b.Port), opts: o, id: t.layer.NewID(), waker: w, half: map[*conn]struct{}{}}
+	l.identify()
 	l.max = int(t.settings.somaxconn.Load())
 	if o.Backlog > 0 {
 		l.max = min(l.max, o.Backlog)
@@ -255,6 +258,7 @@ func (c *conn) answerSYN(now clock.Time, pkt *packet.Packet, h wire.TCP, minISS 
 func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, error) {
 	c := l.t.newConn(*k)
 	c.listener, c.index, c.owner = l, l.opts.Index, l.opts.Owner
+	c.takeAfter(l, pkt)
 	now := l.t.clock.Now()
 	c.mu.Lock()
 	if !c.path(now) {

@@ -63,10 +63,14 @@ func (c *conn) setOption(now clock.Time, o transport.Option, v int64) error {
 		c.send.TTL = uint8(v)
 	case transport.TOS:
 		c.send.TOS = uint8(v)
+		c.send.Path = nil // rules may look at it
 	case transport.KeepAlive, transport.KeepIdle, transport.KeepInterval, transport.KeepCount:
 		return c.setKeepAlive(now, o, v)
 	default:
-		return syscall.ENOPROTOOPT
+		if err := c.identity.Set(o, v); err != nil {
+			return err
+		}
+		c.identify(*c.identity.Load())
 	}
 	return nil
 }
@@ -142,7 +146,7 @@ func (c *conn) option(o transport.Option) (int64, error) {
 		}
 		return 0, nil
 	}
-	return 0, syscall.ENOPROTOOPT
+	return c.identity.Get(o)
 }
 
 // SetCongestion implements transport.Stream; ENOENT for one that is not loaded

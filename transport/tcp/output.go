@@ -49,10 +49,7 @@ func (c *conn) path(now clock.Time) bool {
 	if p := c.send.Path; p != nil && p.Valid() {
 		return true
 	}
-	p, err := c.t.net.Resolve(network.Flow{
-		Dst: c.key.remoteAddr().Addr(), Src: c.key.localAddr().Addr(), Index: c.outIndex(),
-		Proto: wire.ProtoTCP, SrcPort: c.key.localPort, DstPort: c.key.remotePort,
-	})
+	p, err := c.t.net.Resolve(c.key.flow(c.outIndex(), c.send.TOS, c.send.Mark, c.send.Socket))
 	if err != nil {
 		c.send.Path = nil
 		c.tcb.SoftError(errnoOf(err))
@@ -102,21 +99,39 @@ func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
 		return
 	}
 	k := tupleOf(pkt, h)
-	p, err := t.way(&k, 0)
+	m := manner{mark: t.net.ReplyMark(k.version, pkt.Mark)}
+	p, err := t.way(&k, m)
 	if err != nil {
 		return
 	}
 	t.mib.outRsts.Inc()
-	t.transmit(&k, p, 0, 0, &out)
+	t.transmit(&k, p, m, &out)
 }
 
-// way resolves the path to the peer of a tuple without a conn, bound to an
-// interface if index is not 0.
-func (t *tcp) way(k *tuple, index int32) (*network.Path, error) {
-	return t.net.Resolve(network.Flow{
-		Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: max(index, k.index),
-		Proto: wire.ProtoTCP, SrcPort: k.localPort, DstPort: k.remotePort,
-	})
+// A manner is how segments are sent that no conn owns. The zero manner is the kernel's
+// own: it has no mark, and is nobody's.
+type manner struct {
+	ttl, tos uint8 // 0: the default
+	index    int32 // bound to an interface
+	mark     uint32
+	socket   *network.Socket
+}
+
+// way resolves the path to the peer of a tuple without a conn.
+func (t *tcp) way(k *tuple, m manner) (*network.Path, error) {
+	return t.net.Resolve(k.flow(max(m.index, k.index), m.tos, m.mark, m.socket))
+}
+
+// flow is what the way of segments to the peer depends on.
+func (k *tuple) flow(index int32, tos uint8, mark uint32, s *network.Socket) network.Flow {
+	f := network.Flow{
+		Dst: k.remoteAddr().Addr(), Src: k.localAddr().Addr(), Index: index, Mark: mark,
+		TOS: tos, Proto: wire.ProtoTCP, SrcPort: k.localPort, DstPort: k.remotePort,
+	}
+	if s != nil {
+		f.UID = s.UID
+	}
+	return f
 }
 
 // A single is a segment on its way that no conn owns. Strangers cause them, so they
@@ -126,13 +141,13 @@ type single struct {
 	q    packet.Queue
 }
 
-// transmit sends one segment without payload that no conn owns; ttl and tos may be 0.
-func (t *tcp) transmit(k *tuple, p *network.Path, ttl, tos uint8, seg *tcb.Segment) {
+// transmit sends one segment without payload that no conn owns.
+func (t *tcp) transmit(k *tuple, p *network.Path, m manner, seg *tcb.Segment) {
 	s, _ := t.singles.Get().(*single)
 	if s == nil {
 		s = new(single)
 	}
-	s.send = network.Send{Path: p, Proto: wire.ProtoTCP, TTL: ttl, TOS: tos}
+	s.send = network.Send{Path: p, Proto: wire.ProtoTCP, TTL: m.ttl, TOS: m.tos, Mark: m.mark, Socket: m.socket}
 	pkt := t.net.Pool.Get()
 	pushHeader(pkt, seg, k.localPort, k.remotePort, k.pseudoSum(), k.version)
 	s.q.Push(pkt)

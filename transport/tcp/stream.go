@@ -60,18 +60,21 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	}
 	src := usable(local.Addr())
 	switch {
-	case src.IsValid() && !t.net.IsLocal(src):
+	case src.IsValid() && !t.net.IsLocal(src) && !o.Transparent:
 		return nil, bindError(syscall.EADDRNOTAVAIL)
 	case remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() && o.Index == 0: // on which link?
 		return nil, syscall.EINVAL
 	}
-	p, err := t.net.Resolve(network.Flow{Dst: remote.Addr().WithZone(""), Src: src, Index: o.Index, Proto: wire.ProtoTCP, DstPort: remote.Port()})
+	p, err := t.net.Resolve(network.Flow{
+		Dst: remote.Addr().WithZone(""), Src: src, Index: o.Index, Mark: o.Mark, UID: o.UID,
+		TOS: o.TOS, Proto: wire.ProtoTCP, SrcPort: local.Port(), DstPort: remote.Port(),
+	})
 	switch {
 	case err != nil:
 		return nil, err
 	case p.Type == route.Broadcast, p.Dst.IsMulticast(): // RFC 9293 §3.9.2.3
 		return nil, syscall.ENETUNREACH
-	case p.Dst.IsUnspecified(), !t.net.IsLocal(p.Src) && p.Src != p.Dst: // see network.Layer.Resolve
+	case p.Dst.IsUnspecified(), !t.net.IsLocal(p.Src) && p.Src != p.Dst && !o.Transparent: // see network.Layer.Resolve
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	if !t.sockets.Get() {
@@ -80,6 +83,7 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	k := newTuple(netip.AddrPortFrom(p.Src, local.Port()), netip.AddrPortFrom(p.Dst, remote.Port()), p.Device.Index())
 	c := t.newConn(k)
 	c.index, c.owner = o.Index, o.Owner
+	c.identify(o.Socket())
 	c.send.Path = p
 	c.waker.Store(&wakerBox{w})
 	c.mu.Lock()

@@ -39,6 +39,7 @@ func (t *tcp) registerSysctls(c *module.Context) error {
 		sysctl.Int("net.ipv4.tcp_syncookies", &s.synCookies, 0, 2),
 		sysctl.Int("net.ipv4.tcp_max_syn_backlog", &s.synBacklog, 1, 1<<30),
 		sysctl.Int("net.core.somaxconn", &s.somaxconn, 1, 1<<30),
+		sysctl.Int("net.ipv4.tcp_fwmark_accept", &s.markAccept, 0, 1),
 		t.waits.maxEntry(),
 		sysctl.Int("net.ipv4.tcp_keepalive_time", &s.keepTime, 1, 32767),
 		sysctl.Int("net.ipv4.tcp_keepalive_intvl", &s.keepInterval, 1, 32767),
@@ -60,6 +61,7 @@ type settings struct {
 	synCookies atomic.Int64 // 0: never, 1: when crowded, 2: always
 	synBacklog atomic.Int64
 	somaxconn  atomic.Int64
+	markAccept atomic.Int64 // tcp_fwmark_accept
 
 	keepTime, keepInterval, keepProbes atomic.Int64 // seconds, seconds, number
 }

@@ -15,11 +15,10 @@ import (
 // A timeWait is a connection in TIME-WAIT. It takes the place of the conn, whose
 // buffers and timer are free then: busy hosts have tens of thousands of them.
 type timeWait struct {
-	key      tuple
-	ttl, tos uint8
-	index    int32 // bound to an interface
-	id       uint64
-	release  func() // of the local port
+	key     tuple
+	manner  manner
+	id      uint64
+	release func() // of the local port
 
 	// Guarded by waitList.mu.
 	over         bool // somebody has ended it, or is about to
@@ -50,7 +49,7 @@ func (l *waitList) init(t *tcp) {
 // TIME-WAIT needs of it. c.mu is held.
 func (c *conn) timeWait(now clock.Time) {
 	w := &timeWait{
-		key: c.key, ttl: c.send.TTL, tos: c.send.TOS, index: c.index, id: c.id, release: c.release,
+		key: c.key, manner: c.manner(), id: c.id, release: c.release,
 		block: c.tcb.TimeWait(now),
 	}
 	c.release = nil
@@ -213,8 +212,10 @@ func (l *waitList) input(w *timeWait, pkt *packet.Packet, h wire.TCP) (minISS tc
 }
 
 func (l *waitList) answer(w *timeWait, seg *tcb.Segment) {
-	if p, err := l.t.way(&w.key, w.index); err == nil {
-		l.t.transmit(&w.key, p, w.ttl, w.tos, seg)
+	m := w.manner
+	m.socket = nil // on the wire it is nobody's any more
+	if p, err := l.t.way(&w.key, m); err == nil {
+		l.t.transmit(&w.key, p, m, seg)
 	}
 }
 
@@ -224,7 +225,7 @@ func (l *waitList) info(w *timeWait) transport.SocketInfo {
 	left := w.block.Ends().Sub(l.t.clock.Now())
 	l.mu.Unlock()
 	return transport.SocketInfo{
-		Proto: "tcp", Local: w.key.localAddr(), Remote: w.key.remoteAddr(), Index: w.index, ID: w.id,
+		Proto: "tcp", Local: w.key.localAddr(), Remote: w.key.remoteAddr(), Index: w.manner.index, ID: w.id,
 		State: stateNames[tcb.TimeWait], StateNumber: tcb.TimeWait.Number(),
 		Timer: "timewait", TimerExpires: max(0, int64(left)),
 	}

@@ -37,6 +37,10 @@ func (u *udp) input(pkt *packet.Packet) {
 		u.deliverAll(pkt, &f, m)
 		return
 	}
+	if s := u.assigned(pkt); s != nil {
+		u.deliver(s, pkt, m)
+		return
+	}
 	s := u.table.find(&f)
 	if u.interceptor.Load() != nil && (s == nil || !s.intercepted) && u.intercept(pkt, &f, m, s != nil) {
 		return

@@ -122,6 +122,9 @@ func (r *request) Accept(o transport.DatagramOptions, w transport.Waker) (transp
 	// is what tells the exchange from others.
 	s := &socket{u: u, addr: r.flow.dst, port: r.flow.dstPort, intercepted: true, owner: o.Owner, id: u.layer.NewID()}
 	s.queue.Init(w, o.RecvBuffer)
+	id := o.Socket()
+	id.Transparent = id.Transparent || r.foreign
+	s.identify(id)
 	s.peer.Store(&peer{addr: r.RemoteAddr(), src: r.flow.dst})
 	s.unbind = func() {
 		u.table.remove(s)

@@ -55,14 +55,15 @@ func (s *socket) way(to netip.AddrPort) (netip.AddrPort, *network.Path, error) {
 		}
 		to = peer.zoned(s)
 	}
-	if p := s.path.To(to.Addr()); p != nil {
+	d := s.destination(to)
+	if p := s.path.To(d); p != nil {
 		return to, p, nil
 	}
-	p, err := s.resolve(to.Addr())
+	p, err := s.resolve(to)
 	if err != nil {
 		return to, nil, err
 	}
-	s.path.Set(to.Addr(), p)
+	s.path.Set(d, p)
 	return to, p, nil
 }
 

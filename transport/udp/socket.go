@@ -54,7 +54,7 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 		return nil, err
 	case !addr.IsValid(), addr == netip.IPv6Unspecified() && !o.V6Only:
 		addr = netip.Addr{}
-	case addr.IsUnspecified(), addr.IsMulticast():
+	case addr.IsUnspecified(), addr.IsMulticast(), o.Transparent:
 	case !u.net.IsLocal(addr.WithZone("")) && !u.isBroadcast(addr):
 		return nil, syscall.EADDRNOTAVAIL
 	}
@@ -73,6 +73,7 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 		u: u, addr: addr, port: b.Port, index: index, v6only: o.V6Only && addr.Is6(), reusePort: o.ReusePort, owner: o.Owner, id: u.layer.NewID(),
 	}
 	s.queue.Init(w, o.RecvBuffer)
+	s.identify(o.Socket())
 	s.unbind = func() {
 		u.table.remove(s)
 		release()
@@ -82,6 +83,12 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 	}
 	u.table.add(s)
 	return s, nil
+}
+
+// identify sets what the layers below know of the socket at first.
+func (s *socket) identify(id network.Socket) {
+	id.Keep, id.Wildcard = s, !s.addr.IsValid() || s.addr.IsUnspecified()
+	s.opts.Identity.Init(id)
 }
 
 // isBroadcast reports whether a is a broadcast address of this host's links,
@@ -94,25 +101,43 @@ func (u *udp) isBroadcast(a netip.Addr) bool {
 // Connect implements transport.Datagram.
 func (s *socket) Connect(remote netip.AddrPort) error {
 	if !remote.Addr().IsValid() {
-		s.peer.Store(nil)
+		s.connected(nil)
 		return nil
 	}
 	to := datagram.Unmap(remote)
-	p, err := s.resolve(to.Addr())
+	p, err := s.resolve(to)
 	if err != nil {
 		return err
 	}
-	s.path.Set(to.Addr(), p)
+	s.path.Set(s.destination(to), p)
 	next := &peer{addr: netip.AddrPortFrom(p.Dst, to.Port()), src: p.Src}
 	if p.Dst.IsLinkLocalUnicast() && p.Dst.Is6() {
 		next.index, _ = transport.Scope(s.u.net, to.Addr(), s.index)
 	}
-	s.peer.Store(next)
+	s.connected(next)
 	return nil
 }
 
-// resolve finds the way to dst from the address the socket is bound to.
-func (s *socket) resolve(dst netip.Addr) (*network.Path, error) {
+// connected sets the peer, nil for none. A connected socket is bound to the address that
+// it sends from, as on Linux.
+func (s *socket) connected(p *peer) {
+	s.peer.Store(p)
+	s.opts.Identity.Edit(func(id *network.Socket) {
+		id.Wildcard = p == nil && (!s.addr.IsValid() || s.addr.IsUnspecified())
+	})
+}
+
+// destination is what the way to an address depends on.
+func (s *socket) destination(to netip.AddrPort) datagram.Destination {
+	if !s.u.net.FlowVaries(network.VersionOf(to.Addr())) {
+		to = netip.AddrPortFrom(to.Addr(), 0)
+	}
+	return datagram.Destination{To: to, Mark: s.opts.Identity.Load().Mark, TOS: s.opts.TOS()}
+}
+
+// resolve finds the way to an address from the one that the socket is bound to.
+func (s *socket) resolve(to netip.AddrPort) (*network.Path, error) {
+	dst := to.Addr()
 	if dst.IsUnspecified() { // this host, as on Linux
 		if dst.Is6() {
 			dst = netip.IPv6Loopback()
@@ -124,7 +149,11 @@ func (s *socket) resolve(dst netip.Addr) (*network.Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := network.Flow{Dst: dst.WithZone(""), Index: index, Proto: wire.ProtoUDP}
+	id := s.opts.Identity.Load()
+	f := network.Flow{
+		Dst: dst.WithZone(""), Index: index, Mark: id.Mark, UID: id.UID,
+		TOS: s.opts.TOS(), Proto: wire.ProtoUDP, SrcPort: s.port, DstPort: to.Port(),
+	}
 	if s.addr.IsValid() && !s.addr.IsUnspecified() && !s.addr.IsMulticast() {
 		if s.addr.Is4() != dst.Is4() {
 			return nil, syscall.EAFNOSUPPORT
@@ -206,7 +235,7 @@ func (s *socket) Close() { s.close.Do(s.unbind) }
 func (u *udp) Kill(id uint64) bool {
 	for _, s := range u.table.all() {
 		if s.id == id {
-			s.peer.Store(nil)
+			s.connected(nil)
 			s.queue.Fail(syscall.ECONNABORTED)
 			return true
 		}
@@ -220,6 +249,7 @@ func (u *udp) Sockets() (out []transport.SocketInfo) {
 		i := transport.SocketInfo{
 			Proto: "udp", Local: s.LocalAddr(), Remote: s.RemoteAddr(), State: "UNCONN", StateNumber: 7,
 			RecvQ: s.queue.Len(), Index: s.index, Drops: s.queue.Drops(), ID: s.id, V6Only: s.v6only, Owner: s.owner,
+			UID: s.opts.Identity.Load().UID, Mark: s.opts.Identity.Load().Mark,
 		}
 		if i.Remote.IsValid() {
 			i.State, i.StateNumber = "ESTAB", 1

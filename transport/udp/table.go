@@ -57,8 +57,10 @@ type flow struct {
 	own bool
 }
 
-// by reports whether the datagram came by an interface; 0 is any.
-func (f *flow) by(index int32) bool { return index == 0 || index == f.index || f.own }
+// by reports whether the datagram came by an interface; 0 is any, on both sides.
+func (f *flow) by(index int32) bool {
+	return index == 0 || index == f.index || f.own || f.index == 0
+}
 
 // find returns the socket that fits best. Of equal ones those with SO_REUSEPORT
 // share by hash, so that a flow stays with one of them; of others the last one that
