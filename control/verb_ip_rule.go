@@ -17,12 +17,13 @@ type IPRule struct {
 	Src      netip.Prefix `json:"src,omitzero"` // host bits stay
 	Dst      netip.Prefix `json:"dst,omitzero"`
 	TOS      uint8        `json:"tos,omitempty"`
-	// Mark counts in the bits of Mask; Marked says that both were given.
-	Mark   uint32 `json:"fwmark,omitempty"`
-	Mask   uint32 `json:"fwmask,omitempty"`
-	Marked bool   `json:"marked,omitempty"`
-	In     string `json:"iif,omitempty"`
-	Out    string `json:"oif,omitempty"`
+	// Mark counts in the bits of Mask. Unmasked says that no mask was given: a filter
+	// then shows rules of any mask.
+	Mark     uint32 `json:"fwmark,omitempty"`
+	Mask     uint32 `json:"fwmask,omitempty"`
+	Unmasked bool   `json:"unmasked,omitempty"`
+	In       string `json:"iif,omitempty"`
+	Out      string `json:"oif,omitempty"`
 	// InGone and OutGone: there is no such device.
 	InGone   bool    `json:"iif_detached,omitempty"`
 	OutGone  bool    `json:"oif_detached,omitempty"`
@@ -97,13 +98,13 @@ func (p *ipParser) ruleAction(r *IPRule, word string) (err error) {
 	case abbreviates(word, "realms"):
 		r.Realms, err = p.realms()
 	case abbreviates(word, "suppress_prefixlength"), word == "sup_pl":
-		r.SuppressPrefix, err = p.ruleNumber("suppress_prefixlength value is invalid\n")
+		r.SuppressPrefix, err = p.ruleBound("suppress_prefixlength value is invalid\n")
 	case abbreviates(word, "suppress_ifgroup"), word == "sup_group":
 		if p.skip("default") {
 			r.SuppressGroup = new(uint32)
 			return nil
 		}
-		r.SuppressGroup, err = p.ruleNumber("Invalid \"suppress_ifgroup\" value\n")
+		r.SuppressGroup, err = p.ruleBound("Invalid \"suppress_ifgroup\" value\n")
 	case word == "goto":
 		var n *uint32
 		if n, err = p.ruleNumber("invalid target\n"); err == nil {
@@ -183,7 +184,7 @@ func (p *ipParser) ruleSelector(r *IPRule, word, badTable string) (ok bool, err 
 }
 
 // ruleFilter reads which rules show and flush are about. Any other word is where they
-// are from.
+// lead to, and table 0 is any.
 func (p *ipParser) ruleFilter(r *IPRule) error {
 	for p.more() {
 		word := p.next()
@@ -192,13 +193,14 @@ func (p *ipParser) ruleFilter(r *IPRule) error {
 		}
 		ok, err := p.ruleSelector(r, word, "table id value is invalid")
 		if !ok {
-			if r.Src, err = p.prefix(word, p.ruleFamily()); err != nil {
-				return err
-			}
+			r.Dst, err = p.prefix(word, p.ruleFamily())
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if r.Table == "0" {
+		r.Table = ""
 	}
 	r.Family = p.ruleFamily()
 	return nil
@@ -217,6 +219,13 @@ func (p *ipParser) rulePrefix() (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	return p.prefix(arg, p.q.Family)
+}
+
+// ruleBound takes what bounds a rule's answer, up to Linux's largest signed number.
+func (p *ipParser) ruleBound(complaint string) (*uint32, error) {
+	v, err := p.number(1<<31-1, complaint)
+	n := uint32(v)
+	return &n, err
 }
 
 func (p *ipParser) ruleNumber(complaint string) (*uint32, error) {
@@ -246,7 +255,7 @@ func (p *ipParser) ruleMark(r *IPRule) error {
 	if err != nil {
 		return p.invalid(mark, "fwmark value is invalid\n")
 	}
-	r.Mark, r.Marked = uint32(n), true
+	r.Mark, r.Unmasked = uint32(n), !masked
 	if n != 0 {
 		r.Mask = 1<<32 - 1
 	}

@@ -18,7 +18,7 @@ func (x *ipCall) routeExplain(f network.Flow) error {
 		}
 		e.Steps = append(e.Steps, step)
 	}
-	p, err := n.Resolve(f)
+	p, err := x.way(f)
 	if err == nil {
 		way := x.answerRoute(p)
 		e.Way = &way

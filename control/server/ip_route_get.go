@@ -13,7 +13,7 @@ import (
 )
 
 func (x *ipCall) routeGet() error {
-	g, n := x.q.Get, x.Kernel.Network
+	g := x.q.Get
 	flow := network.Flow{Dst: g.Dst, Mark: g.Mark, TOS: g.TOS, Proto: g.Proto, SrcPort: g.SPort, DstPort: g.DPort}
 	if g.Proto == 0 && g.Dst.Is4() {
 		flow.Proto = wire.ProtoUDP // as Linux: what is asked for is a packet of some kind
@@ -39,16 +39,28 @@ func (x *ipCall) routeGet() error {
 		return refuse("Unsupported ip proto")
 	case g.Explain:
 		return x.routeExplain(flow)
-	case flow.In != 0:
-		return x.routeGetIn(flow)
-	case flow.Src.IsValid() && g.Dst.Is4() && !n.IsLocal(g.From):
-		return answer(syscall.ENETUNREACH)
 	}
-	p, err := n.Resolve(flow)
-	if err != nil && !errors.Is(err, syscall.EHOSTUNREACH) || p == nil {
+	p, err := x.way(flow)
+	if err != nil {
 		return answer(err)
 	}
 	return x.emit(control.IPReply{Routes: []control.IPRoute{x.answerRoute(p)}})
+}
+
+// way returns the way of a packet of this host, or of one that comes in by a device.
+func (x *ipCall) way(f network.Flow) (*network.Path, error) {
+	n := x.Kernel.Network
+	switch {
+	case f.In != 0:
+		return x.wayIn(f)
+	case f.Src.IsValid() && f.Dst.Is4() && !n.IsLocal(f.Src):
+		return nil, syscall.ENETUNREACH
+	}
+	p, err := n.Resolve(f)
+	if p != nil && errors.Is(err, syscall.EHOSTUNREACH) {
+		err = nil // there is a way, and nobody at its end
+	}
+	return p, err
 }
 
 // askable reports whether Linux looks up the way of a protocol's packets.
@@ -64,8 +76,8 @@ func askable(g *control.IPRouteGet) bool {
 	return false
 }
 
-// routeGetIn asks which way a packet goes that comes in by a device.
-func (x *ipCall) routeGetIn(f network.Flow) error {
+// wayIn returns which way a packet goes that comes in by a device.
+func (x *ipCall) wayIn(f network.Flow) (*network.Path, error) {
 	n := x.Kernel.Network
 	v := network.VersionOf(f.Dst)
 	f.Index = 0
@@ -74,19 +86,16 @@ func (x *ipCall) routeGetIn(f network.Flow) error {
 		source = c.CheckSource(f)
 	}
 	if errors.Is(source, syscall.EINVAL) {
-		return answer(syscall.EINVAL)
+		return nil, syscall.EINVAL
 	}
 	if t, _ := n.Inbound(&f); t == route.Unicast && !n.Forwarding(v, f.In) && v == network.V4 {
-		return answer(syscall.EHOSTUNREACH)
+		return nil, syscall.EHOSTUNREACH
 	}
 	p, err := n.Resolve(f)
-	switch {
-	case err != nil:
-		return answer(err)
-	case source != nil:
-		return answer(syscall.EINVAL) // for whoever asks, Linux does not tell the reasons apart
+	if err == nil && source != nil {
+		err = syscall.EINVAL // for whoever asks, Linux does not tell the reasons apart
 	}
-	return x.emit(control.IPReply{Routes: []control.IPRoute{x.answerRoute(p)}})
+	return p, err
 }
 
 // answerRoute describes the way that was found.

@@ -70,7 +70,11 @@ func (x *ipCall) ruleAdd(v network.Version, c *control.IPRule) error {
 // checkRule refuses what Linux refuses.
 func checkRule(v network.Version, c *control.IPRule) error {
 	other := func(is4 bool) bool { return is4 != (v == network.V4) }
-	span := func(s *control.IPSpan) bool { return s != nil && (s.First == 0 || s.Last < s.First) }
+	// The ends of the number ranges mean all and none to Linux.
+	span := func(s *control.IPSpan) bool {
+		return s != nil && (s.First == 0 || s.Last < s.First || s.Last >= 1<<16-1)
+	}
+	bound := func(n *uint32) bool { return n != nil && *n > 1<<31-1 }
 	switch {
 	case c.Src.Bits() > 0 && other(c.Src.Addr().Is4()):
 		return refuse("Invalid source address")
@@ -80,13 +84,13 @@ func checkRule(v network.Version, c *control.IPRule) error {
 		return refuse("Invalid dsfield (tos): ECN bits must be 0")
 	case v == network.V4 && c.TOS&^0x1e != 0:
 		return refuse("Invalid tos")
-	case c.UIDs != nil && c.UIDs.Last < c.UIDs.First:
+	case c.UIDs != nil && (c.UIDs.Last < c.UIDs.First || c.UIDs.Last == 1<<32-1):
 		return refuse("Invalid uid range")
 	case span(c.SrcPorts):
 		return refuse("Invalid sport range")
 	case span(c.DstPorts):
 		return refuse("Invalid dport range")
-	case c.SuppressGroup != nil && *c.SuppressGroup > 1<<31-1:
+	case bound(c.SuppressGroup), bound(c.SuppressPrefix):
 		return answer(syscall.EINVAL)
 	}
 	return nil
@@ -148,6 +152,9 @@ func sameSelector(r, want *route.Rule) bool {
 func ruleShown(c *control.IPRule, r *route.Rule) bool {
 	f := newRule(c)
 	f.Origin, f.Src, f.Dst = 0, route.Rule{}.Src, route.Rule{}.Dst
+	if c.Unmasked {
+		f.Mask = 0
+	}
 	return (c.Priority == nil || r.Priority == f.Priority) && (c.Table == "" || r.Table == f.Table) && (!c.Not || r.Not) &&
 		within(r.Src, c.Src) && within(r.Dst, c.Dst) && sameSelector(r, &f)
 }
