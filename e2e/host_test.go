@@ -132,32 +132,31 @@ func newHost(t *testing.T, k *knit.Kernel, n int, kind string) *host {
 	return h
 }
 
-// makeNamespace makes the namespace on a thread of its own, which lives until the
-// test ends, and its interface.
-func (h *host) makeNamespace(kind string) *tunfd.Device {
+// makeNamespace makes the namespace and its interface.
+func (h *host) makeNamespace(kind string) (dev *tunfd.Device) {
 	h.t.Helper()
-	type result struct {
-		dev *tunfd.Device
-		err error
+	if err := h.enter(func() (err error) { dev, err = h.configure(kind); return err }); err != nil {
+		h.t.Fatal(err)
 	}
-	made, end := make(chan result), make(chan struct{})
+	return dev
+}
+
+// enter makes the namespace on a thread of its own, which lives until the test ends,
+// and runs f inside.
+func (h *host) enter(f func() error) error {
+	made, end := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // never unlocked: the namespace goes with the thread
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			made <- result{err: fmt.Errorf("this machine does not let the test make a network namespace: %w", err)}
+			made <- fmt.Errorf("this machine does not let the test make a network namespace: %w", err)
 			return
 		}
 		h.ns = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-		dev, err := h.configure(kind)
-		made <- result{dev, err}
+		made <- f()
 		<-end
 	}()
 	h.t.Cleanup(func() { close(end) })
-	r := <-made
-	if r.err != nil {
-		h.t.Fatal(r.err)
-	}
-	return r.dev
+	return <-made
 }
 
 // configure runs inside the namespace.
