@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
+	"syscall"
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
@@ -111,15 +112,15 @@ func setPayload(x *rule.Payload) (setter, error) {
 	raw := x.Field == nil
 	base, off, bits := place(x)
 	first, n := off/8, bytesFor(off%8+bits)
+	if bits > maxBits {
+		return nil, syscall.EOVERFLOW
+	}
 	return func(ev *eval, v []byte) bool {
 		b := ev.header(base, first, n)
-		if b == nil || base == rule.InnerHeader && ev.pkt.Frags() > 0 && !ev.pkt.Ensure(ev.innerOffset()+first+n) {
+		if b == nil {
 			return false
 		}
-		var old [scratchField]byte
-		if n > len(old) {
-			return false
-		}
+		var old [maxField]byte
 		copy(old[:], b)
 		putBits(b, v, off%8, bits)
 		if !raw {
@@ -127,92 +128,6 @@ func setPayload(x *rule.Payload) (setter, error) {
 		}
 		return true
 	}, nil
-}
-
-// scratchField is the longest field that can be set, in bytes.
-const scratchField = 17
-
-// correct brings the checksums up to date after bytes at an offset of a header have
-// changed (RFC 1624).
-func (ev *eval) correct(base rule.Base, off int, before, after []byte) {
-	ev.parse()
-	switch base {
-	case rule.NetworkHeader:
-		if ev.net == wire.EtherTypeIPv4 {
-			ev.correctAt(10, off, before, after)
-		}
-		if ev.inPseudo(off) {
-			ev.correctTransport(off, before, after, true)
-		}
-	case rule.TransportHeader, rule.InnerHeader:
-		ev.correctTransport(off, before, after, false)
-	}
-}
-
-// inPseudo reports whether a byte of the IP header is an address, which the
-// transport's checksum covers.
-func (ev *eval) inPseudo(off int) bool {
-	if ev.net == wire.EtherTypeIPv4 {
-		return off >= 12 && off < 20
-	}
-	return off >= 8 && off < 40
-}
-
-func (ev *eval) correctAt(at, off int, before, after []byte) {
-	h := ev.pkt.Head()
-	if off <= at+1 && at < off+len(before) {
-		return // the checksum itself was set
-	}
-	sum := binary.BigEndian.Uint16(h[at:])
-	binary.BigEndian.PutUint16(h[at:], difference(sum, off, before, after))
-}
-
-// difference returns a checksum after a change of bytes at an offset.
-func difference(sum uint16, off int, before, after []byte) uint16 {
-	b, a := wire.Sum(before, 0), wire.Sum(after, 0)
-	if off%2 != 0 {
-		b, a = b.Swap(), a.Swap()
-	}
-	return wire.UpdateChecksum(sum, b, a)
-}
-
-func (ev *eval) correctTransport(off int, before, after []byte, pseudo bool) {
-	if !ev.hasL4 || ev.notHead {
-		return
-	}
-	at := 0
-	switch ev.l4Proto {
-	case wire.ProtoTCP:
-		at = 16
-	case wire.ProtoUDP:
-		at = 6
-	case wire.ProtoICMPv6:
-		at = 2
-	case wire.ProtoICMP:
-		if pseudo {
-			return
-		}
-		at = 2
-	default:
-		return
-	}
-	b := ev.header(rule.TransportHeader, at, 2)
-	if b == nil || ev.pkt.Csum == packet.CsumPartial && !pseudo {
-		return // it is computed later
-	}
-	sum := binary.BigEndian.Uint16(b)
-	if ev.l4Proto == wire.ProtoUDP && sum == 0 && ev.net == wire.EtherTypeIPv4 {
-		return // none
-	}
-	if ev.pkt.Csum == packet.CsumPartial {
-		sum = ^difference(^sum, off, before, after)
-	} else {
-		sum = difference(sum, off, before, after)
-	}
-	if ev.l4Proto == wire.ProtoUDP && sum == 0 {
-		sum = 0xffff
-	}
-	binary.BigEndian.PutUint16(b, sum)
 }
 
 // setExthdr compiles changes of TCP options, as `tcp option maxseg size set`.

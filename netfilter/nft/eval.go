@@ -71,10 +71,10 @@ func (ev *eval) parse() {
 	switch ev.family {
 	case rule.IP:
 		ev.net = wire.EtherTypeIPv4
-		ev.parse4(0)
+		ev.parse4()
 	case rule.IP6:
 		ev.net = wire.EtherTypeIPv6
-		ev.parse6(0)
+		ev.parse6()
 	case rule.ARP:
 		ev.net = wire.EtherTypeARP
 	default:
@@ -82,35 +82,26 @@ func (ev *eval) parse() {
 	}
 }
 
-func (ev *eval) parse4(off int) {
-	b := ev.pkt.Head()[off:]
+func (ev *eval) parse4() {
+	b := ev.pkt.Head()
 	n := int(b[0]&0xf) * 4
 	if b[0]>>4 != 4 || n < wire.IPv4Len {
 		return
 	}
-	ev.l4Proto, ev.hasL4 = b[9], true
-	ev.l4Off = off + n
+	ev.l4Proto, ev.hasL4, ev.l4Off = b[9], true, n
 	ev.notHead = binary.BigEndian.Uint16(b[6:])&0x1fff != 0
 }
 
-func (ev *eval) parse6(off int) {
-	b := ev.pkt.Head()[off:]
+func (ev *eval) parse6() {
+	b := ev.pkt.Head()
 	if b[0]>>4 != 6 {
 		return
 	}
-	if !wire.IsIPv6Ext(b[6]) {
-		ev.l4Proto, ev.l4Off, ev.hasL4 = b[6], off+wire.IPv6Len, true
+	if wire.IsIPv6Ext(b[6]) {
+		ev.l4Proto, ev.l4Off, ev.notHead, ev.hasL4 = ev.walk6(upperLayer)
 		return
 	}
-	h, ok := wire.ParseIPv6(b)
-	if !ok {
-		return
-	}
-	proto, at, first, ok := h.Upper()
-	if !ok {
-		return
-	}
-	ev.l4Proto, ev.l4Off, ev.hasL4, ev.notHead = proto, off+at, true, !first
+	ev.l4Proto, ev.l4Off, ev.hasL4 = b[6], wire.IPv6Len, true
 }
 
 // track finds the packet's connection, once.
@@ -133,24 +124,14 @@ func (ev *eval) clock() clock.Time {
 }
 
 // header returns n bytes of a header from off on, or nil if the packet has no such
-// header or ends before. The bytes are the packet's own.
+// header or ends before, or if they are too far back. The bytes are the packet's own.
 func (ev *eval) header(base rule.Base, off, n int) []byte {
-	switch base {
-	case rule.LinkHeader:
+	if base == rule.LinkHeader {
 		return ev.linkHeader(off, n)
-	case rule.TransportHeader:
-		ev.parse()
-		if !ev.hasL4 || ev.notHead {
-			return nil
-		}
-		off += ev.l4Off
-	case rule.InnerHeader:
-		ev.parse()
-		at := ev.innerOffset()
-		if at == 0 {
-			return nil
-		}
-		off += at
+	}
+	at, ok := ev.start(base)
+	if off += at; !ok {
+		return nil
 	}
 	if h := ev.pkt.Head(); off+n <= len(h) {
 		return h[off : off+n]
@@ -159,6 +140,29 @@ func (ev *eval) header(base rule.Base, off, n int) []byte {
 		return nil
 	}
 	return ev.pkt.Head()[off : off+n]
+}
+
+// copyOut is header for bytes that may be anywhere in the packet, which dst gets.
+func (ev *eval) copyOut(base rule.Base, off int, dst []byte) bool {
+	at, ok := ev.start(base)
+	return ok && off+at+len(dst) <= ev.pkt.Len() && ev.pkt.CopyOut(off+at, dst) == len(dst)
+}
+
+// start returns where a header begins that is behind the link header, and whether the
+// packet has it.
+func (ev *eval) start(base rule.Base) (at int, ok bool) {
+	switch base {
+	case rule.NetworkHeader:
+		return 0, true
+	case rule.TransportHeader:
+		ev.parse()
+		return ev.l4Off, ev.hasL4 && !ev.notHead
+	case rule.InnerHeader:
+		ev.parse()
+		at = ev.innerOffset()
+		return at, at != 0
+	}
+	return 0, false
 }
 
 // innerOffset is where the payload of a transport header begins.

@@ -9,16 +9,17 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// concerns prepares a packet at a hook of the link layer for a chain, and reports
-// whether the chain is for it: one of its devices, and in the family inet IP.
+// enter prepares a packet at a hook of the link layer for a chain: goOn if the chain is
+// for it, which is one of its devices and in the family inet IP, else acceptNow. The
+// family inet drops what is no whole IP packet, as IP does later.
 //
 // Whatever the hook, rules find the network header at the start of the data: the link
 // header of what is to be sent, and the VLAN tag of what came in, are pulled until the
 // chain has decided.
-func (ev *eval) concerns(f rule.Family, ch *chain) bool {
+func (ev *eval) enter(f rule.Family, ch *chain) next {
 	dev := ev.m.link.Device(max(ev.in, ev.out))
 	if dev == nil || !ch.sitsAt(dev.Name()) {
-		return false
+		return acceptNow
 	}
 	pkt := ev.pkt
 	ev.net = pkt.Proto
@@ -29,9 +30,13 @@ func (ev *eval) concerns(f rule.Family, ch *chain) bool {
 		case wire.EtherTypeIPv6:
 			ev.family = rule.IP6
 		default:
-			return false
+			return acceptNow
 		}
-		return pkt.Ensure(wire.IPv4Len)
+		ev.parsed = true
+		if ev.parseFrame(); !ev.hasL4 {
+			return dropNow
+		}
+		return goOn
 	}
 	switch {
 	case ev.hook == rule.Egress && dev.Type() == link.Ether:
@@ -44,7 +49,7 @@ func (ev *eval) concerns(f rule.Family, ch *chain) bool {
 		pkt.Pull(wire.VLANLen)
 		ev.pulled = wire.VLANLen
 	}
-	return true
+	return goOn
 }
 
 // sitsAt reports whether a chain is for a device: by its name, which need not be there
@@ -60,16 +65,26 @@ func (c *chain) sitsAt(name string) bool {
 // the packet has it, which is at egress.
 func (ev *eval) size() int { return ev.pkt.Len() + ev.front }
 
-// parseFrame finds the network header of what is at a hook of the link layer.
+// parseFrame finds the transport header of what is at a hook of the link layer, where
+// nobody has checked the IP header yet: a packet that is shorter than its header says has
+// none.
 func (ev *eval) parseFrame() {
+	pkt := ev.pkt
 	switch ev.net {
 	case wire.EtherTypeIPv4:
-		if ev.pkt.Ensure(wire.IPv4Len) {
-			ev.parse4(0)
+		if !pkt.Ensure(wire.IPv4Len) {
+			return
+		}
+		b := pkt.Head()
+		if total := int(number(b[2:4])); total >= int(b[0]&0xf)*4 && total <= pkt.Len() {
+			ev.parse4()
 		}
 	case wire.EtherTypeIPv6:
-		if ev.pkt.Ensure(wire.IPv6Len) {
-			ev.parse6(0)
+		if !pkt.Ensure(wire.IPv6Len) {
+			return
+		}
+		if h, ok := wire.ParseIPv6(pkt.Head()); ok && h.TotalLen() <= pkt.Len() {
+			ev.parse6()
 		}
 	}
 }

@@ -180,10 +180,14 @@ func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
 func (ev *eval) judge(s *seat, ch *chain, pkt *packet.Packet) bool {
 	ev.reset(pkt)
 	ev.interfaces()
-	if ch.devices != nil && !ev.concerns(s.family, ch) {
-		return true
+	r := goOn
+	if ch.devices != nil {
+		r = ev.enter(s.family, ch)
 	}
-	switch ev.run(ch) {
+	if r == goOn {
+		r = ev.run(ch)
+	}
+	switch r {
 	case acceptNow:
 		pkt.Unpull(ev.pulled)
 		return true

@@ -15,16 +15,18 @@ import (
 // A recipe is a packet as a line of words:
 //
 //	ip4 SRC DST [ttl N] [tos N] [id N] [df] [mf] [off N] [opt HEX] UPPER
-//	ip6 SRC DST [ttl N] [tos N] [flow N] [hbh HEX] [dst HEX] [rt TYPE LEFT] [frag OFF MORE ID] UPPER
+//	ip6 SRC DST [ttl N] [tos N] [flow N] [hbh HEX] [dst HEX] [rt TYPE LEFT] [frag OFF MORE ID] [ext TYPE HEX] UPPER
 //	arp OP SENDERMAC SENDER TARGETMAC TARGET
+//	raw HEX
 //
 // where UPPER is one of
 //
 //	tcp SPORT DPORT FLAGS [seq N] [ack N] [win N] [topt HEX] [data N]
 //	udp SPORT DPORT [nosum] [data N]
 //	icmp TYPE CODE [rest HEX] [data N]
-//	proto N [data N]
+//	proto N [rest HEX] [data N]
 //
+// A word `cut N` behind the lot takes N bytes off the packet's end.
 // A line that begins with `ether DST SRC [vlan ID]` has that header in front.
 type recipe struct {
 	words []string
@@ -46,6 +48,7 @@ type recipe struct {
 func packetOf(words []string) ([]byte, error) {
 	r := &recipe{words: words, sumAt: -1}
 	b := r.frame()
+	b = b[:len(b)-min(len(b), int(r.option("cut", 0)))]
 	if r.err == nil && len(r.words) > 0 {
 		r.err = fmt.Errorf("what is %q?", r.words[0])
 	}
@@ -132,6 +135,12 @@ func (r *recipe) network() (b []byte, etherType uint16) {
 		return r.ip6(), wire.EtherTypeIPv6
 	case "arp":
 		return r.arp(), wire.EtherTypeARP
+	case "raw":
+		b, typ := r.hex(), uint16(wire.EtherTypeIPv4)
+		if len(b) > 0 && b[0]>>4 == 6 {
+			typ = wire.EtherTypeIPv6
+		}
+		return b, typ
 	default:
 		r.err = fmt.Errorf("%q is no protocol", w)
 		return nil, 0
@@ -211,6 +220,9 @@ func (r *recipe) extensions() {
 			b := binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(off&^7|more))
 			add(44, binary.BigEndian.AppendUint32(b, uint32(r.number())))
 			r.fragment = off > 0 || more > 0
+		case r.has("ext"):
+			typ := uint8(r.number())
+			add(typ, append([]byte{0}, r.hex()...))
 		default:
 			return
 		}
@@ -251,6 +263,9 @@ func (r *recipe) transport() {
 		}
 	case "proto":
 		r.proto = uint8(r.number())
+		if r.has("rest") {
+			r.upper = r.hex()
+		}
 	default:
 		r.err = fmt.Errorf("%q is no protocol", w)
 	}

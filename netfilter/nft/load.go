@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"fmt"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -20,6 +21,9 @@ func (c *compiler) load(e rule.Expr) (loader, error) {
 	case *rule.Value:
 		return loadValue(x), nil
 	case *rule.Payload:
+		if x.Bits() > maxBits {
+			return nil, syscall.EOVERFLOW
+		}
 		return loadPayload(x), nil
 	case *rule.Exthdr:
 		return loadExthdr(x)
@@ -34,7 +38,7 @@ func (c *compiler) load(e rule.Expr) (loader, error) {
 	case *rule.MapExpr:
 		return c.loadMap(x)
 	case *rule.Numgen:
-		return loadNumgen(x), nil
+		return c.loadNumgen(x), nil
 	case *rule.Hash:
 		return c.loadHash(x)
 	case *rule.FIB:
@@ -67,20 +71,32 @@ func loadPayload(x *rule.Payload) loader {
 		off, n := off/8, bits/8
 		return func(ev *eval, dst []byte) bool {
 			b := ev.header(base, off, n)
+			if b == nil {
+				return ev.copyOut(base, off, dst[:n])
+			}
 			copy(dst, b)
-			return b != nil
+			return true
 		}
 	}
 	first, n := off/8, bytesFor(off%8+bits)
 	return func(ev *eval, dst []byte) bool {
 		b := ev.header(base, first, n)
 		if b == nil {
-			return false
+			var far [maxField]byte
+			if b = far[:n]; !ev.copyOut(base, first, b) {
+				return false
+			}
 		}
 		cutBits(dst, b, off%8, bits)
 		return true
 	}
 }
+
+// maxBits is the longest field in bits, maxField in bytes: it may begin inside one.
+const (
+	maxBits  = 128
+	maxField = maxBits/8 + 1
+)
 
 // cutBits writes bits of b from bit off on to dst, right aligned.
 func cutBits(dst, b []byte, off, bits int) {

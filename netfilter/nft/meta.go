@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"syscall"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
-	"github.com/knitnet/knit/wire"
 )
 
 // metaLoaders are the keys that need nothing but the packet.
@@ -166,128 +164,4 @@ func (c *compiler) loadMeta(x *rule.Meta) (loader, error) {
 		return l, nil
 	}
 	return nil, syscall.EOPNOTSUPP
-}
-
-// loadExthdr compiles extension headers and options.
-func loadExthdr(x *rule.Exthdr) (loader, error) {
-	find := finder(x)
-	if find == nil {
-		return nil, fmt.Errorf("options of this kind are not looked into")
-	}
-	if x.Field == nil && !x.Raw {
-		return func(ev *eval, dst []byte) bool {
-			dst[0] = 0
-			putBool(dst, find(ev) != nil)
-			return true
-		}, nil
-	}
-	off, bits := x.Offset, x.N
-	if x.Field != nil {
-		off, bits = x.Field.Offset, x.Field.Bits
-	}
-	first, n := off/8, bytesFor(off%8+bits)
-	return func(ev *eval, dst []byte) bool {
-		b := find(ev)
-		if first+n > len(b) {
-			return false
-		}
-		cutBits(dst, b[first:first+n], off%8, bits)
-		return true
-	}, nil
-}
-
-// finder returns the function that finds the header or option; it returns its bytes
-// or nil.
-func finder(x *rule.Exthdr) func(ev *eval) []byte {
-	number := x.Number
-	switch x.Kind {
-	case rule.IPv6Ext:
-		return func(ev *eval) []byte { return ev.ipv6Ext(number) }
-	case rule.TCPOption:
-		return func(ev *eval) []byte { return ev.tcpOption(number) }
-	case rule.IPOption:
-		return func(ev *eval) []byte { return ev.ipOption(number) }
-	}
-	return nil
-}
-
-func (ev *eval) ipv6Ext(number uint8) []byte {
-	ev.parse()
-	if ev.net != wire.EtherTypeIPv6 {
-		return nil
-	}
-	h, ok := wire.ParseIPv6(ev.pkt.Head())
-	if !ok {
-		return nil
-	}
-	w := h.WalkExts()
-	for x, ok := w.Next(); ok; x, ok = w.Next() {
-		if x.Type() == number {
-			return x.Bytes()
-		}
-	}
-	return nil
-}
-
-func (ev *eval) tcpOption(kind uint8) []byte {
-	ev.parse()
-	if ev.l4Proto != wire.ProtoTCP {
-		return nil
-	}
-	b := ev.header(rule.TransportHeader, 12, 1)
-	if b == nil {
-		return nil
-	}
-	n := int(b[0]>>4) * 4
-	if b = ev.header(rule.TransportHeader, 0, n); len(b) < wire.TCPLen {
-		return nil
-	}
-	return findOption(b[wire.TCPLen:], kind)
-}
-
-func (ev *eval) ipOption(typ uint8) []byte {
-	ev.parse()
-	if ev.net != wire.EtherTypeIPv4 || ev.l4Off <= wire.IPv4Len {
-		return nil
-	}
-	h, ok := wire.ParseIPv4(ev.header(rule.NetworkHeader, 0, ev.l4Off))
-	if !ok || !sound(h) {
-		return nil
-	}
-	return findOption(h.Options(), typ)
-}
-
-// sound reports whether all options of a header make sense: as on Linux, what is among
-// others that do not is not found.
-func sound(h wire.IPv4) bool {
-	w := h.WalkOptions()
-	for o, ok := w.Next(); ok; o, ok = w.Next() {
-		if _, fine := o.Check(); !fine {
-			return false
-		}
-	}
-	_, bad := w.Bad()
-	return !bad
-}
-
-// findOption walks options of the form kind, length, data, where the kinds 0 and 1
-// are single octets.
-func findOption(b []byte, kind uint8) []byte {
-	for len(b) > 0 {
-		n := 1
-		if b[0] > 1 {
-			if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
-				return nil
-			}
-			n = int(b[1])
-		}
-		if b[0] == kind {
-			return b[:n]
-		}
-		if b[0] == 0 {
-			return nil
-		}
-		b = b[n:]
-	}
-	return nil
 }

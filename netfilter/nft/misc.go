@@ -14,12 +14,14 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-func loadNumgen(x *rule.Numgen) loader {
+// loadNumgen compiles a generator of numbers. One that counts goes on counting when
+// the rules around it change.
+func (c *compiler) loadNumgen(x *rule.Numgen) loader {
 	mod, offset := max(x.Mod, 1), x.Offset
 	if x.Random {
 		return func(_ *eval, dst []byte) bool { putNumber(dst, uint64(rand.Uint32N(mod)+offset)); return true }
 	}
-	count := new(atomic.Uint32)
+	count := keep(c, x, func() *atomic.Uint32 { return new(atomic.Uint32) })
 	return func(_ *eval, dst []byte) bool {
 		putNumber(dst, uint64((count.Add(1)-1)%mod+offset))
 		return true
@@ -27,7 +29,8 @@ func loadNumgen(x *rule.Numgen) loader {
 }
 
 // loadHash compiles jhash and symhash. Which packet falls into which of the mod
-// classes depends on a seed, which is chosen at random unless the rule says one.
+// classes depends on a seed, which is chosen at random, for as long as the rule is there,
+// unless the rule says one.
 func (c *compiler) loadHash(x *rule.Hash) (loader, error) {
 	mod, offset := max(x.Mod, 1), x.Offset
 	if x.Sym {
@@ -44,7 +47,7 @@ func (c *compiler) loadHash(x *rule.Hash) (loader, error) {
 	at, err := c.scratch(n)
 	seed := x.Seed
 	if !x.HasSeed {
-		seed = rand.Uint32()
+		seed = *keep(c, x, func() *uint32 { s := rand.Uint32(); return &s })
 	}
 	return func(ev *eval, dst []byte) bool {
 		key := ev.scratch[at : at+n]
@@ -287,10 +290,11 @@ func (c *compiler) loadRT(x *rule.RT) (loader, error) {
 	case rule.RTNexthop:
 		return func(ev *eval, dst []byte) bool {
 			p := ev.path()
-			if p == nil {
+			if p == nil || p.NextHop.BitLen() != len(dst)*8 {
 				return false
 			}
-			return copy(dst, p.NextHop.AsSlice()) == len(dst)
+			copy(dst, p.NextHop.AsSlice())
+			return true
 		}, nil
 	}
 	return nil, fmt.Errorf("rt %v cannot be read", x.Key)
