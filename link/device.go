@@ -50,6 +50,7 @@ const (
 	NoARP        Flags = 1 << 7
 	Promisc      Flags = 1 << 8
 	AllMulti     Flags = 1 << 9
+	MasterDev    Flags = 1 << 10
 	MulticastDev Flags = 1 << 12
 	LowerUp      Flags = 1 << 16
 
@@ -160,6 +161,7 @@ type Device struct {
 	name     atomic.Pointer[string]
 	hw       atomic.Uint64 // the address's six bytes, big endian
 	alias    atomic.Pointer[string]
+	master   atomic.Pointer[Device]
 	// options are those that Layer.Create made it with.
 	options atomic.Pointer[map[string]string]
 
@@ -167,6 +169,8 @@ type Device struct {
 
 	config sync.Mutex // serialises Open and Close of the driver
 	gone   bool       // under config
+
+	enslave sync.Mutex // serialises changes of master
 
 	// listen guards who listens in. It is not config, because Close waits for
 	// packets that are inside, and those may be adding a listener.
@@ -292,6 +296,7 @@ func (dev *Device) Detach() {
 	dev.gone = true
 	dev.config.Unlock()
 	dev.SetUp(false)
+	dev.free()
 	dev.layer.remove(dev)
 	dev.layer.notify(Event{Removed, dev})
 }

@@ -13,7 +13,8 @@ const (
 	WentDown
 	Renamed
 	MACChanged
-	Changed // MTU, features, flags
+	Changed       // MTU, features, flags
+	MasterChanged // enslaved, or no more; the device is down
 )
 
 // An Event tells of a change of a device (a netdevice notifier's message).

@@ -74,11 +74,15 @@ func (t *addrTable) init() { t.byDev.Store(&map[int32][]*Addr{}) }
 // added. The caller must not change the slice.
 func (l *Layer) Addrs(index int32) []*Addr { return (*l.addrs.byDev.Load())[index] }
 
-// FindAddr returns the device and the entry of a local address.
-func (l *Layer) FindAddr(ip netip.Addr) (*link.Device, *Addr) {
+// FindAddr returns the device and the entry of a local address of this host beside
+// its VRFs, nil if there is none.
+func (l *Layer) FindAddr(ip netip.Addr) (*link.Device, *Addr) { return l.addrIn(ip, 0) }
+
+// addrIn is FindAddr in a VRF, 0 for none.
+func (l *Layer) addrIn(ip netip.Addr, vrf int32) (*link.Device, *Addr) {
 	for index, as := range *l.addrs.byDev.Load() {
 		for _, a := range as {
-			if a.IP() == ip {
+			if a.IP() == ip && l.VRF(index) == vrf {
 				return l.Link.Device(index), a
 			}
 		}
@@ -86,12 +90,9 @@ func (l *Layer) FindAddr(ip netip.Addr) (*link.Device, *Addr) {
 	return nil, nil
 }
 
-// IsLocal reports whether ip belongs to this host: assigned, or in the loopback
-// network. It is for the packet path.
-func (l *Layer) IsLocal(ip netip.Addr) bool {
-	r := l.Local.Lookup(ip)
-	return r != nil && r.Type == route.Local
-}
+// IsLocal reports whether ip belongs to this host beside its VRFs: assigned, or in the
+// loopback network. It is for the packet path.
+func (l *Layer) IsLocal(ip netip.Addr) bool { return l.IsLocalTo(ip, 0) }
 
 // AddAddr gives a device an address with the routes that follow from it, and
 // tells the watchers. An address that is there already is EEXIST. Zero fields

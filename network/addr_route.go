@@ -30,13 +30,14 @@ func (l *Layer) addLocalRoutes(dev *link.Device, a *Addr) {
 		return
 	}
 	ip := a.IP()
-	add := func(p netip.Prefix, t route.Type, s route.Scope) {
+	t, id := l.domainTable(dev.Index(), route.TableLocal)
+	add := func(p netip.Prefix, typ route.Type, s route.Scope) {
 		r := route.Route{
-			Dst: p, Type: t, Scope: s, Proto: route.ProtoKernel, Src: ip,
-			Table: route.TableLocal, NextHops: []route.NextHop{{Index: dev.Index()}},
+			Dst: p, Type: typ, Scope: s, Proto: route.ProtoKernel, Src: ip,
+			Table: id, NextHops: []route.NextHop{{Index: dev.Index()}},
 		}
-		if !hasRoute(&l.Local, &r) { // of a device's addresses that want it the first has it
-			l.Local.Add(r, route.Append)
+		if !hasRoute(t, &r) { // of a device's addresses that want it the first has it
+			t.Add(r, route.Append)
 		}
 	}
 	add(netip.PrefixFrom(ip, ip.BitLen()), route.Local, route.Host)
@@ -83,8 +84,9 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 	} else if a.Prefix.IsSingleIP() && a.IP().Is4() {
 		return // the local route says it all
 	}
+	t, id := l.domainTable(dev.Index(), route.TableMain)
 	r := route.Route{
-		Dst: dst, Table: route.TableMain, Scope: route.LinkScope, Proto: route.ProtoKernel, Metric: kernelMetric(a),
+		Dst: dst, Table: id, Scope: route.LinkScope, Proto: route.ProtoKernel, Metric: kernelMetric(a),
 		NextHops: []route.NextHop{{Index: dev.Index()}},
 	}
 	if a.IP().Is4() {
@@ -93,10 +95,10 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 		r.Scope = route.Universe
 	}
 	mode := route.Create
-	if a.IP().Is6() && !hasRoute(&l.Main, &r) {
+	if a.IP().Is6() && !hasRoute(t, &r) {
 		mode = route.Append // fe80::/64 is on every link
 	}
-	if l.Main.Add(r, mode) == nil {
+	if t.Add(r, mode) == nil {
 		l.notify(Event{Kind: RouteAdded, Route: &r})
 	}
 }
@@ -115,16 +117,24 @@ func hasRoute(t *route.Table, r *route.Route) bool {
 // routes that prefer it as source if no other device has it either.
 func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 	ip := a.IP()
-	l.Local.DeleteFunc(func(r *route.Route) bool { return r.Src == ip })
+	local, _ := l.domainTable(dev.Index(), route.TableLocal)
+	local.DeleteFunc(func(r *route.Route) bool { return r.Src == ip && (local == &l.Local || ofHost(r)) })
 	dst := a.Prefix.Masked()
 	if a.Peer.IsValid() {
 		dst = netip.PrefixFrom(a.Peer, a.Prefix.Bits()).Masked()
 	}
-	other, _ := l.FindAddr(ip)
+	_, main := l.domainTable(dev.Index(), route.TableMain)
+	other, _ := l.addrIn(ip, l.VRF(dev.Index()))
 	l.dropRoutes(func(r *route.Route) bool {
 		follows := r.Dst == dst && r.Proto == route.ProtoKernel && usesOnly(r, dev.Index())
-		return r.Table == route.TableMain && (r.Src == ip && (other == nil || follows) || ip.Is6() && follows)
+		return r.Table == main && (r.Src == ip && (other == nil || follows) || ip.Is6() && follows)
 	})
+}
+
+// ofHost reports whether r comes with an address of this host, and with it alone: it
+// stays while the device is down.
+func ofHost(r *route.Route) bool {
+	return r.Proto == route.ProtoKernel && (r.Type == route.Local || r.Type == route.Broadcast)
 }
 
 // restoreRoutes adds what the addresses that are left need of what dropAddrRoutes
@@ -154,12 +164,13 @@ func usesOnly(r *route.Route, index int32) bool {
 	return len(r.NextHops) > 0
 }
 
-// dropRoutes removes the routes for which del holds from all tables but local.
+// dropRoutes removes the routes for which del holds from all tables, but for those
+// of local and for what VRFs have instead of them.
 func (l *Layer) dropRoutes(del func(*route.Route) bool) {
 	var gone []*route.Route
 	for _, id := range l.Tables() {
 		if id != route.TableLocal {
-			gone = append(gone, l.Table(id).DeleteFunc(del)...)
+			gone = append(gone, l.Table(id).DeleteFunc(func(r *route.Route) bool { return !ofHost(r) && del(r) })...)
 		}
 	}
 	if len(gone) == 0 {

@@ -138,7 +138,7 @@ func (l *Layer) Deliver(e *Error) {
 	if h := l.Handler(VersionOf(e.Dst), e.Proto); h != nil {
 		h.Error(e)
 	} else if e.Kind == PacketTooBig {
-		l.LearnMTU(e.Dst, e.MTU)
+		l.LearnMTU(e.Dst, e.Index, e.MTU)
 	}
 	l.rawError(e)
 }

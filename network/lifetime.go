@@ -1,7 +1,6 @@
 package network
 
 import (
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -75,7 +74,7 @@ func (l *Layer) expire(now clock.Time) {
 			}
 		}
 	}
-	mtus := l.pmtu.forgetIf(func(_ netip.Addr, e pmtu) bool { return e.until <= now })
+	mtus := l.pmtu.forgetIf(func(_ pmtuKey, e pmtu) bool { return e.until <= now })
 	redirects := l.redirects.forgetIf(func(_ redirectKey, r redirect) bool { return r.until <= now })
 	if mtus || redirects {
 		l.changed() // Paths were resolved with them

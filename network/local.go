@@ -40,8 +40,9 @@ func (l *Layer) out(r *route.Route, k *route.Key, f *Flow) int32 {
 	return 0
 }
 
-// TakesIn reports whether packets to ip are delivered here: see Inbound.
-func (l *Layer) TakesIn(ip netip.Addr) bool {
-	t, _ := l.Inbound(&Flow{Dst: ip})
+// TakesIn reports whether packets to ip that come by an interface, 0 for none, are
+// delivered here: see Inbound.
+func (l *Layer) TakesIn(ip netip.Addr, in int32) bool {
+	t, _ := l.Inbound(&Flow{Dst: ip, In: in})
 	return t == route.Local
 }

@@ -222,7 +222,7 @@ func (l *Layer) AddFamily(v Version, f Family) (undo func(), err error) {
 
 // forget drops what was learnt about paths of version v.
 func (l *Layer) forget(v Version) {
-	l.pmtu.forgetIf(func(dst netip.Addr, _ pmtu) bool { return VersionOf(dst) == v })
+	l.pmtu.forgetIf(func(k pmtuKey, _ pmtu) bool { return VersionOf(k.dst) == v })
 	l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return VersionOf(k.dst) == v })
 	l.rearm()
 	l.changed()
@@ -302,6 +302,9 @@ func (l *Layer) deviceChanged(e link.Event) {
 	if e.Kind == link.Added || e.Kind == link.Removed || e.Kind == link.Renamed {
 		l.Bind()
 	}
+	if e.Kind == link.Added {
+		l.learnVRFs()
+	}
 	switch e.Kind {
 	case link.WentUp:
 		l.deviceUp(dev)
@@ -310,6 +313,9 @@ func (l *Layer) deviceChanged(e link.Event) {
 		l.redirects.forgetIf(func(k redirectKey, _ redirect) bool { return k.index == dev.Index() })
 	case link.Removed:
 		l.deviceRemoved(dev)
+		l.learnVRFs()
+	case link.MasterChanged:
+		l.changeVRF(dev)
 	case link.Renamed:
 		l.relabel(dev)
 	}

@@ -37,10 +37,21 @@ func (f *Flow) key() route.Key {
 	}
 }
 
-// ExplainFlow tells of each rule that is tried for f what became of it.
-func (l *Layer) ExplainFlow(f Flow) []route.Step {
-	k := f.key()
-	return l.Explain(&k)
+// ExplainFlow tells of each rule that is tried for f what became of it, in each VRF
+// that its way leads into.
+func (l *Layer) ExplainFlow(f Flow) (steps []route.Step) {
+	for range maxLeaks {
+		k := f.key()
+		steps = append(steps, l.Explain(&k)...)
+		r := l.Lookup(&k).Route
+		if r == nil || len(r.NextHops) == 0 {
+			break
+		}
+		if f.Index = l.out(r, &k, &f); f.Index == 0 || l.VRF(f.Index) != f.Index || r.Type != route.Unicast {
+			break
+		}
+	}
+	return steps
 }
 
 // A Path is the resolved way to a destination. It is immutable, may be shared,
@@ -109,16 +120,40 @@ func (l *Layer) Resolve(f Flow) (*Path, error) {
 	return p, l.neighbour(p)
 }
 
-// lookup finds the type, the device and the next hop of p.
+// maxLeaks is how often a packet's way may lead from one VRF into another.
+const maxLeaks = 4
+
+// lookup finds the type, the device and the next hop of p. A route by a VRF's device
+// leads into the VRF: the way goes on as its table says.
 func (l *Layer) lookup(p *Path, f Flow) error {
+	for range maxLeaks {
+		into, err := l.lookupIn(p, f)
+		if into == 0 || err != nil {
+			return err
+		}
+		f.Index = into
+	}
+	return syscall.ELOOP
+}
+
+// leak returns the VRF that a route leads into by a next hop; 0: into none.
+func (l *Layer) leak(r *route.Route, h *route.NextHop) int32 {
+	if r.Type == route.Unicast && l.VRF(h.Index) == h.Index {
+		return h.Index
+	}
+	return 0
+}
+
+// lookupIn is lookup in one domain. If the way leads into a VRF that is the result.
+func (l *Layer) lookupIn(p *Path, f Flow) (into int32, err error) {
 	p.Type = groupType(f.Dst)
 	k := f.key()
 	res := l.Lookup(&k)
 	if res.Err != nil {
-		if f.Index != 0 && f.In == 0 && (f.Dst.Is4() || res.Route == nil) {
-			return l.onLink(p, f.Index)
+		if f.Index != 0 && k.Out != 0 && f.In == 0 && (f.Dst.Is4() || res.Route == nil) {
+			return 0, l.onLink(p, f.Index)
 		}
-		return res.Err
+		return 0, res.Err
 	}
 	r := res.Route
 	hash := uint32(0)
@@ -127,12 +162,15 @@ func (l *Layer) lookup(p *Path, f Flow) error {
 	}
 	hop := l.Hop(r, &k, hash)
 	if hop == nil {
-		return syscall.ENETUNREACH
+		return 0, syscall.ENETUNREACH
+	}
+	if into = l.leak(r, hop); into != 0 {
+		return into, nil
 	}
 	p.Route, p.Device, p.NextHop = r, l.Link.Device(hop.Index), hop.Gateway
 	switch r.Type {
 	case route.Local: // ours, or somebody here speaks for it: see Inbound
-		p.Type, p.Device = route.Local, l.Loopback()
+		p.Type, p.Device = route.Local, l.InnerDevice(hop.Index)
 	case route.Broadcast:
 		p.Type = route.Broadcast
 	}
@@ -140,14 +178,14 @@ func (l *Layer) lookup(p *Path, f Flow) error {
 		p.NextHop = f.Dst
 	}
 	if p.Device == nil {
-		return syscall.ENETUNREACH
+		return 0, syscall.ENETUNREACH
 	}
 	if p.Type == route.Unicast {
 		if better, ok := l.redirects.lookup(f.Dst, hop.Index, l.Clock.Now()); ok {
 			p.NextHop = better
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 func groupType(a netip.Addr) route.Type {
@@ -180,7 +218,7 @@ func (l *Layer) onLink(p *Path, index int32) error {
 func (l *Layer) choose(p *Path, fam Family) error {
 	if !p.Src.IsValid() {
 		switch {
-		case p.Type == route.Local && l.IsLocal(p.Dst):
+		case p.Type == route.Local && l.IsLocalTo(p.Dst, p.Device.Index()):
 			p.Src = p.Dst
 		case p.Route != nil && p.Route.Src.IsValid() && !l.outdated(p.Route):
 			p.Src = p.Route.Src
@@ -206,7 +244,7 @@ func (l *Layer) choose(p *Path, fam Family) error {
 	if p.Route != nil && p.Route.MTU != 0 {
 		p.mtu = min(p.mtu, p.Route.MTU)
 	}
-	if m, ok := l.pmtu.lookup(p.Dst, l.Clock.Now()); ok {
+	if m, ok := l.pmtu.lookup(pmtuKey{p.Dst, l.VRF(p.Device.Index())}, l.Clock.Now()); ok {
 		p.mtu, p.locked = min(p.mtu, m.mtu), m.locked
 	}
 	return nil
@@ -218,7 +256,7 @@ func (l *Layer) outdated(r *route.Route) bool {
 	if r.Proto != route.ProtoKernel {
 		return false
 	}
-	_, a := l.FindAddr(r.Src)
+	_, a := l.addrIn(r.Src, l.VRF(r.NextHops[0].Index))
 	return a != nil && a.Flags&Deprecated != 0
 }
 
@@ -233,6 +271,9 @@ func (l *Layer) neighbour(p *Path) error {
 		return nil
 	case route.Multicast:
 		p.mac = wire.MulticastMAC(p.Dst)
+		return nil
+	case route.Local: // by a VRF
+		p.mac = p.Device.MAC()
 		return nil
 	}
 	t := l.Neighbours(VersionOf(p.NextHop))

@@ -20,7 +20,13 @@ const (
 // pmtuTable holds learnt path MTUs by destination.
 type pmtuTable struct {
 	sync.RWMutex
-	m map[netip.Addr]pmtu
+	m map[pmtuKey]pmtu
+}
+
+// A pmtuKey is a destination in a VRF, 0 for none.
+type pmtuKey struct {
+	dst netip.Addr
+	vrf int32
 }
 
 type pmtu struct {
@@ -31,42 +37,43 @@ type pmtu struct {
 	until  clock.Time
 }
 
-func (t *pmtuTable) lookup(dst netip.Addr, now clock.Time) (pmtu, bool) {
+func (t *pmtuTable) lookup(k pmtuKey, now clock.Time) (pmtu, bool) {
 	t.RLock()
 	defer t.RUnlock()
-	e, ok := t.m[dst]
+	e, ok := t.m[k]
 	return e, ok && e.until > now
 }
 
-// LearnMTU notes the path MTU to dst in bytes, unless it is no smaller than what
+// LearnMTU notes the path MTU to dst in bytes, told by who came by interface in and
+// good for its VRF, unless it is no smaller than what
 // is known, or no packet as large was sent there: anybody can forge the message
 // that tells of it (RFC 5927 §7.2). Values below the family's minimum count as
 // that.
-func (l *Layer) LearnMTU(dst netip.Addr, mtu int) {
+func (l *Layer) LearnMTU(dst netip.Addr, in int32, mtu int) {
 	f := l.Family(VersionOf(dst))
 	if f == nil || mtu >= l.sizes.largest(dst) {
 		return
 	}
-	now := l.Clock.Now()
+	now, k := l.Clock.Now(), pmtuKey{dst, l.VRF(in)}
 	e := pmtu{max(mtu, f.MinMTU()), mtu < f.MinMTU() && dst.Is4(), now.Add(pmtuLife)}
-	if old, ok := l.pmtu.lookup(dst, now); ok && (old.mtu < e.mtu || old.mtu == e.mtu && (old.locked || !e.locked)) {
+	if old, ok := l.pmtu.lookup(k, now); ok && (old.mtu < e.mtu || old.mtu == e.mtu && (old.locked || !e.locked)) {
 		return
 	}
-	l.pmtu.store(dst, e, now)
+	l.pmtu.store(k, e, now)
 	l.changed()
 	l.watchEnd(e.until)
 }
 
-func (t *pmtuTable) store(dst netip.Addr, e pmtu, now clock.Time) {
+func (t *pmtuTable) store(k pmtuKey, e pmtu, now clock.Time) {
 	t.Lock()
 	defer t.Unlock()
 	if t.m == nil {
-		t.m = map[netip.Addr]pmtu{}
+		t.m = map[pmtuKey]pmtu{}
 	}
-	if _, known := t.m[dst]; !known && len(t.m) >= maxPMTU {
-		evict(t.m, maxPMTU, func(_ netip.Addr, e pmtu) bool { return e.until <= now })
+	if _, known := t.m[k]; !known && len(t.m) >= maxPMTU {
+		evict(t.m, maxPMTU, func(_ pmtuKey, e pmtu) bool { return e.until <= now })
 	}
-	t.m[dst] = e
+	t.m[k] = e
 }
 
 // evict makes room for one more entry among at most most: it removes the expired
@@ -83,7 +90,7 @@ func evict[K comparable, V any](m map[K]V, most int, expired func(K, V) bool) {
 
 // forgetIf drops the path MTUs for which gone holds, and reports whether there were
 // any.
-func (t *pmtuTable) forgetIf(gone func(netip.Addr, pmtu) bool) bool {
+func (t *pmtuTable) forgetIf(gone func(pmtuKey, pmtu) bool) bool {
 	t.Lock()
 	defer t.Unlock()
 	before := len(t.m)
@@ -107,9 +114,9 @@ func (l *Layer) PathMTUs(f func(dst netip.Addr, mtu int, expires time.Duration))
 	now := l.Clock.Now()
 	l.pmtu.RLock()
 	defer l.pmtu.RUnlock()
-	for a, e := range l.pmtu.m {
+	for k, e := range l.pmtu.m {
 		if e.until > now {
-			f(a, e.mtu, e.until.Sub(now))
+			f(k.dst, e.mtu, e.until.Sub(now))
 		}
 	}
 }

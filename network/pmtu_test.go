@@ -54,7 +54,7 @@ func TestMTUOfWhatWasSent(t *testing.T) {
 		h := hosttest.New(t, ip4.Module)
 		h.Port(t, link.Info{Name: "p", MTU: 1500}, "10.0.0.1/24")
 		sends(t, h, tt.send, tt.size)
-		h.Net.LearnMTU(tt.dst, tt.told)
+		h.Net.LearnMTU(tt.dst, 0, tt.told)
 		if got := pathTo(t, h, tt.dst).MTU(); got != tt.want {
 			t.Errorf("%s: the path MTU is %d, want %d", tt.name, got, tt.want)
 		}
@@ -66,7 +66,7 @@ func TestMTUEnds(t *testing.T) {
 	h := hosttest.New(t, ip4.Module)
 	h.Port(t, link.Info{Name: "p", MTU: 1500}, "10.0.0.1/24")
 	sends(t, h, network.Send{}, 1500)
-	h.Net.LearnMTU(far, 1400)
+	h.Net.LearnMTU(far, 0, 1400)
 	p := pathTo(t, h, far)
 	h.Advance(10*time.Minute - 1)
 	if !p.Valid() || p.MTU() != 1400 {
@@ -104,8 +104,8 @@ func TestMTULocked(t *testing.T) {
 	h := hosttest.New(t, ip4.Module)
 	port := h.Port(t, link.Info{Name: "p", MTU: 1500}, "10.0.0.1/24")
 	sends(t, h, network.Send{}, 1500)
-	h.Net.LearnMTU(far, 552)
-	h.Net.LearnMTU(far, 296)
+	h.Net.LearnMTU(far, 0, 552)
+	h.Net.LearnMTU(far, 0, 296)
 	if p := pathTo(t, h, far); p.MTU() != 552 || !p.MTULocked() {
 		t.Fatalf("MTU %d, locked %v, want 552 and true", p.MTU(), p.MTULocked())
 	}

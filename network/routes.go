@@ -46,9 +46,6 @@ func (l *Layer) checkRoute(r *route.Route) error {
 			return err
 		}
 	}
-	if r.Src.IsValid() && !l.IsLocal(r.Src) {
-		return fmt.Errorf("%w: source %v is not an address of this host", syscall.EINVAL, r.Src)
-	}
 	if len(r.NextHops) == 0 && r.Type <= route.Multicast {
 		return fmt.Errorf("%w: want a gateway or a device", syscall.EINVAL)
 	}
@@ -59,6 +56,9 @@ func (l *Layer) checkRoute(r *route.Route) error {
 		if err := l.checkHop(r, &r.NextHops[i]); err != nil {
 			return err
 		}
+	}
+	if r.Src.IsValid() && !l.IsLocal(r.Src) && !slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return l.IsLocalTo(r.Src, h.Index) }) {
+		return fmt.Errorf("%w: source %v is not an address of this host", syscall.EINVAL, r.Src)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (l *Layer) checkHop(r *route.Route, h *route.NextHop) error {
 // the next hop's link, by the routes of the table or else by those of main.
 func (l *Layer) checkGateway(table uint32, h *route.NextHop) error {
 	g := h.Gateway
-	r := l.Local.Lookup(g)
+	r := l.Own(g, l.domainOf(table, h))
 	switch {
 	case r != nil && r.Type == route.Local:
 		return fmt.Errorf("%w: gateway %v is an address of this host", syscall.EINVAL, g)
@@ -114,6 +114,15 @@ func (l *Layer) checkGateway(table uint32, h *route.NextHop) error {
 		h.Index = onLinkHop(r).Index
 	}
 	return nil
+}
+
+// domainOf returns the VRF that a next hop of a table is in, 0 for none: that of its
+// interface, or else the one that has the table.
+func (l *Layer) domainOf(table uint32, h *route.NextHop) int32 {
+	if h.Index != 0 {
+		return l.VRF(h.Index)
+	}
+	return l.VRFByTable(table).Index
 }
 
 // onLinkHop returns the first next hop of r without a gateway.

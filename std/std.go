@@ -31,6 +31,7 @@ import (
 	"github.com/knitnet/knit/network/ip6"
 	"github.com/knitnet/knit/network/mld"
 	"github.com/knitnet/knit/network/ndp"
+	"github.com/knitnet/knit/network/vrf"
 	"github.com/knitnet/knit/service/dns64"
 	"github.com/knitnet/knit/service/hello"
 	"github.com/knitnet/knit/service/uplink"
@@ -46,7 +47,7 @@ import (
 func Modules() []module.Spec {
 	return []module.Spec{
 		dummy.Module, loopback.Module, pipe.Module, tap.Module, tun.Module, veth.Module,
-		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module,
+		arp.Module, icmp4.Module, icmp6.Module, igmp.Module, ip4.Module, ip6.Module, mld.Module, ndp.Module, vrf.Module,
 		ping.Module, raw.Module, tcp.Module, cubic.Module, reno.Module, udp.Module,
 		conntrack.Module, defrag4.Module, defrag6.Module, nat.Module, nat64.Module, nft.Module, limit.Module, log.Module,
 		flowtable.Module,

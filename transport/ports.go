@@ -17,6 +17,8 @@ type Binding struct {
 	Port uint16
 	// Index is the interface it is bound to; 0: any.
 	Index int32
+	// Domain is the VRF it is in, 0 for none: bindings of two domains share ports.
+	Domain int32
 	// ReuseAddr lets bindings share when all of them set it and none listens;
 	// ReusePort when all of them set it.
 	ReuseAddr, ReusePort bool
@@ -26,7 +28,7 @@ type Binding struct {
 
 // conflicts reports whether b and x cannot be there at the same time.
 func (b *Binding) conflicts(x *Binding) bool {
-	if !overlap(b.Addr, x.Addr) || b.Index != 0 && x.Index != 0 && b.Index != x.Index {
+	if b.Domain != x.Domain || !overlap(b.Addr, x.Addr) || b.Index != 0 && x.Index != 0 && b.Index != x.Index {
 		return false
 	}
 	if b.ReusePort && x.ReusePort {

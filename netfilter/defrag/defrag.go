@@ -28,7 +28,7 @@ func Start(c *module.Context, name string, v network.Version) error {
 		params = frag.Params{MaxDist: frag.MaxDist4}
 	}
 	d := &defragmenter{name: name, v: v, net: n, users: c.Users("reassembly user")}
-	d.table = frag.New(frag.Config{Clock: n.Clock, Walks: n.Walks, Params: params})
+	d.table = frag.New(frag.Config{Clock: n.Clock, Walks: n.Walks, Domain: n.VRF, Params: params})
 	c.Free(d.table.Close)
 	return module.Export[netfilter.Defragmenter](c, name, d)
 }

@@ -93,12 +93,12 @@ func (a *arp) process(dev *link.Device, m wire.ARP, alone bool) {
 	case src.IsUnspecified():
 		a.answer(dev, m) // a probe: nobody has the address yet (RFC 5227 §1.1)
 		return
-	case a.net.IsLocal(src):
+	case a.net.IsLocalTo(src, dev.Index()):
 		// A claim to one of our addresses must be neither learnt nor answered.
 		a.conflict(dev, m)
 		return
 	}
-	forUs := m.Op() == wire.ARPRequest && a.net.IsLocal(m.TargetIP())
+	forUs := m.Op() == wire.ARPRequest && a.net.IsLocalTo(m.TargetIP(), dev.Index())
 	a.learn(dev, m, alone, forUs)
 	if forUs {
 		a.answer(dev, m)
@@ -124,7 +124,7 @@ func (a *arp) learn(dev *link.Device, m wire.ARP, alone, forUs bool) {
 // answer replies to a request for one of the host's addresses, on whatever device
 // it is (Linux's arp_ignore of 0: addresses belong to the host).
 func (a *arp) answer(dev *link.Device, m wire.ARP) {
-	if m.Op() == wire.ARPRequest && a.net.IsLocal(m.TargetIP()) {
+	if m.Op() == wire.ARPRequest && a.net.IsLocalTo(m.TargetIP(), dev.Index()) {
 		f := m.Reply(dev.MAC())
 		a.send(dev, &f, m.SenderMAC())
 	}

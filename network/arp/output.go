@@ -46,15 +46,19 @@ func (a *arp) solicit(dev *link.Device, target netip.Addr, to wire.MAC, src neti
 
 // source chooses the address to ask from: that of the packet which waits if it is
 // ours (Linux's arp_announce of 0), else one of the target's subnet, else any of
-// the device, else any of the host.
+// the device, else any of the host in its VRF.
 func (a *arp) source(dev *link.Device, target, hint netip.Addr) [4]byte {
-	if hint.Is4() && a.net.IsLocal(hint) && !hint.IsLoopback() {
+	if hint.Is4() && a.net.IsLocalTo(hint, dev.Index()) && !hint.IsLoopback() {
 		return hint.As4()
 	}
 	if ip, ok := pick(a.net.Addrs(dev.Index()), target); ok {
 		return ip.As4()
 	}
+	vrf := a.net.VRF(dev.Index())
 	for _, d := range a.link.Devices() {
+		if a.net.VRF(d.Index()) != vrf {
+			continue
+		}
 		if ip, ok := pick(a.net.Addrs(d.Index()), target); ok {
 			return ip.As4()
 		}

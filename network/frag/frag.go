@@ -56,7 +56,10 @@ type Config struct {
 	// with its IP header, and owns it: the ICMP error about it is its job. It is
 	// not called when the first fragment has not arrived (RFC 792). Nil drops it.
 	Expired func(pkt *packet.Packet)
-	Params  Params
+	// Domain returns the VRF of an interface, 0 for none: fragments of two VRFs do not
+	// belong together, whatever their addresses. Nil: there are none.
+	Domain func(index int32) int32
+	Params Params
 }
 
 // Stats counts what `netstat -s` shows of reassembly.
@@ -72,7 +75,8 @@ type Stats struct {
 type Key struct {
 	Src, Dst netip.Addr
 	ID       uint32
-	// Index is the interface for addresses that mean something on one link only.
+	// Index is the interface for addresses that mean something on one link only, else
+	// the interface's VRF.
 	Index int32
 	Proto uint8
 }
@@ -85,6 +89,7 @@ type Table struct {
 	clock   *clock.Clock
 	walks   *rcu.Period
 	expired func(*packet.Packet)
+	domain  func(index int32) int32
 	timer   clock.Timer
 
 	mu      sync.Mutex
@@ -128,12 +133,24 @@ type source struct {
 // New returns an empty table.
 func New(cfg Config) *Table {
 	t := &Table{
-		clock: cfg.Clock, walks: cfg.Walks, expired: cfg.Expired,
+		clock: cfg.Clock, walks: cfg.Walks, expired: cfg.Expired, domain: cfg.Domain,
 		waiting: map[Key]*datagram{}, sources: map[netip.Addr]*source{},
 	}
 	t.timer.Init(cfg.Clock, t.expire)
 	t.SetParams(cfg.Params)
 	return t
+}
+
+// domainOf is the Key.Index of a fragment; onLink: its addresses mean something on one
+// link only.
+func (t *Table) domainOf(pkt *packet.Packet, onLink bool) int32 {
+	switch {
+	case onLink:
+		return pkt.In
+	case t.domain != nil:
+		return t.domain(pkt.In)
+	}
+	return 0
 }
 
 // SetParams changes the bounds; zero fields, other than MaxDist, mean the default.

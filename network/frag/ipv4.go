@@ -26,9 +26,7 @@ func (t *Table) Input4(pkt *packet.Packet) *packet.Packet {
 		Key: Key{Src: h.Src(), Dst: h.Dst(), ID: uint32(h.ID()), Proto: h.Protocol()},
 		off: h.FragOffset(), end: h.FragOffset() + n, more: h.MF(), header: h.HeaderLen(), ecn: h.TOS() & wire.ECNMask,
 	}
-	if p.Src.IsLinkLocalUnicast() {
-		p.Index = pkt.In
-	}
+	p.Index = t.domainOf(pkt, p.Src.IsLinkLocalUnicast())
 	whole, ecn := t.add(pkt, &p)
 	if whole == nil || !complete4(whole, ecn) {
 		return nil

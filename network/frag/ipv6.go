@@ -49,9 +49,7 @@ func (t *Table) Input6(pkt *packet.Packet, at, named int) (whole *packet.Packet,
 		Key: Key{Src: h.Src(), Dst: h.Dst(), ID: f.ID()},
 		off: f.Offset(), end: f.Offset() + n, more: f.More(), header: head, ecn: h.TrafficClass() & wire.ECNMask,
 	}
-	if p.Src.IsLinkLocalUnicast() || p.Dst.IsLinkLocalUnicast() || p.Dst.IsMulticast() {
-		p.Index = pkt.In
-	}
+	p.Index = t.domainOf(pkt, p.Src.IsLinkLocalUnicast() || p.Dst.IsLinkLocalUnicast() || p.Dst.IsMulticast())
 	return t.add6(pkt, &p)
 }
 

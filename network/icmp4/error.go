@@ -41,7 +41,7 @@ func (i *icmp) takeError(pkt *packet.Packet) {
 	case !ok || !whole || len(h.Payload()) < wire.ICMPLen:
 		i.bad(pkt, stat.PktTooSmall)
 		return
-	case h.FragOffset() > 0 || !i.net.TakesIn(h.Src()): // nothing that a transport of ours would know
+	case h.FragOffset() > 0 || !i.net.TakesIn(h.Src(), pkt.In): // nothing that a transport of ours would know
 		pkt.Consume()
 		return
 	}
@@ -131,11 +131,11 @@ func nextHopMTU(told, length int) int {
 // One for a network counts for the host alone.
 func (i *icmp) takeRedirect(m wire.ICMP4, h wire.IPv4, from netip.Addr, in int32) {
 	gateway := m.Gateway()
-	if !i.acceptsRedirects(in) || m.Code() > wire.ICMP4RedirectHostTOS || i.isMany(gateway) || i.net.IsLocal(gateway) ||
+	if !i.acceptsRedirects(in) || m.Code() > wire.ICMP4RedirectHostTOS || i.isMany(gateway, in) || i.net.IsLocalTo(gateway, in) ||
 		!i.onLink(in, gateway) {
 		return
 	}
-	path, err := i.net.Resolve(network.Flow{Dst: h.Dst(), Src: h.Src()})
+	path, err := i.net.Resolve(network.Flow{Dst: h.Dst(), Src: h.Src(), Index: i.net.VRF(in)})
 	if err != nil || path.Type != route.Unicast || path.Device.Index() != in || path.NextHop != from || path.NextHop == h.Dst() {
 		return
 	}

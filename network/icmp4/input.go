@@ -25,7 +25,7 @@ func (i *icmp) Input(q *packet.Queue) {
 // ping and raw sockets, which hear of them by themselves.
 func (i *icmp) Error(e *network.Error) {
 	if e.Kind == network.PacketTooBig {
-		i.net.LearnMTU(e.Dst, e.MTU)
+		i.net.LearnMTU(e.Dst, e.Index, e.MTU)
 	}
 }
 
@@ -70,8 +70,8 @@ func (i *icmp) take(pkt *packet.Packet) {
 }
 
 // forMany reports whether a message was sent to a group or a broadcast address.
-func forMany(pkt *packet.Packet, h wire.IPv4, local func([4]byte) bool) bool {
-	return pkt.Kind == packet.Broadcast || pkt.Kind == packet.Multicast || !local(h.Dst4())
+func (i *icmp) forMany(pkt *packet.Packet, h wire.IPv4) bool {
+	return pkt.Kind == packet.Broadcast || pkt.Kind == packet.Multicast || !i.net.IsLocalTo(h.Dst(), pkt.In)
 }
 
 // echo answers an echo request (RFC 1122 §3.2.2.6). The request itself becomes the
@@ -112,14 +112,14 @@ func (i *icmp) answer(pkt *packet.Packet, typ uint8) {
 		i.bad(pkt, stat.IPInHdr)
 		return
 	}
-	many := forMany(pkt, h, i.isLocal)
+	many := i.forMany(pkt, h)
 	if many && i.settings.ignoreBroadcasts.Load() || h.Src().IsUnspecified() {
 		pkt.Consume()
 		return
 	}
 	r := i.replies.Get().(*reply)
 	opts, first := echoedOptions(h, r.opts[:0])
-	f := network.Flow{Dst: first, Src: h.Dst()}
+	f := network.Flow{Dst: first, Src: h.Dst(), Index: i.net.VRF(pkt.In)}
 	if many {
 		f = network.Flow{Dst: first, Index: pkt.In}
 	}
@@ -159,5 +159,3 @@ func becomeAnswer(pkt *packet.Packet, typ uint8) *packet.Packet {
 	pkt.Consume()
 	return fresh
 }
-
-func (i *icmp) isLocal(ip [4]byte) bool { return i.net.IsLocal(ipOf(ip)) }

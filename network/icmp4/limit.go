@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/knitnet/knit/core/clock"
-	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
@@ -72,7 +71,7 @@ func (i *icmp) allow(path *network.Path, typ, code uint8) bool {
 	switch {
 	case typ < 32 && l.settings.rateMask.Load()>>typ&1 == 0,
 		typ == wire.ICMP4Unreachable && code == wire.ICMP4FragNeeded, // path MTU discovery depends on it
-		path.Device.Type() == link.Loopback:
+		i.net.IsInner(path.Device):
 		return true
 	case !l.takeGlobal():
 		i.mib.outRateLimitGlobal.Inc()

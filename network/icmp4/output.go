@@ -1,11 +1,11 @@
 package icmp4
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 
 	"github.com/knitnet/knit/core/packet"
-	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
@@ -99,17 +99,18 @@ func (i *icmp) mayAnswer(pkt *packet.Packet) (h wire.IPv4, ok bool) {
 	h, ok = wire.ParseIPv4(pkt.At(pkt.L3))
 	switch {
 	case !ok, h.FragOffset() > 0, pkt.Kind == packet.Broadcast, pkt.Kind == packet.Multicast,
-		i.isMany(h.Dst()), !i.isSingleHost(pkt, h.Src()), h.Protocol() == wire.ProtoICMP && quotesError(pkt, h):
+		i.isMany(h.Dst(), pkt.In), !i.isSingleHost(pkt, h.Src()), h.Protocol() == wire.ProtoICMP && quotesError(pkt, h):
 		return h, false
 	}
 	return h, true
 }
 
-func (i *icmp) isMany(ip netip.Addr) bool {
+// isMany reports whether a packet to ip that came by an interface is for many.
+func (i *icmp) isMany(ip netip.Addr, in int32) bool {
 	if ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return true
 	}
-	r := i.net.Local.Lookup(ip)
+	r := i.net.Own(ip, in)
 	return r != nil && r.Type == route.Broadcast
 }
 
@@ -118,11 +119,11 @@ func (i *icmp) isMany(ip netip.Addr) bool {
 // is fine inside this host.
 func (i *icmp) isSingleHost(pkt *packet.Packet, ip netip.Addr) bool {
 	switch b := ip.As4(); {
-	case b[0] == 0, b[0] >= 240, i.isMany(ip):
+	case b[0] == 0, b[0] >= 240, i.isMany(ip, pkt.In):
 		return false
 	case b[0] == 127:
 		dev := i.net.Link.Device(pkt.In)
-		return dev == nil || dev.Type() == link.Loopback
+		return dev == nil || i.net.IsInner(dev)
 	}
 	return true
 }
@@ -142,9 +143,9 @@ func quotesError(pkt *packet.Packet, h wire.IPv4) bool {
 // if that is ours, else from one of the interface the error leaves by (RFC 1812
 // §4.3.2.4), or of the one pkt came in by if icmp_errors_use_inbound_ifaddr says so.
 func (i *icmp) errorPath(pkt *packet.Packet, h wire.IPv4) *network.Path {
-	f := network.Flow{Dst: h.Src()}
+	f := network.Flow{Dst: h.Src(), Index: i.net.VRF(cmp.Or(pkt.In, pkt.Out))}
 	switch dev := i.net.Link.Device(pkt.In); {
-	case i.net.IsLocal(h.Dst()):
+	case i.net.IsLocalTo(h.Dst(), pkt.In):
 		f.Src = h.Dst()
 	case dev != nil && i.settings.inboundAddr.Load():
 		f.Src, _ = i.net.Family(network.V4).SelectSource(h.Src(), dev)

@@ -1,10 +1,10 @@
 package icmp6
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/knitnet/knit/core/packet"
-	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
@@ -27,7 +27,7 @@ func (m *icmp6) SendError(kind network.ErrorKind, code uint8, mtu int, pointer u
 		return
 	}
 	interval := time.Duration(m.ratelimit.Load()) * time.Millisecond
-	if typ != wire.ICMP6PacketTooBig && path.Device.Type() != link.Loopback && // path MTU discovery depends on the former
+	if typ != wire.ICMP6PacketTooBig && !m.net.IsInner(path.Device) && // path MTU discovery depends on the former
 		!m.limit.allow(path.Dst, m.net.Clock.Now(), interval) {
 		m.mib.outRateLimited.Inc()
 		return
@@ -106,8 +106,8 @@ func mayAnswer(typ, code uint8, ip wire.IPv6, pkt *packet.Packet) bool {
 // answerFlow is the way back to who sent a packet. The source of the error is the
 // packet's destination if that is ours (RFC 4443 §2.2), else what is chosen.
 func (m *icmp6) answerFlow(ip wire.IPv6, pkt *packet.Packet) network.Flow {
-	f := network.Flow{Dst: ip.Src()}
-	if dst := ip.Dst(); m.net.IsLocal(dst) {
+	f := network.Flow{Dst: ip.Src(), Index: m.net.VRF(cmp.Or(pkt.In, pkt.Out))}
+	if dst := ip.Dst(); m.net.IsLocalTo(dst, pkt.In) {
 		f.Src = dst
 	}
 	if f.Dst.IsLinkLocalUnicast() || f.Src.IsLinkLocalUnicast() {

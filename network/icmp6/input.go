@@ -60,7 +60,7 @@ func (m *icmp6) echo(pkt *packet.Packet, ip wire.IPv6, q *packet.Queue) {
 		pkt.Drop(stat.NotSpecified)
 		return
 	}
-	f := network.Flow{Dst: ip.Src(), Src: ip.Dst()}
+	f := network.Flow{Dst: ip.Src(), Src: ip.Dst(), Index: m.net.VRF(pkt.In)}
 	if group {
 		// "SHOULD be sent in response to an Echo Request message sent to an IPv6
 		// multicast [...] address. In this case, the source address of the reply

@@ -28,7 +28,7 @@ func (m *icmp6) error(pkt *packet.Packet, ip wire.IPv6) {
 // hear of errors as raw handlers do; nothing else that is sent needs to know.
 func (m *icmp6) Error(e *network.Error) {
 	if e.Kind == network.PacketTooBig {
-		m.net.LearnMTU(e.Dst, e.MTU)
+		m.net.LearnMTU(e.Dst, e.Index, e.MTU)
 	}
 }
 
@@ -44,7 +44,7 @@ func (m *icmp6) parseError(pkt *packet.Packet, ip wire.IPv6) (e network.Error, b
 	msg, _ := wire.ParseICMP6(b)
 	quoted, _ := msg.Quoted()
 	inner, isIP := wire.ParseIPv6(quoted)
-	if !isIP || ip.Dst16()[0] == 0xff || inner.Dst().IsUnspecified() || !m.net.TakesIn(inner.Src()) {
+	if !isIP || ip.Dst16()[0] == 0xff || inner.Dst().IsUnspecified() || !m.net.TakesIn(inner.Src(), pkt.In) {
 		return e, buf, false
 	}
 	proto, off, first, _ := inner.Upper()

@@ -142,7 +142,7 @@ func (p *ip4) castOut(path *network.Path, noLoop bool, q *packet.Queue) {
 			countCast(&p.mib.outBcastPkts, &p.mib.outBcastOctets, pkt)
 		}
 	}
-	if path.Device.Type() == link.Loopback {
+	if p.net.IsInner(path.Device) {
 		return // all of it comes back
 	}
 	if !group || !noLoop && p.listens(path) {

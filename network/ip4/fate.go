@@ -1,6 +1,7 @@
 package ip4
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"sync/atomic"
@@ -46,7 +47,7 @@ func isLimitedBroadcast(a [4]byte) bool { return a == [4]byte{255, 255, 255, 255
 // any other link, and our own addresses coming in from outside are martian
 // (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7).
 func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fate {
-	inside := dev.Type() == link.Loopback
+	inside := p.net.IsInner(dev)
 	zeroSrc := a.src == [4]byte{}
 	switch {
 	case isMulticast(a.src), isLimitedBroadcast(a.src), a.src[0] == 0 && !zeroSrc,
@@ -54,7 +55,7 @@ func (p *ip4) fateOf(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fa
 		return martian
 	}
 	checked := !inside && !zeroSrc
-	if checked && !p.validSource(cf, a.src) {
+	if checked && !p.validSource(dev, cf, a.src) {
 		return martian
 	}
 	dst := netip.AddrFrom4(a.dst)
@@ -143,8 +144,8 @@ func (p *ip4) fate(dev *link.Device, cf *conf, a addrs, pkt *packet.Packet) fate
 }
 
 // validSource refuses what claims to come from us or from a broadcast address.
-func (p *ip4) validSource(cf *conf, src [4]byte) bool {
-	r := p.net.Local.Lookup(netip.AddrFrom4(src))
+func (p *ip4) validSource(dev *link.Device, cf *conf, src [4]byte) bool {
+	r := p.net.Own(netip.AddrFrom4(src), dev.Index())
 	return r == nil || r.Type == route.Local && either(&p.conf.All.acceptLocal, &cf.acceptLocal)
 }
 
@@ -161,11 +162,11 @@ func (p *ip4) reversible(dev *link.Device, cf *conf, f network.Flow, out int32) 
 	if mode == 0 {
 		return true
 	}
-	if p.net.Local.Lookup(f.Src) != nil { // ours: accept_local has decided
+	if p.net.Own(f.Src, dev.Index()) != nil { // ours: accept_local has decided
 		return true
 	}
 	k := route.Key{
-		Dst: f.Src, Src: f.Dst, In: out, TOS: f.TOS, Proto: f.Proto, SrcPort: f.DstPort, DstPort: f.SrcPort,
+		Dst: f.Src, Src: f.Dst, In: cmp.Or(out, p.net.VRF(dev.Index())), TOS: f.TOS, Proto: f.Proto, SrcPort: f.DstPort, DstPort: f.SrcPort,
 	}
 	if either(&p.conf.All.srcValidMark, &cf.srcValidMark) {
 		k.Mark = f.Mark
@@ -174,7 +175,8 @@ func (p *ip4) reversible(dev *link.Device, cf *conf, f network.Flow, out int32) 
 	if r == nil || r.Type != route.Unicast {
 		return false
 	}
-	return mode == reversePathLoose || r.Uses(dev.Index())
+	vrf := p.net.VRF(dev.Index())
+	return mode == reversePathLoose || r.Uses(dev.Index()) || vrf != 0 && r.Uses(vrf)
 }
 
 // isMembership reports whether b is a message about a group that this host is in:
@@ -208,7 +210,7 @@ func (p *ip4) CheckSource(f network.Flow) error {
 		return syscall.EINVAL
 	}
 	cf, src := p.conf.Of(f.In), f.Src.As4()
-	if isMulticast(src) || isLimitedBroadcast(src) || src[0] == 0 || !p.validSource(cf, src) {
+	if isMulticast(src) || isLimitedBroadcast(src) || src[0] == 0 || !p.validSource(dev, cf, src) {
 		return syscall.EINVAL
 	}
 	if _, out := p.net.Inbound(&f); !p.reversible(dev, cf, f, out) {

@@ -75,7 +75,7 @@ func (p *ip4) nextRun(dev *link.Device, in, out *packet.Queue) (path *network.Pa
 func (p *ip4) flowOf(pkt *packet.Packet) network.Flow {
 	h, _ := wire.ParseIPv4(pkt.Head())
 	f := p.net.FlowOf4(pkt, h)
-	if len(h.Options()) > 0 && p.net.IsLocal(f.Dst) {
+	if len(h.Options()) > 0 && p.net.IsLocalTo(f.Dst, pkt.In) {
 		f.Dst, _, _ = nextWaypoint(h)
 	}
 	return f
@@ -152,7 +152,7 @@ func (p *ip4) forwardOptions(path *network.Path, pkt *packet.Packet, h wire.IPv4
 	if !more {
 		return true
 	}
-	atWaypoint := p.net.IsLocal(h.Dst())
+	atWaypoint := p.net.IsLocalTo(h.Dst(), pkt.In)
 	if strict && path.NextHop != hop || strict && !atWaypoint {
 		p.net.SendError(network.V4, network.SourceRouteFailed, pkt) // RFC 1812 §5.2.7.1
 		pkt.Drop(stat.IPOptions)

@@ -72,7 +72,7 @@ func start(c *module.Context) error {
 func newIP4(n *network.Layer) *ip4 {
 	p := &ip4{net: n, hooks: &n.Hooks[network.V4], offload: offload.New(), paths: n.NewPathCache()}
 	p.frags = frag.New(frag.Config{
-		Clock: n.Clock, Walks: n.Walks, Expired: p.expired, Params: frag.Params{MaxDist: frag.MaxDist4},
+		Clock: n.Clock, Walks: n.Walks, Expired: p.expired, Domain: n.VRF, Params: frag.Params{MaxDist: frag.MaxDist4},
 	})
 	p.settings.ttl.Store(defaultTTL)
 	p.settings.minPMTU.Store(defaultMinPMTU)

@@ -59,7 +59,7 @@ func TestFragmentModes(t *testing.T) {
 		h, left, _ := host(t)
 		h.Send(t, network.Send{Proto: wire.ProtoUDP}, "10.0.0.2", payload(601-20))
 		left.Take()
-		h.Net.LearnMTU(netip.MustParseAddr("10.0.0.2"), 600)
+		h.Net.LearnMTU(netip.MustParseAddr("10.0.0.2"), 0, 600)
 		h.Send(t, network.Send{Proto: wire.ProtoUDP, Fragment: c.mode}, "10.0.0.2", payload(c.size))
 		sent := left.Take()
 		if len(sent) != c.want {

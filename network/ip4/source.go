@@ -9,7 +9,7 @@ import (
 )
 
 // SelectSource chooses among the addresses of dev one whose subnet holds dst, else
-// any; else the first of any other device (RFC 1122 §3.3.4.3, and what Linux's
+// any; else the first of any other device of its VRF (RFC 1122 §3.3.4.3, and what Linux's
 // inet_select_addr does). Of those it is the first, but one that is deprecated only
 // if there is no other.
 func (p *ip4) SelectSource(dst netip.Addr, dev *link.Device) (netip.Addr, bool) {
@@ -22,7 +22,11 @@ func (p *ip4) SelectSource(dst netip.Addr, dev *link.Device) (netip.Addr, bool) 
 	if best != nil {
 		return best.IP(), true
 	}
+	vrf := p.net.VRF(dev.Index())
 	for _, d := range p.net.Link.Devices() {
+		if p.net.VRF(d.Index()) != vrf {
+			continue
+		}
 		for _, a := range p.net.Addrs(d.Index()) {
 			if usable(a) && a.Scope < route.LinkScope && (best == nil || worth(a, dst) > worth(best, dst)) {
 				best = a

@@ -61,7 +61,7 @@ func (p *ip6) isTentative(dev *link.Device, dst netip.Addr) bool {
 	if (*set)[owned{dev.Index(), dst}] {
 		return true
 	}
-	r := p.net.Local.Lookup(dst) // it may have come in by another link
+	r := p.net.Own(dst, dev.Index()) // it may have come in by another link
 	return r != nil && (*set)[owned{r.NextHops[0].Index, dst}]
 }
 
@@ -133,7 +133,9 @@ func (p *ip6) configure(dev *link.Device) {
 		p.net.AddAddr(dev, network.Addr{Prefix: netip.PrefixFrom(netip.IPv6Loopback(), 128), Scope: route.Host, Proto: route.ProtoKernel})
 		return
 	}
-	p.addLinkLocal(dev)
+	if !p.net.IsInner(dev) { // a VRF has no link
+		p.addLinkLocal(dev)
+	}
 }
 
 var linkLocal = netip.MustParsePrefix("fe80::/64")
@@ -182,7 +184,7 @@ func (p *ip6) settingChanged(name string, c *conf6.Conf) {
 				p.joinGroups(dev)
 			}
 		case "addr_gen_mode", "stable_secret":
-			if dev.Up() && dev.Type() != link.Loopback {
+			if dev.Up() && !p.net.IsInner(dev) {
 				p.addLinkLocal(dev)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
@@ -117,7 +118,7 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 		return false
 	}
 	path, err := p.paths.Resolve(p.net.FlowOf6(pkt, h))
-	if err == nil && (path.Type != route.Unicast || path.Device == p.net.Loopback()) {
+	if err == nil && !p.leadsOn(path) {
 		err = syscall.ENETUNREACH
 	}
 	if err != nil {
@@ -125,6 +126,15 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 		return false
 	}
 	return p.fits(pkt, h, path)
+}
+
+// leadsOn reports whether packets may be sent on by a path: to another host, or into a
+// VRF whose address they are to.
+func (p *ip6) leadsOn(path *network.Path) bool {
+	if path.Type == route.Local {
+		return path.Device.Type() != link.Loopback
+	}
+	return path.Type == route.Unicast && path.Device != p.net.Loopback()
 }
 
 // fits checks what depends on the way, and takes one hop off.

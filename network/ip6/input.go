@@ -66,7 +66,7 @@ func (p *ip6) check(dev *link.Device, pkt *packet.Packet) bool {
 		p.mib.inTruncatedPkts.Inc()
 		pkt.Drop(stat.PktTooSmall)
 		return false
-	case martian(dev, h):
+	case p.martian(dev, h):
 		p.mib.inAddrErrors.Inc()
 		pkt.Drop(stat.IPInAddrErrors)
 		return false
@@ -96,7 +96,7 @@ func (p *ip6) bad(pkt *packet.Packet, why stat.Reason) bool {
 //     reserved value 0" (§2.7);
 //   - IPv4-mapped addresses, which stand for IPv4 inside of a node: on the wire they
 //     could pass for ::ffff:127.0.0.1.
-func martian(dev *link.Device, h wire.IPv6) bool {
+func (p *ip6) martian(dev *link.Device, h wire.IPv6) bool {
 	src, dst := h.Src16(), h.Dst16()
 	if src[0] == 0xff || dst == [16]byte{} || mapped(&src) || mapped(&dst) {
 		return true
@@ -104,7 +104,7 @@ func martian(dev *link.Device, h wire.IPv6) bool {
 	if dst[0] == 0xff && dst[1]&0xf == 0 {
 		return true
 	}
-	if dev.Type() == link.Loopback {
+	if p.net.IsInner(dev) {
 		return false
 	}
 	return src == loopback16 || dst == loopback16 || dst[0] == 0xff && dst[1]&0xf == 1
@@ -150,7 +150,7 @@ func (p *ip6) route(dev *link.Device, q, forward *packet.Queue) {
 
 // routeGroup keeps a packet to a group that this host listens to.
 func (p *ip6) routeGroup(dev *link.Device, h wire.IPv6, pkt *packet.Packet, q *packet.Queue) {
-	if !p.net.Accepts(dev.Index(), h.Dst(), h.Src()) && dev.Type() != link.Loopback {
+	if !p.net.Accepts(dev.Index(), h.Dst(), h.Src()) && !p.net.IsInner(dev) {
 		pkt.Drop(stat.IPInAddrErrors)
 		return
 	}
@@ -161,7 +161,7 @@ func (p *ip6) routeGroup(dev *link.Device, h wire.IPv6, pkt *packet.Packet, q *p
 // address is so on its own link only (RFC 4007 §5).
 func (p *ip6) isLocal(dev *link.Device, h wire.IPv6, pkt *packet.Packet) bool {
 	dst := h.Dst()
-	if !dst.IsLinkLocalUnicast() || dev.Type() == link.Loopback {
+	if !dst.IsLinkLocalUnicast() || p.net.IsInner(dev) {
 		f := p.net.FlowOf6(pkt, h)
 		f.In = dev.Index()
 		t, _ := p.net.Inbound(&f)

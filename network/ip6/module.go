@@ -72,7 +72,7 @@ func start(c *module.Context) error {
 		return err
 	}
 	p.frags = frag.New(frag.Config{
-		Clock: n.Clock, Walks: n.Walks, Expired: p.reassemblyExpired, Params: frag.Params{Timeout: frag.Timeout6},
+		Clock: n.Clock, Walks: n.Walks, Expired: p.reassemblyExpired, Domain: n.VRF, Params: frag.Params{Timeout: frag.Timeout6},
 	})
 	c.Free(p.frags.Close)
 	var undo func()
@@ -136,7 +136,7 @@ func (p *ip6) MinMTU() int { return wire.IPv6MinMTU }
 // LinkMTU implements network.MTULimiter: routers may advertise a smaller MTU than
 // the device's (RFC 4861 §6.3.4).
 func (p *ip6) LinkMTU(dev *link.Device) int {
-	if dev.Type() == link.Loopback {
+	if p.net.IsInner(dev) {
 		return dev.MTU()
 	}
 	return int(p.conf.Of(dev.Index()).MTU.Load())

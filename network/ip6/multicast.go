@@ -28,7 +28,7 @@ type looped struct {
 // (RFC 4291 §2.7), and so does what may make no hops.
 func (p *ip6) loopBack(s *network.Send, q *packet.Queue) (out bool) {
 	dev, dst := s.Path.Device, s.Path.Dst
-	if dev.Type() == link.Loopback {
+	if p.net.IsInner(dev) {
 		return true // what is sent there comes back anyway
 	}
 	if !s.NoLoop && p.net.IsMember(dev.Index(), dst) {

@@ -81,7 +81,7 @@ func TestFragmentation(t *testing.T) {
 		t.Error("FragmentDo was cut")
 	}
 	// FragmentProbe ignores the path MTU, but not the device's.
-	a.Net.LearnMTU(ip6test.IP(2), 1280)
+	a.Net.LearnMTU(ip6test.IP(2), 0, 1280)
 	a.Send(flow, network.Send{Proto: testProto, Fragment: network.FragmentProbe}, pattern(1460))
 	a.Send(flow, network.Send{Proto: testProto, Fragment: network.FragmentProbe}, pattern(1461))
 	if len(got.packets) != 1 {

@@ -57,7 +57,7 @@ func (p *ip6) reroute(s *network.Send, pkt *packet.Packet) {
 	}
 	f := p.net.FlowOf6(pkt, h)
 	f.In, f.Index = 0, s.Path.Bound
-	if !p.net.IsLocal(f.Src) {
+	if !p.net.IsLocalTo(f.Src, s.Path.Device.Index()) {
 		f.Src = network.Flow{}.Src
 	}
 	path, err := p.paths.Resolve(f)

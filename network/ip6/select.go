@@ -151,8 +151,9 @@ func (p *ip6) candidates(cs []candidate, dst netip.Addr, out *link.Device) []can
 	if dst.IsMulticast() || scope(dst) == scopeLink {
 		return cs
 	}
+	vrf := p.net.VRF(out.Index())
 	for _, dev := range p.net.Link.Devices() {
-		if dev != out && dev.Up() {
+		if dev != out && dev.Up() && p.net.VRF(dev.Index()) == vrf {
 			cs = p.candidatesOf(cs, dev, false)
 		}
 	}

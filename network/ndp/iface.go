@@ -155,7 +155,11 @@ func (i *iface) learn(r route.Route, lifetime time.Duration) bool {
 // onLink reports whether a route like r is there, because this host has an address
 // in the prefix or has learned it before.
 func (i *iface) onLink(r route.Route) bool {
-	x := i.d.net.Main.LookupIndex(r.Dst.Addr(), i.dev.Index())
+	t := i.d.net.Table(r.Table)
+	if t == nil {
+		return false
+	}
+	x := t.LookupIndex(r.Dst.Addr(), i.dev.Index())
 	return !r.NextHops[0].Gateway.IsValid() && x != nil && x.Dst == r.Dst && x.Metric == r.Metric
 }
 

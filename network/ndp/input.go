@@ -147,7 +147,7 @@ func (d *ndp) redirect(m *message) {
 		return // "A router MUST NOT update its routing tables upon receipt of a Redirect"
 	}
 	target, dst := r.Target(), r.Destination()
-	if target != dst && !target.IsLinkLocalUnicast() || target.IsUnspecified() || d.net.IsLocal(target) || d.net.IsLocal(dst) {
+	if target != dst && !target.IsLinkLocalUnicast() || target.IsUnspecified() || d.net.IsLocalTo(target, m.dev.Index()) || d.net.IsLocalTo(dst, m.dev.Index()) {
 		m.bad = stat.IPv6NDiscBadOptions
 		return
 	}

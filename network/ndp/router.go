@@ -93,7 +93,7 @@ func (i *iface) defaultRouter(router netip.Addr, f wire.RouterAdvertFields, c *c
 // via is the route to dst by a router.
 func (i *iface) via(dst netip.Prefix, router netip.Addr, preference uint8) route.Route {
 	return route.Route{
-		Dst: dst, Proto: route.ProtoRA, Metric: metric(preference),
+		Dst: dst, Table: i.d.net.MainTable(i.dev.Index()), Proto: route.ProtoRA, Metric: metric(preference),
 		NextHops: []route.NextHop{{Gateway: router, Index: i.dev.Index()}},
 	}
 }
@@ -144,7 +144,8 @@ func (i *iface) prefix(p wire.NDPPrefix, c *conf6.Conf) {
 	}
 	if p.OnLink && p.Bits > 0 {
 		i.learn(route.Route{
-			Dst: dst, Proto: route.ProtoRA, Metric: onLinkMetric, NextHops: []route.NextHop{{Index: i.dev.Index()}},
+			Dst: dst, Table: i.d.net.MainTable(i.dev.Index()), Proto: route.ProtoRA, Metric: onLinkMetric,
+			NextHops: []route.NextHop{{Index: i.dev.Index()}},
 		}, lifetime(p.Valid))
 	}
 	if p.Autonomous && c.Autoconf.Load() != 0 {

@@ -37,7 +37,7 @@ func (f *FIB) Explain(k *Key) (steps []Step) {
 
 // candidates lists the routes of a rule's table to the destination.
 func (f *FIB) candidates(r *bound, k *Key, taken *Route) (cs []Candidate) {
-	t := f.Table(r.Table)
+	t := f.Table(r.tableFor(k))
 	if t == nil {
 		return nil
 	}

@@ -36,6 +36,7 @@ type FIB struct {
 	// devices are what lookups want to know of interfaces.
 	devices Devices
 	lo      atomic.Int32 // the loopback device
+	vrfs    atomic.Pointer[map[int32]VRF]
 	// down are the interfaces without carrier whose routes do not count, by IP version.
 	down [2]atomic.Pointer[map[int32]bool]
 }

@@ -12,11 +12,13 @@ type Result struct {
 	Err   error
 }
 
-// Lookup walks the rules until one of them answers for k.
+// Lookup walks the rules until one of them answers for k. A VRF in k.In or k.Out
+// becomes what it means for the walk: k is then as Hop wants it.
 func (f *FIB) Lookup(k *Key) Result { return f.walk(k, nil) }
 
 // walk tells, if it is asked to, what became of each rule it comes by.
 func (f *FIB) walk(k *Key, tell func(r *bound, res Result, why string, more bool)) Result {
+	f.enter(k)
 	rules := f.Rules(k.Dst.Is6()).list.Load().rules
 	for i := 0; i < len(rules); i++ {
 		r := &rules[i]
@@ -62,7 +64,8 @@ func (f *FIB) apply(r *bound, k *Key) (res Result, why string, more bool) {
 
 // inTable looks into a rule's table.
 func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
-	t := f.Table(r.Table)
+	id := r.tableFor(k)
+	t := f.Table(id)
 	if t == nil {
 		return res, "the table is empty", true
 	}
@@ -76,7 +79,7 @@ func (f *FIB) inTable(r *bound, k *Key) (res Result, why string, more bool) {
 	if x.Err() == nil && r.suppresses(x) { // a route to nowhere is an answer in any case
 		return Result{Route: x}, "the route is suppressed", true
 	}
-	return Result{Route: x, Table: r.Table, Err: x.Err()}, "the route is taken", false
+	return Result{Route: x, Table: id, Err: x.Err()}, "the route is taken", false
 }
 
 // Err is what a route to nowhere says: EINVAL for a blackhole, EHOSTUNREACH and

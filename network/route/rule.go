@@ -74,7 +74,7 @@ type Rule struct {
 	SrcPorts, DstPorts Span
 	// UIDs are the users whose sockets send. What is forwarded is of user 0.
 	UIDs Span
-	// L3MDev matches packets of a VRF: none, because there are no such devices.
+	// L3MDev matches packets of a VRF, and its table is the VRF's.
 	L3MDev bool
 
 	// SuppressPrefix passes over routes whose prefix is not longer, SuppressGroup over
@@ -97,6 +97,10 @@ type Key struct {
 	Mark, UID        uint32
 	TOS, Proto       uint8
 	SrcPort, DstPort uint16
+
+	// vrf is that of Out if byOut, else that of In; see FIB.enter.
+	vrf   VRF
+	byOut bool
 }
 
 // A bound rule is one whose devices have been looked up.
@@ -119,9 +123,10 @@ func (r *bound) selects(k *Key) bool {
 		in = r.lo
 	}
 	switch {
-	case r.in != 0 && r.in != in, r.out != 0 && r.out != k.Out:
+	case r.in != 0 && r.in != in && (k.byOut || r.in != k.vrf.Index),
+		r.out != 0 && r.out != k.Out && (!k.byOut || r.out != k.vrf.Index):
 		return false
-	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev, !r.UIDs.holds(k.UID):
+	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev && k.vrf.Table == 0, !r.UIDs.holds(k.UID):
 		return false
 	case r.Src.Bits() > 0 && !(k.Src.IsValid() && r.Src.Contains(k.Src)),
 		r.Dst.Bits() > 0 && !r.Dst.Contains(k.Dst):

@@ -52,7 +52,7 @@ func (e *Ends) Bind(n *network.Layer, o *transport.DatagramOptions, owner *trans
 	switch {
 	case !local.IsValid(), local.IsUnspecified():
 		return nil
-	case !local.IsMulticast() && n.Local.Lookup(local) == nil && local != limitedBroadcast() && !o.Transparent:
+	case !local.IsMulticast() && n.Own(local, e.index) == nil && local != limitedBroadcast() && !o.Transparent:
 		return syscall.EADDRNOTAVAIL
 	}
 	e.addr = local
@@ -82,11 +82,10 @@ func (e *Ends) Match(src, dst netip.Addr, index int32) bool {
 // one; 0 is any. What this host sends to a link-local address of its own comes by
 // the loopback device and counts as come by the address's link.
 func (e *Ends) cameBy(want, index int32, dst netip.Addr) bool {
-	if want == 0 || want == index {
+	if want == 0 || e.net.Hears(want, index, false) {
 		return true
 	}
-	lo := e.net.Loopback()
-	return lo != nil && lo.Index() == index && dst.Is6() && dst.IsLinkLocalUnicast()
+	return dst.Is6() && dst.IsLinkLocalUnicast() && e.net.IsInnerOf(index, want)
 }
 
 // MatchError reports whether an ICMP error is about what the socket sent to the
@@ -157,7 +156,7 @@ func (e *Ends) resolve(to netip.Addr) (*network.Path, error) {
 	if f.Index, err = transport.Scope(e.net, to, e.index); err != nil {
 		return nil, err
 	}
-	if r := e.net.Local.Lookup(e.addr); e.addr.IsValid() && (id.Transparent && !e.addr.IsMulticast() || r != nil && r.Type == route.Local) {
+	if r := e.net.Own(e.addr, e.index); e.addr.IsValid() && (id.Transparent && !e.addr.IsMulticast() || r != nil && r.Type == route.Local) {
 		f.Src = e.addr
 	}
 	return e.net.Resolve(f)

@@ -31,7 +31,7 @@ type socket struct {
 func (p *ping) Open(o transport.DatagramOptions, local netip.AddrPort, w transport.Waker) (transport.Datagram, error) {
 	s := &socket{ping: p, owner: o.Owner, id: p.layer.NewID()}
 	addr := local.Addr().Unmap()
-	if addr.IsValid() && !addr.IsUnspecified() && !p.net.IsLocal(addr.WithZone("")) {
+	if addr.IsValid() && !addr.IsUnspecified() && !p.net.IsLocalTo(addr.WithZone(""), o.Index) {
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	o.Transparent = false // echo of others is nobody's business

@@ -13,7 +13,7 @@ import (
 // RawInput implements network.RawHandler.
 func (s *socket) RawInput(v network.Version, pkt *packet.Packet) (wanted bool) {
 	src, dst := datagram.Addrs(pkt.At(pkt.L3))
-	if !s.ends.Match(src, dst, pkt.In) || dst.IsMulticast() && !s.opts.Wants(dst, pkt.In, src) {
+	if s.ends.Index() == 0 && !s.raw.net.Hears(0, pkt.In, s.raw.l3mdevAccept.Load()) || !s.ends.Match(src, dst, pkt.In) || dst.IsMulticast() && !s.opts.Wants(dst, pkt.In, src) {
 		return false
 	}
 	c := pkt.Clone()

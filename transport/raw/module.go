@@ -6,8 +6,10 @@ package raw
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/knitnet/knit/core/module"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/datagram"
@@ -25,11 +27,16 @@ var Module = module.Spec{
 	Init:        start,
 }
 
+// sysctlSymbol is the kernel's table.
+const sysctlSymbol = "sysctl"
+
 type raw struct {
 	net   *network.Layer
 	layer *transport.Layer
 	users *module.Users
 	out   datagram.Outbox
+	// l3mdevAccept: sockets that are not bound hear what comes in by any VRF.
+	l3mdevAccept atomic.Bool
 
 	mu      sync.Mutex
 	sockets []*socket
@@ -45,7 +52,15 @@ func start(c *module.Context) error {
 		return err
 	}
 	r := &raw{net: n, layer: l, users: c.Users("socket")}
+	r.l3mdevAccept.Store(true)
 	c.Free(r.closeAll)
+	settings, err := module.Import[*sysctl.Table](c, sysctlSymbol)
+	if err != nil {
+		return err
+	}
+	if err := c.Register(settings.Register(sysctl.Bool("net.ipv4.raw_l3mdev_accept", &r.l3mdevAccept))); err != nil {
+		return err
+	}
 	return c.Register(l.Add(transport.Raw, r))
 }
 

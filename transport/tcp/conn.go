@@ -71,6 +71,7 @@ type icmpNews struct {
 	fresh bool
 	kind  network.ErrorKind
 	seq   tcb.Seq // of the segment it quotes
+	index int32   // the interface it came by
 	mtu   int
 }
 
@@ -188,8 +189,8 @@ func (c *conn) stray(pkt *packet.Packet, h wire.TCP, ok bool) {
 		pkt.Drop(stat.TCPClose)
 		return
 	}
-	k := tupleOf(pkt, h)
-	if next := c.t.conns.lookup(&k); next != nil && next != c {
+	k := c.t.tupleOf(pkt, h)
+	if next := c.t.lookup(&k); next != nil && next != c {
 		var q packet.Queue
 		q.Push(pkt)
 		next.inputBatch(&q)

@@ -63,9 +63,9 @@ func (l *listener) manner(pkt *packet.Packet) manner {
 
 // FindSocket implements network.SocketFinder.
 func (t *tcp) FindSocket(_ network.Version, src, dst netip.AddrPort, index int32, want network.SocketState) (*network.Socket, network.SocketState) {
-	k := newTuple(dst, src, index)
+	k := newTuple(dst, src, t.domain(src.Addr(), index))
 	if want&(network.Connected|network.Opening) != 0 {
-		if c := t.conns.lookup(&k); c != nil {
+		if c := t.lookup(&k); c != nil {
 			return wanted(c.identity.Load(), c.found(), want)
 		}
 	}

@@ -22,12 +22,12 @@ func (t *tcp) Input(q *packet.Queue) {
 		if !ok {
 			continue
 		}
-		k := tupleOf(pkt, h)
+		k := t.tupleOf(pkt, h)
 		if c == nil || c.key != k {
 			if c != nil {
 				c.inputBatch(&run)
 			}
-			c = t.conns.lookup(&k)
+			c = t.lookup(&k)
 		}
 		if c == nil {
 			t.stray(pkt, h)
@@ -43,7 +43,7 @@ func (t *tcp) Input(q *packet.Queue) {
 // stray takes a segment that belongs to no conn: for one in TIME-WAIT, for a
 // listener, for the interceptor, or for nobody.
 func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
-	k := tupleOf(pkt, h)
+	k := t.tupleOf(pkt, h)
 	// minISS is where the sequence numbers of the one in TIME-WAIT ended whose place
 	// a new connection takes.
 	var minISS tcb.Seq
@@ -81,15 +81,13 @@ func (t *tcp) Error(e *network.Error) {
 		return
 	}
 	k := tuple{version: network.VersionOf(e.Dst), local: bytes16(e.Src), remote: bytes16(e.Dst), localPort: src, remotePort: dst}
-	if e.Dst.Is6() && e.Dst.IsLinkLocalUnicast() {
-		k.index = e.Index
-	}
-	c := t.conns.lookup(&k)
+	k.index = t.domain(e.Dst, e.Index)
+	c := t.lookup(&k)
 	if c == nil {
 		return
 	}
 	c.inbox.Lock()
-	c.inbox.icmp = icmpNews{true, e.Kind, seq, e.MTU}
+	c.inbox.icmp = icmpNews{true, e.Kind, seq, e.Index, e.MTU}
 	c.inbox.Unlock()
 	c.kick(workICMP)
 }
@@ -110,7 +108,7 @@ func (c *conn) takeICMP(now clock.Time) {
 	}
 	switch {
 	case e.kind == network.PacketTooBig:
-		c.t.net.LearnMTU(c.key.remoteAddr().Addr(), e.mtu)
+		c.t.net.LearnMTU(c.key.remoteAddr().Addr(), e.index, e.mtu)
 		c.path(now) // which that has made invalid
 	case e.kind.Hard():
 		c.tcb.HardError(e.kind.Errno())

@@ -40,7 +40,7 @@ func (t *tcp) Intercept(max int, f func(transport.StreamRequest) bool) (undo fun
 
 // isForeign reports whether a segment for somebody else is here for an interceptor.
 func (t *tcp) isForeign(k *tuple) bool {
-	return t.interceptor.Load() != nil && !t.net.IsLocal(k.localAddr().Addr())
+	return t.interceptor.Load() != nil && !t.net.IsLocalTo(k.localAddr().Addr(), k.index)
 }
 
 // intercept offers a segment that belongs to no connection to the interceptor and

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -109,10 +110,10 @@ func (l *listener) score(k *tuple, index int32) int {
 			s++
 		}
 	}
-	if l.opts.Index != 0 {
-		if index != 0 && l.opts.Index != index && !l.ownLink(index) {
-			return 0
-		}
+	switch {
+	case index != 0 && !l.t.net.Hears(l.opts.Index, index, l.t.settings.l3mdevAccept.Load()) && !l.ownLink(index):
+		return 0
+	case l.opts.Index != 0:
 		s += 8
 	}
 	return s
@@ -121,8 +122,7 @@ func (l *listener) score(k *tuple, index int32) int {
 // ownLink reports whether a packet that came by interface index is one of this host
 // to itself: for a link-local address it counts as come by the address's link.
 func (l *listener) ownLink(index int32) bool {
-	lo := l.t.net.Loopback()
-	return lo != nil && lo.Index() == index && l.local.Addr().IsLinkLocalUnicast()
+	return l.local.Addr().IsLinkLocalUnicast() && l.t.net.IsInnerOf(index, l.opts.Index)
 }
 
 // hash returns a number that is the same for a connection's packets.
@@ -140,7 +140,7 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 	switch {
 	case addr.IsValid() && addr.IsUnspecified() && addr.Is6() && !o.V6Only:
 		addr = netip.Addr{}
-	case addr.IsValid() && !addr.IsUnspecified() && !t.net.IsLocal(addr.WithZone("")) && !o.Transparent:
+	case addr.IsValid() && !addr.IsUnspecified() && !t.net.IsLocalTo(addr.WithZone(""), o.Index) && !o.Transparent:
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	var err error
@@ -152,7 +152,8 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 		return nil, syscall.EPROTONOSUPPORT
 	}
 	b, release, err := t.ports.Bind(transport.Binding{
-		Addr: addr.WithZone(""), Port: local.Port(), Index: o.Index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort, Listening: true,
+		Addr: addr.WithZone(""), Port: local.Port(), Index: o.Index, Domain: t.portDomain(o.Index),
+		ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort, Listening: true,
 	})
 	if err != nil {
 		t.sockets.Put()
@@ -167,6 +168,14 @@ func (t *tcp) Listen(o transport.StreamOptions, local netip.AddrPort, w transpor
 	undo := t.listeners.add(l)
 	l.unlisten = func() { undo(); release(); t.sockets.Put() }
 	return l, nil
+}
+
+// portDomain is the Binding.Domain of who is bound to an interface, 0 for none.
+func (t *tcp) portDomain(index int32) int32 {
+	if t.settings.l3mdevAccept.Load() {
+		return 0
+	}
+	return t.net.VRF(index)
 }
 
 // input takes a segment for this listener that belongs to no connection
@@ -257,7 +266,7 @@ func (c *conn) answerSYN(now clock.Time, pkt *packet.Packet, h wire.TCP, minISS 
 // newConn makes a connection with its way back; its lock is held.
 func (l *listener) newConn(pkt *packet.Packet, k *tuple) (*conn, clock.Time, error) {
 	c := l.t.newConn(*k)
-	c.listener, c.index, c.owner = l, l.opts.Index, l.opts.Owner
+	c.listener, c.index, c.owner = l, cmp.Or(l.opts.Index, l.t.net.VRF(k.index)), l.opts.Owner
 	c.takeAfter(l, pkt)
 	now := l.t.clock.Now()
 	c.mu.Lock()

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"cmp"
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
@@ -98,7 +99,7 @@ func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
 	if !ok {
 		return
 	}
-	k := tupleOf(pkt, h)
+	k := t.tupleOf(pkt, h)
 	m := manner{mark: t.net.ReplyMark(k.version, pkt.Mark)}
 	p, err := t.way(&k, m)
 	if err != nil {
@@ -119,7 +120,7 @@ type manner struct {
 
 // way resolves the path to the peer of a tuple without a conn.
 func (t *tcp) way(k *tuple, m manner) (*network.Path, error) {
-	return t.net.Resolve(k.flow(max(m.index, k.index), m.tos, m.mark, m.socket))
+	return t.net.Resolve(k.flow(cmp.Or(m.index, k.index), m.tos, m.mark, m.socket))
 }
 
 // flow is what the way of segments to the peer depends on.

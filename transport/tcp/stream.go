@@ -60,7 +60,7 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	}
 	src := usable(local.Addr())
 	switch {
-	case src.IsValid() && !t.net.IsLocal(src) && !o.Transparent:
+	case src.IsValid() && !t.net.IsLocalTo(src, o.Index) && !o.Transparent:
 		return nil, bindError(syscall.EADDRNOTAVAIL)
 	case remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() && o.Index == 0: // on which link?
 		return nil, syscall.EINVAL
@@ -74,13 +74,13 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 		return nil, err
 	case p.Type == route.Broadcast, p.Dst.IsMulticast(): // RFC 9293 §3.9.2.3
 		return nil, syscall.ENETUNREACH
-	case p.Dst.IsUnspecified(), !t.net.IsLocal(p.Src) && p.Src != p.Dst && !o.Transparent: // see network.Layer.Resolve
+	case p.Dst.IsUnspecified(), !t.net.IsLocalTo(p.Src, p.Device.Index()) && p.Src != src && p.Src != p.Dst && !o.Transparent: // see network.Layer.Resolve
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	if !t.sockets.Get() {
 		return nil, syscall.EPROTONOSUPPORT
 	}
-	k := newTuple(netip.AddrPortFrom(p.Src, local.Port()), netip.AddrPortFrom(p.Dst, remote.Port()), p.Device.Index())
+	k := newTuple(netip.AddrPortFrom(p.Src, local.Port()), netip.AddrPortFrom(p.Dst, remote.Port()), t.domainOf(p, o.Index))
 	c := t.newConn(k)
 	c.index, c.owner = o.Index, o.Owner
 	c.identify(o.Socket())
@@ -104,6 +104,15 @@ func (t *tcp) Connect(o transport.StreamOptions, local, remote netip.AddrPort, w
 	return c, nil
 }
 
+// domainOf is the index in the tuple of a connection along p that is bound to an
+// interface, 0 for none.
+func (t *tcp) domainOf(p *network.Path, index int32) int32 {
+	if p.Dst.Is6() && p.Dst.IsLinkLocalUnicast() {
+		return p.Device.Index()
+	}
+	return t.net.VRF(index)
+}
+
 // bindError is an error about the local address, which programs take with bind.
 func bindError(errno syscall.Errno) error { return os.NewSyscallError("bind", errno) }
 
@@ -121,7 +130,7 @@ func (t *tcp) claim(c *conn, o *transport.StreamOptions) (minISS tcb.Seq, err er
 		return t.choosePort(c)
 	}
 	_, release, err := t.ports.Bind(transport.Binding{
-		Addr: c.key.localAddr().Addr(), Port: c.key.localPort, Index: o.Index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
+		Addr: c.key.localAddr().Addr(), Port: c.key.localPort, Index: o.Index, Domain: t.portDomain(o.Index), ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
 	})
 	if err != nil {
 		return 0, bindError(syscall.EADDRINUSE)

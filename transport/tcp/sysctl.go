@@ -41,6 +41,7 @@ func (t *tcp) registerSysctls(c *module.Context) error {
 		sysctl.Int("net.core.somaxconn", &s.somaxconn, 1, 1<<30),
 		sysctl.Int("net.ipv4.tcp_fwmark_accept", &s.markAccept, 0, 1),
 		t.waits.maxEntry(),
+		sysctl.Bool("net.ipv4.tcp_l3mdev_accept", &s.l3mdevAccept),
 		sysctl.Int("net.ipv4.tcp_keepalive_time", &s.keepTime, 1, 32767),
 		sysctl.Int("net.ipv4.tcp_keepalive_intvl", &s.keepInterval, 1, 32767),
 		sysctl.Int("net.ipv4.tcp_keepalive_probes", &s.keepProbes, 1, 127),
@@ -62,6 +63,9 @@ type settings struct {
 	synBacklog atomic.Int64
 	somaxconn  atomic.Int64
 	markAccept atomic.Int64 // tcp_fwmark_accept
+
+	// l3mdevAccept: sockets that are not bound take what comes in by any VRF.
+	l3mdevAccept atomic.Bool
 
 	keepTime, keepInterval, keepProbes atomic.Int64 // seconds, seconds, number
 }

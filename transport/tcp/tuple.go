@@ -15,7 +15,8 @@ type tuple struct {
 	local, remote         [16]byte
 	localPort, remotePort uint16
 	version               network.Version
-	// index tells apart link-local peers of different links; 0 for others.
+	// index tells apart link-local peers of different links, and others of different
+	// VRFs, by these; 0 for what is in none.
 	index int32
 }
 
@@ -23,10 +24,29 @@ func newTuple(local, remote netip.AddrPort, index int32) (k tuple) {
 	k.version = network.VersionOf(remote.Addr())
 	k.local, k.remote = bytes16(local.Addr()), bytes16(remote.Addr())
 	k.localPort, k.remotePort = local.Port(), remote.Port()
-	if remote.Addr().Is6() && remote.Addr().IsLinkLocalUnicast() {
-		k.index = index
-	}
+	k.index = index
 	return k
+}
+
+// domain is the index in the tuple of who has address remote and is reached by an
+// interface, 0 for any.
+func (t *tcp) domain(remote netip.Addr, index int32) int32 {
+	if remote.Is6() && remote.IsLinkLocalUnicast() {
+		return index
+	}
+	return t.net.VRF(index)
+}
+
+// lookup returns the conn that has the tuple, or nil. One that is bound to no VRF
+// takes what comes in by any if tcp_l3mdev_accept says so.
+func (t *tcp) lookup(k *tuple) *conn {
+	c := t.conns.lookup(k)
+	if c == nil && k.index != 0 && t.settings.l3mdevAccept.Load() && t.net.VRF(k.index) == k.index {
+		all := *k
+		all.index = 0
+		c = t.conns.lookup(&all)
+	}
+	return c
 }
 
 func bytes16(a netip.Addr) (b [16]byte) {
@@ -55,7 +75,7 @@ func (k *tuple) remoteAddr() netip.AddrPort {
 
 // tupleOf reads the tuple of a received packet, whose IP header is at L3 and
 // whose TCP header h is.
-func tupleOf(pkt *packet.Packet, h wire.TCP) (k tuple) {
+func (t *tcp) tupleOf(pkt *packet.Packet, h wire.TCP) (k tuple) {
 	ip := pkt.At(pkt.L3)
 	if ip[0]>>4 == 4 {
 		*(*[4]byte)(k.remote[:4]) = [4]byte(ip[12:16])
@@ -63,9 +83,11 @@ func tupleOf(pkt *packet.Packet, h wire.TCP) (k tuple) {
 	} else {
 		k.version = network.V6
 		k.remote, k.local = [16]byte(ip[8:24]), [16]byte(ip[24:40])
-		if k.remote[0] == 0xfe && k.remote[1]&0xc0 == 0x80 {
-			k.index = pkt.In
-		}
+	}
+	if k.version == network.V6 && k.remote[0] == 0xfe && k.remote[1]&0xc0 == 0x80 {
+		k.index = pkt.In
+	} else {
+		k.index = t.net.VRF(pkt.In)
 	}
 	k.remotePort, k.localPort = h.SrcPort(), h.DstPort()
 	return k

@@ -18,13 +18,14 @@ func (u *udp) Error(e *network.Error) {
 		return
 	}
 	f := flow{src: e.Dst, dst: e.Src, index: e.Index, srcPort: h.DstPort(), dstPort: h.SrcPort()}
+	u.place(&f)
 	s := u.table.find(&f)
 	switch {
 	case s == nil:
 		return
 	case e.Kind == network.PacketTooBig:
 		if u.sent.explains(&f, h.Len(), e.MTU) {
-			u.net.LearnMTU(e.Dst, e.MTU) // the next datagram is cut to it
+			u.net.LearnMTU(e.Dst, e.Index, e.MTU) // the next datagram is cut to it
 		}
 	case s.peer.Load() != nil && e.Kind.Hard():
 		s.queue.Fail(e.Kind.Errno())

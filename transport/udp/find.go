@@ -10,7 +10,7 @@ import (
 // FindSocket implements network.SocketFinder.
 func (u *udp) FindSocket(_ network.Version, src, dst netip.AddrPort, index int32, want network.SocketState) (*network.Socket, network.SocketState) {
 	f := flow{src: src.Addr(), dst: dst.Addr(), srcPort: src.Port(), dstPort: dst.Port(), index: index}
-	f.own = u.own(&f)
+	u.place(&f)
 	s := u.table.find(&f)
 	if s == nil {
 		return nil, network.NoSocket

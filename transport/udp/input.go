@@ -31,7 +31,7 @@ func (u *udp) input(pkt *packet.Packet) {
 		return
 	}
 	f.srcPort, f.dstPort, f.index = h.SrcPort(), h.DstPort(), pkt.In
-	f.own = u.own(&f)
+	u.place(&f)
 	pkt.Pull(wire.UDPLen)
 	if pkt.Kind != packet.Host || f.dst.IsMulticast() {
 		u.deliverAll(pkt, &f, m)
@@ -54,14 +54,11 @@ func (u *udp) input(pkt *packet.Packet) {
 	u.deliver(s, pkt, m)
 }
 
-// own reports whether a datagram is from this host to a link-local address of its
-// own.
-func (u *udp) own(f *flow) bool {
-	if !f.dst.Is6() || !f.dst.IsLinkLocalUnicast() {
-		return false
-	}
-	lo := u.net.Loopback()
-	return lo != nil && lo.Index() == f.index
+// place notes in which domain a datagram is, and whether it is from this host to a
+// link-local address of its own.
+func (u *udp) place(f *flow) {
+	f.vrf, f.everywhere = u.net.VRF(f.index), u.l3mdevAccept.Load()
+	f.own = f.dst.Is6() && f.dst.IsLinkLocalUnicast() && u.net.IsInnerOf(f.index, 0)
 }
 
 // addresses reads the IP header.

@@ -31,7 +31,7 @@ func (u *udp) Intercept(f func(transport.DatagramRequest) bool) (undo func(), er
 // whether a socket waits for it, which counts for addresses of this host.
 func (u *udp) intercept(pkt *packet.Packet, f *flow, m *mib, heard bool) bool {
 	i := u.interceptor.Load()
-	foreign := !u.net.IsLocal(f.dst)
+	foreign := !u.net.IsLocalTo(f.dst, f.index)
 	if i == nil || heard && (!foreign || u.isAnswer(f)) {
 		return false
 	}

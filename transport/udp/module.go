@@ -6,6 +6,7 @@ import (
 
 	"github.com/knitnet/knit/core/module"
 	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/core/sysctl"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/transport"
 	"github.com/knitnet/knit/transport/datagram"
@@ -24,6 +25,9 @@ var Module = module.Spec{
 	Init:        start,
 }
 
+// sysctlSymbol is the kernel's table.
+const sysctlSymbol = "sysctl"
+
 type udp struct {
 	net         *network.Layer
 	layer       *transport.Layer
@@ -34,6 +38,8 @@ type udp struct {
 	out         datagram.Outbox
 	sent        sentTable
 	mib         [2]mib // by network.Version
+	// l3mdevAccept: sockets that are not bound hear what comes in by any VRF.
+	l3mdevAccept atomic.Bool
 }
 
 // mib holds the counters of the Udp and Udp6 groups (RFC 4113).
@@ -70,6 +76,13 @@ func start(c *module.Context) error {
 		if err := c.Register(n.Handle(network.Version(v), wire.ProtoUDP, u)); err != nil {
 			return err
 		}
+	}
+	settings, err := module.Import[*sysctl.Table](c, sysctlSymbol)
+	if err != nil {
+		return err
+	}
+	if err := c.Register(settings.Register(sysctl.Bool("net.ipv4.udp_l3mdev_accept", &u.l3mdevAccept))); err != nil {
+		return err
 	}
 	return c.Register(l.Add(transport.UDP, u))
 }

@@ -55,7 +55,7 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 	case !addr.IsValid(), addr == netip.IPv6Unspecified() && !o.V6Only:
 		addr = netip.Addr{}
 	case addr.IsUnspecified(), addr.IsMulticast(), o.Transparent:
-	case !u.net.IsLocal(addr.WithZone("")) && !u.isBroadcast(addr):
+	case u.net.Own(addr.WithZone(""), index) == nil && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	if !u.sockets.Get() {
@@ -63,7 +63,7 @@ func (u *udp) Open(o transport.DatagramOptions, local netip.AddrPort, w transpor
 	}
 	addr = addr.WithZone("")
 	b, release, err := u.ports.Bind(transport.Binding{
-		Addr: addr, Port: local.Port(), Index: index, ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
+		Addr: addr, Port: local.Port(), Index: index, Domain: u.portDomain(index), ReuseAddr: o.ReuseAddr, ReusePort: o.ReusePort,
 	})
 	if err != nil {
 		u.sockets.Put()
@@ -91,11 +91,12 @@ func (s *socket) identify(id network.Socket) {
 	s.opts.Identity.Init(id)
 }
 
-// isBroadcast reports whether a is a broadcast address of this host's links,
-// which a socket may be bound to.
-func (u *udp) isBroadcast(a netip.Addr) bool {
-	r := u.net.Local.Lookup(a)
-	return r != nil || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+// portDomain is the Binding.Domain of who is bound to an interface, 0 for none.
+func (u *udp) portDomain(index int32) int32 {
+	if u.l3mdevAccept.Load() {
+		return 0
+	}
+	return u.net.VRF(index)
 }
 
 // Connect implements transport.Datagram.

@@ -52,6 +52,10 @@ type flow struct {
 	src, dst         netip.Addr
 	srcPort, dstPort uint16
 	index            int32
+	// vrf is that of index, 0 for none; everywhere: sockets that are not bound hear of
+	// all of them (net.ipv4.udp_l3mdev_accept).
+	vrf        int32
+	everywhere bool
 	// own: it is from this host to a link-local address of its own, and counts as
 	// come by any of its links.
 	own bool
@@ -59,7 +63,7 @@ type flow struct {
 
 // by reports whether the datagram came by an interface; 0 is any, on both sides.
 func (f *flow) by(index int32) bool {
-	return index == 0 || index == f.index || f.own || f.index == 0
+	return index == 0 || index == f.index || index == f.vrf || f.own || f.index == 0
 }
 
 // find returns the socket that fits best. Of equal ones those with SO_REUSEPORT
@@ -132,10 +136,10 @@ func (s *socket) score(f *flow) int {
 			n += hasVersion + hasAddr
 		}
 	}
-	if s.index != 0 {
-		if !f.by(s.index) {
-			return -1
-		}
+	switch {
+	case s.index == 0 && f.vrf != 0 && !f.everywhere, !f.by(s.index):
+		return -1
+	case s.index != 0:
 		n += hasDevice
 	}
 	if p := s.peer.Load(); p != nil {

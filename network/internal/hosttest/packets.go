@@ -69,7 +69,7 @@ func (s *Sink) Error(e *network.Error) {
 	x.Payload = append([]byte(nil), e.Payload...)
 	s.Errors = append(s.Errors, x)
 	if e.Kind == network.PacketTooBig {
-		s.net.LearnMTU(e.Dst, e.MTU)
+		s.net.LearnMTU(e.Dst, e.Index, e.MTU)
 	}
 }
 
