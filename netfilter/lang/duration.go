@@ -18,6 +18,9 @@ func parseDuration(s string) (time.Duration, bool) {
 		return time.Duration(n) * time.Second, true
 	}
 	var sum time.Duration
+	if s == "" {
+		return 0, false
+	}
 	for s != "" {
 		n := 0
 		for n < len(s) && digit(s[n]) {
@@ -47,7 +50,7 @@ func parseDuration(s string) (time.Duration, bool) {
 		}
 		s = s[n:]
 	}
-	return sum, sum > 0
+	return sum, true
 }
 
 // durationString writes a span of time as nft does.

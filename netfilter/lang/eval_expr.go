@@ -67,7 +67,10 @@ func (sc *scope) leaf(n *node) (rule.Expr, error) {
 			}
 			return &c, nil
 		}
+	case *rule.Numgen:
+		sc.refuse(n.at, modulusError(e.Mod, e.Offset))
 	case *rule.Hash:
+		sc.refuse(n.at, modulusError(e.Mod, e.Offset))
 		if len(n.kids) > 0 {
 			key, err := sc.expr(n.kids[0], nil, 0)
 			if err != nil {

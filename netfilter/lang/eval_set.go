@@ -49,9 +49,11 @@ func (ev *evaluator) declareSet(c *command, b *setDecl) error {
 		return err
 	}
 	if b.elems != nil {
-		s.Elems, c.ElemAt, err = ev.elements(c.Family, c.Table, s, b.elems)
+		if s.Elems, c.ElemAt, err = ev.elements(c.Family, c.Table, s, b.elems); err != nil {
+			return err
+		}
 	}
-	return err
+	return sc.late
 }
 
 // typeof checks an expression that only its type is wanted of.
@@ -99,7 +101,7 @@ func (ev *evaluator) elements(f rule.Family, table string, s *rule.Set, n *node)
 		}
 		out, at = append(out, *e), append(at, keyNode(k).at)
 	}
-	return out, at, nil
+	return out, at, sc.late
 }
 
 // fresh returns the statements that a set creates with an element.

@@ -54,5 +54,8 @@ func (sc *scope) elemStmts(stmts []*stmt) ([]rule.Stmt, error) {
 			return nil, err
 		}
 	}
+	if sc.late == nil {
+		sc.late = in.late
+	}
 	return in.stmts, nil
 }

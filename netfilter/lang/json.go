@@ -247,11 +247,15 @@ func (p *printer) jsonObject(b *rule.Object) any {
 	case rule.CTHelperObject:
 		o = append(o, field{"type", b.Helper}, field{"protocol", protoName(b.L4)}, field{"l3proto", b.L3.String()})
 	case rule.CTTimeoutObject:
-		var policy object
+		var policy any
+		var states object
 		for _, s := range timeoutStates {
 			if d, ok := b.Timeouts[s]; ok {
-				policy = policy.with(s, seconds(d))
+				states = states.with(s, seconds(d))
 			}
+		}
+		if len(states) > 0 {
+			policy = states
 		}
 		o = append(o, field{"protocol", protoName(b.L4)}, field{"l3proto", b.L3.String()}, field{"policy", policy})
 	case rule.CTExpectObject:

@@ -34,7 +34,6 @@ var scopeWords = map[string]bool{
 	"json": true, "last": true, "length": true, "limits": true, "maps": true, "memory": true, "meters": true, "mptcp": true,
 	"nexthdr": true, "over": true, "performance": true, "protocol": true, "quotas": true, "saddr": true,
 	"secmarks": true, "sets": true, "sport": true, "synproxys": true, "tables": true, "to": true,
-	"until": true,
 }
 
 // noStatement are the words with which no statement begins.

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -86,7 +87,9 @@ func (l *lexer) next() token {
 	kind := tWord
 	switch {
 	case best == number && number >= addr:
-		kind = tNumber
+		if fits64(l.text[start:l.at]) {
+			kind = tNumber
+		}
 	case best == word && word > addr:
 		return l.word(start)
 	}
@@ -191,6 +194,16 @@ func numberLen(s string) int {
 		n++
 	}
 	return n
+}
+
+// fits64 reports whether digits are a number of at most 64 bits: what is longer nft takes for
+// a string.
+func fits64(s string) bool {
+	if len(s) < 17 {
+		return true
+	}
+	_, err := strconv.ParseUint(s, 0, 64)
+	return err == nil
 }
 
 // durationLen returns the length of a duration such as 1h30m.

@@ -19,6 +19,8 @@ type parser struct {
 	depth int   // of includes
 	nest  int
 	vars  *vars
+	// states are those of the policy of the ct timeout that is being read.
+	states []token
 	// wantClass: `1:2` is one value, a class of traffic control.
 	wantClass bool
 }

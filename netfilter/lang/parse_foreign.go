@@ -60,6 +60,14 @@ func (p *parser) tproxy() {
 	}
 }
 
+// synproxyItem reads a line of a synproxy object.
+func (p *parser) synproxyItem() {
+	if !p.is("mss") && !p.is("wscale") && !p.is("timestamp") && !p.is("sack-perm") {
+		p.unexpected()
+	}
+	p.synproxy()
+}
+
 // synproxy reads `synproxy [name x] [mss 1460] [wscale 7] [timestamp] [sack-perm]`.
 func (p *parser) synproxy() {
 	if p.accept("name") {

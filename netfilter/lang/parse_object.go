@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"slices"
 	"time"
 
 	"github.com/knitnet/knit/core/hook"
@@ -19,12 +20,15 @@ func (p *parser) intPriority(r prio, f rule.Family, h rule.Hook) hook.Priority {
 // objectSpec reads the value or block of a named object.
 func (p *parser) objectSpec(c *command) {
 	o := &rule.Object{Kind: c.ObjectKind, Name: c.Name}
-	c.ObjectSpec = o
+	c.ObjectSpec, p.states = o, nil
 	c.check = func(ev *evaluator) error {
 		if !o.HasL3 {
 			o.L3 = c.Family
 		}
-		return ev.inTable(c)
+		if err := ev.inTable(c); err != nil {
+			return err
+		}
+		return completeObject(c)
 	}
 	switch o.Kind {
 	case rule.CounterObject:
@@ -35,9 +39,7 @@ func (p *parser) objectSpec(c *command) {
 		o.Limit = &rule.Limit{}
 	}
 	if !p.accept("{") {
-		if p.tok.kind == tWord && !p.is("comment") || p.tok.kind == tNumber {
-			p.objectItem(o)
-		}
+		p.objectLine(o)
 		return
 	}
 	p.enter()
@@ -57,6 +59,48 @@ func (p *parser) objectSpec(c *command) {
 	}
 	p.expect("}")
 	p.leave()
+	p.checkStates(o.L4)
+}
+
+// checkStates checks that the states of a policy are those of a protocol, which may be said
+// behind them.
+func (p *parser) checkStates(protocol uint8) {
+	states := map[uint8][]string{6: tcpStates, 17: udpStates}[protocol]
+	for _, t := range p.states {
+		if !slices.Contains(states, t.text) {
+			p.failAt(p.span(t), "invalid state for this protocol")
+		}
+	}
+}
+
+// objectLine reads the value of an object that has no block. Counters need none.
+func (p *parser) objectLine(o *rule.Object) {
+	there := p.tok.kind == tWord && !p.is("comment") || p.tok.kind == tNumber || p.tok.kind == tQuoted
+	switch o.Kind {
+	case rule.CounterObject:
+		if !there {
+			return
+		}
+	case rule.QuotaObject:
+		if !there {
+			p.unexpected("number")
+		}
+	case rule.LimitObject:
+		if !there {
+			p.unexpected("rate", "'{'")
+		}
+	case rule.SecmarkObject:
+		if !there {
+			p.unexpected("string", "quoted string", "string with a trailing asterisk", "'{'")
+		}
+	case rule.SynproxyObject:
+		if !there {
+			p.unexpected("mss", "'{'")
+		}
+	default:
+		p.unexpected("'{'")
+	}
+	p.objectItem(o)
 }
 
 // objectItem reads a line of an object's block.
@@ -79,14 +123,28 @@ func (p *parser) objectItem(o *rule.Object) {
 		p.timeoutItem(o)
 	case rule.CTExpectObject:
 		p.expectItem(o)
+	case rule.SecmarkObject:
+		p.text()
+	case rule.SynproxyObject:
+		p.synproxyItem()
 	default:
 		p.unexpected()
 	}
 }
 
+// maxHelper is how long the name of a helper may be.
+const maxHelper = 16
+
 func (p *parser) helperItem(o *rule.Object) {
 	switch {
 	case p.accept("type"):
+		t := p.tok
+		if t.kind != tQuoted {
+			p.unexpected("quoted string")
+		}
+		if len(t.text) > maxHelper {
+			p.failAt(p.span(t), "invalid name '%s', max length is %d", t.text, maxHelper)
+		}
 		o.Helper = p.text()
 		p.expect("protocol")
 		o.L4 = p.l4proto()
@@ -102,7 +160,7 @@ func (p *parser) l3proto() rule.Family {
 	t := p.word()
 	f, ok := rule.ParseFamily(t.text)
 	if !ok {
-		p.failAt(p.span(t), "unknown family %s", t.text)
+		p.failAt(p.span(t), "syntax error, unexpected %s", t.describe())
 	}
 	return f
 }
@@ -128,30 +186,28 @@ func (p *parser) timeoutItem(o *rule.Object) {
 		o.HasL3 = true
 	case p.accept("policy"):
 		p.expect("=")
-		p.expect("{")
-		o.Timeouts = map[string]time.Duration{}
-		for len(o.Timeouts) < 32 {
-			p.blank()
-			if p.is("}") {
-				break
-			}
-			name := p.word().text
-			p.expect(":")
-			if p.tok.kind == tNumber {
-				o.Timeouts[name] = time.Duration(min(p.number(), 1<<32)) * time.Second
-			} else {
-				o.Timeouts[name] = p.duration()
-			}
-			p.blank()
-			if !p.accept(",") {
-				break
-			}
-		}
-		p.blank()
-		p.expect("}")
+		p.timeoutPolicy(o)
 	default:
 		p.unexpected()
 	}
+}
+
+// timeoutPolicy reads `{ established : 100, close : 10 }`, of seconds.
+func (p *parser) timeoutPolicy(o *rule.Object) {
+	p.expect("{")
+	o.Timeouts = map[string]time.Duration{}
+	for {
+		p.blank()
+		t := p.word("string")
+		p.states = append(p.states, t)
+		p.expect(":")
+		o.Timeouts[t.text] = time.Duration(uint32(p.number())) * time.Second // nft has 32 bits for it
+		p.blank()
+		if !p.accept(",") {
+			break
+		}
+	}
+	p.expect("}")
 }
 
 func (p *parser) expectItem(o *rule.Object) {

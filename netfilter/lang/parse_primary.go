@@ -289,8 +289,7 @@ func (p *parser) payload(h *rule.Header) *node {
 // asked for.
 func (p *parser) option(k rule.ExthdrKind) rule.Expr {
 	if k == rule.TCPOption && p.accept("@") {
-		e := &rule.Exthdr{Kind: k, Raw: true}
-		e.Number = uint8(p.number())
+		e := &rule.Exthdr{Kind: k, Raw: true, Number: p.optionNumber()}
 		p.expect(",")
 		e.Offset = int(p.number())
 		p.expect(",")
@@ -302,8 +301,7 @@ func (p *parser) option(k rule.ExthdrKind) rule.Expr {
 	}
 	t := p.tok
 	if t.kind == tNumber && k == rule.TCPOption {
-		p.next()
-		return &rule.Exthdr{Kind: k, Number: uint8(p.parseNumber(t))}
+		return &rule.Exthdr{Kind: k, Number: p.optionNumber()}
 	}
 	name := p.word().text
 	switch name {
@@ -317,6 +315,16 @@ func (p *parser) option(k rule.ExthdrKind) rule.Expr {
 		p.failAt(p.span(t), "syntax error, unexpected %s", t.describe())
 	}
 	return p.exthdrField(k, h)
+}
+
+// optionNumber reads the kind of a TCP option, which is an octet.
+func (p *parser) optionNumber() uint8 {
+	t := p.tok
+	n := p.number()
+	if n > 255 {
+		p.failAt(p.span(t), "value too large")
+	}
+	return uint8(n)
 }
 
 func (p *parser) exthdrField(k rule.ExthdrKind, h *rule.Header) rule.Expr {

@@ -11,6 +11,16 @@ func (p *parser) simple(start int, s rule.Stmt) *stmt {
 	return p.src.stmt(stmt{at: p.since(start), done: s, do: evalDone})
 }
 
+// checked is a statement that is complete as it was read, which Linux refuses with err if
+// there is one.
+func (p *parser) checked(start int, s rule.Stmt, err error) *stmt {
+	at := p.since(start)
+	if err == nil {
+		return p.simple(start, s)
+	}
+	return &stmt{at: at, eval: func(sc *scope) error { sc.refuse(at, err); sc.add(s); return nil }}
+}
+
 // statement reads one statement.
 func (p *parser) statement() *stmt {
 	start := p.tok.start
@@ -36,14 +46,14 @@ func (p *parser) action(start int) *stmt {
 		}
 		p.next()
 		q := p.quota()
-		return p.simple(start, &q)
+		return p.checked(start, &q, quotaError(&q))
 	case "limit":
 		if p.peek().text == "name" {
 			return p.objectRef(start, rule.LimitObject)
 		}
 		p.next()
 		l := p.limit()
-		return p.simple(start, &l)
+		return p.checked(start, &l, limitError(&l))
 	case "log":
 		return p.log(start)
 	case "reject":
@@ -189,8 +199,6 @@ func (p *parser) limit() (l rule.Limit) {
 	p.expect("rate")
 	if p.accept("over") {
 		l.Over = true
-	} else {
-		p.accept("until")
 	}
 	start := p.tok.start
 	l.Rate.Amount = p.number()
@@ -199,10 +207,13 @@ func (p *parser) limit() (l rule.Limit) {
 		l.Burst = 5
 		if p.accept("burst") {
 			at := p.last.start
-			l.Burst = p.number()
+			n := p.number()
 			p.expect("packets")
-			if l.Burst == 0 {
+			if n == 0 {
 				p.failAt(p.since(at), "packet limit burst must be > 0")
+			}
+			if n = uint64(uint32(n)); n > 0 { // nft has 32 bits for it
+				l.Burst = n
 			}
 		}
 		return l
@@ -222,7 +233,7 @@ func (p *parser) limit() (l rule.Limit) {
 		p.failAt(p.since(start), "Wrong rate format")
 	}
 	if p.accept("burst") {
-		l.Burst = p.size(p.last.start)
+		l.Burst = uint64(uint32(p.size(p.last.start)))
 	}
 	return l
 }

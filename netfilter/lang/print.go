@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/knitnet/knit/netfilter/rule"
@@ -362,9 +363,13 @@ func (p *printer) object(o *rule.Object) {
 	p.f("\t}\n")
 }
 
-// timeoutStates are the states of TCP and UDP in the order of their listing.
-var timeoutStates = []string{"syn_sent", "syn_recv", "established", "fin_wait", "close_wait", "last_ack", "time_wait", "close", "syn_sent2",
-	"retrans", "unack", "unreplied", "replied"}
+// The states of connections in the order of their listing.
+var (
+	tcpStates = []string{"syn_sent", "syn_recv", "established", "fin_wait", "close_wait", "last_ack", "time_wait", "close", "syn_sent2",
+		"retrans", "unack"}
+	udpStates     = []string{"unreplied", "replied"}
+	timeoutStates = slices.Concat(tcpStates, udpStates)
+)
 
 func timeoutPolicy(o *rule.Object) string {
 	var out []string

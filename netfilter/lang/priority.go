@@ -62,18 +62,21 @@ func (p *parser) priorityValue() (r prio) {
 		sign = -1
 	}
 	if p.tok.kind == tNumber {
-		r.value = sign * int64(p.number())
+		r.value = sign * p.priorityNumber()
 		return r
 	}
 	r.name = p.word("string", "number").text
 	switch {
 	case p.accept("+"):
-		r.value = int64(p.number())
+		r.value = p.priorityNumber()
 	case p.accept("-"):
-		r.value = -int64(p.number())
+		r.value = -p.priorityNumber()
 	}
 	return r
 }
+
+// priorityNumber reads a number, of which all that are too large for a priority are alike.
+func (p *parser) priorityNumber() int64 { return int64(min(p.number(), 1<<40)) }
 
 // priorityText reads a priority as the value of a define.
 func (p *parser) priorityText() *node {

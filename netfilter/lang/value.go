@@ -90,7 +90,7 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 				return number(t, bits, uint64(i)), nil
 			}
 		}
-		if v, ok := parseInt(n.text); ok && n.kind == nSymbol {
+		if v, ok := parseInt(n.text); ok && n.kind == nSymbol && v.BitLen() < 32 { // an int, as Linux has them
 			return bigNumber(t, bits, v), nil
 		}
 		return fail("Interface does not exist")

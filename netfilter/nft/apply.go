@@ -178,7 +178,7 @@ func (x *txn) addRuleOf(c *lang.Command) error {
 	if c.Verb == lang.Replace {
 		return x.replaceRule(c.Family, c.Table, c.Name, c.Handle, c.RuleSpec)
 	}
-	at := position{handle: c.Position, index: int(c.Index), by: c.HasIndex}
+	at := position{handle: c.Position, index: int(min(c.Index, 1<<31)), by: c.HasIndex}
 	return x.addRule(c.Family, c.Table, c.Name, c.RuleSpec, at, c.Verb == lang.Insert)
 }
 
