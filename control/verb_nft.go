@@ -194,13 +194,13 @@ func (q *NFTRequest) flag(name string) {
 // maxIncludes bounds included files in each other.
 const maxIncludes = 16
 
-// includes collects the files that a text includes: they are the user's, and the
-// daemon does not look for them.
+// includes collects the files that a text includes, or seems to: they are the user's, and
+// the daemon does not look for them.
 func (q *NFTRequest) includes(c *Console, text string, dirs []string, depth int) {
 	if depth == maxIncludes {
 		return
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\s*include\s+"([^"]*)"`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`\binclude\s+"([^"\n]*)"`).FindAllStringSubmatch(text, -1) {
 		pattern := m[1]
 		if _, done := q.Files[pattern]; done {
 			continue

@@ -39,6 +39,9 @@ func (s Span) position() (line, from, to int, text string) {
 	line = strings.Count(head, "\n") + 1
 	bol := strings.LastIndexByte(head, '\n') + 1
 	text, _, _ = strings.Cut(src[bol:], "\n")
+	if start == len(src) && text == "" && bol > 0 { // at the end, nft shows the line before it
+		text = src[strings.LastIndexByte(src[:bol-1], '\n')+1 : bol-1]
+	}
 	from = start - bol + 1
 	to = max(s.End-bol, from)
 	return line, from, to, text

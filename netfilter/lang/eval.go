@@ -2,6 +2,7 @@ package lang
 
 import (
 	"slices"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -217,7 +218,23 @@ func (f *flushed) InterfaceName(i uint32) (string, bool) {
 }
 
 // chain checks a chain.
-func (ev *evaluator) chain(c *command) error { return ev.inTable(c) }
+func (ev *evaluator) chain(c *command) error {
+	if err := ev.inTable(c); err != nil {
+		return err
+	}
+	if c.ChainSpec.Base() && c.Family == rule.Netdev && len(c.ChainSpec.Devices) == 0 {
+		return &Error{At: c.hookAt, Msg: "Missing `device' in this chain definition"}
+	}
+	for _, d := range c.ChainSpec.Devices {
+		if len(d) > maxDeviceName {
+			return Store(c.At, syscall.ERANGE)
+		}
+	}
+	return nil
+}
+
+// maxDeviceName is how long the name of a device may be (IFNAMSIZ without its end).
+const maxDeviceName = 15
 
 // rule checks a rule.
 func (ev *evaluator) rule(c *command, stmts []*stmt) error {

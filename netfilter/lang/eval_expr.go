@@ -256,7 +256,7 @@ func (sc *scope) constant(t *rule.Type, size int, n *node) (rule.Expr, error) {
 	case nSet:
 		return sc.setLit(t, size, n)
 	}
-	return nil, &Error{At: n.at, Msg: "Right hand side of relational expression (==) must be constant"}
+	return nil, &Error{At: n.where(), Msg: "Right hand side of relational expression (==) must be constant"}
 }
 
 // value is a constant that is one value.
@@ -267,7 +267,7 @@ func (sc *scope) value(t *rule.Type, size int, n *node) (*rule.Value, error) {
 	}
 	v, ok := e.(*rule.Value)
 	if !ok {
-		return nil, &Error{At: n.at, Msg: "Value expected"}
+		return nil, &Error{At: n.where(), Msg: "Value expected"}
 	}
 	return v, nil
 }
@@ -278,7 +278,7 @@ func (sc *scope) prefix(t *rule.Type, size int, n *node) (rule.Expr, error) {
 		return nil, err
 	}
 	if n.num > v.N {
-		return nil, &Error{At: n.at, Msg: fmt.Sprintf("Prefix length %d is invalid for type of %d bits width", n.num, v.N)}
+		return nil, &Error{At: n.where(), Msg: fmt.Sprintf("Prefix length %d is invalid for type of %d bits width", n.num, v.N)}
 	}
 	host := v.N - n.num // bits that are cut off
 	for i := len(v.Data) - 1; i >= 0 && host > 0; i-- {
@@ -298,14 +298,14 @@ func (sc *scope) rangeOf(t *rule.Type, size int, n *node) (rule.Expr, error) {
 		return nil, err
 	}
 	if toBig(lo).Cmp(toBig(hi)) > 0 && t.Format != rule.Hour {
-		return nil, &Error{At: n.at, Msg: "Range has zero or negative size"}
+		return nil, &Error{At: n.where(), Msg: "Range has zero or negative size"}
 	}
 	return &rule.Range{Lo: lo, Hi: hi}, nil
 }
 
 func (sc *scope) list(t *rule.Type, size int, n *node) (rule.Expr, error) {
 	if !t.Bitmask() {
-		return nil, &Error{At: n.at, Msg: "Basetype of type " + t.Desc + " is not bitmask"}
+		return nil, &Error{At: n.where(), Msg: "Basetype of type " + t.Desc + " is not bitmask"}
 	}
 	sum := new(big.Int)
 	for _, k := range n.kids {
@@ -321,7 +321,7 @@ func (sc *scope) list(t *rule.Type, size int, n *node) (rule.Expr, error) {
 func (sc *scope) concatConst(t *rule.Type, n *node) (rule.Expr, error) {
 	if len(t.Parts) != len(n.kids) {
 		if len(t.Parts) == 0 {
-			return nil, &Error{At: n.at, Msg: "datatype mismatch, expected " + t.Desc + ", expression has type concatenation"}
+			return nil, &Error{At: n.where(), Msg: "datatype mismatch, expected " + t.Desc + ", expression has type concatenation"}
 		}
 		at := n.at
 		if len(n.kids) > len(t.Parts) {

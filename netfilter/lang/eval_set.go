@@ -186,6 +186,9 @@ func (sc *scope) setLit(t *rule.Type, size int, n *node) (rule.Expr, error) {
 		t = &c
 	}
 	lit := &rule.SetLit{Key: t}
+	if len(n.kids) == 0 {
+		return nil, emptySet(n)
+	}
 	for _, k := range flatten(n) {
 		e, err := sc.element(t, nil, k)
 		if err != nil {
@@ -195,6 +198,9 @@ func (sc *scope) setLit(t *rule.Type, size int, n *node) (rule.Expr, error) {
 	}
 	return lit, sc.arrange(lit, n)
 }
+
+// emptySet reports a set without elements, which only a variable can be.
+func emptySet(n *node) error { return &Error{At: n.where(), Msg: "Set is empty"} }
 
 // flatten puts the elements of variables that are sets themselves among the others.
 func flatten(n *node) (out []*node) {

@@ -42,8 +42,11 @@ func (sc *scope) match(op rule.Op, left, right *node, at Span) error {
 		return mismatch(left.at, right.at, l.Type(), ref.Key)
 	}
 	if len(t.Parts) > 0 {
-		if _, ok := r.(*rule.Value); ok {
+		switch r.(type) {
+		case *rule.Value:
 			return &Error{At: right.at, Msg: "invalid data type, expected " + typeDesc(t)}
+		case *rule.Concat:
+			return &Error{At: left.at, More: []Span{right.at}, Msg: "Use concatenations with sets and maps, not singleton values"}
 		}
 	}
 	if lit, ok := r.(*rule.SetLit); ok && len(right.kids) == 1 && len(t.Parts) == 0 {
@@ -178,6 +181,9 @@ func (sc *scope) mapTo(key rule.Expr, at, m *node, data *rule.Type, size int) (r
 	}
 	if m.kind != nSet {
 		return nil, &Error{At: m.at, Msg: "Expression is not a map"}
+	}
+	if len(m.kids) == 0 {
+		return nil, emptySet(m)
 	}
 	if data != nil && data.Bits == 0 && size != 0 {
 		c := *data

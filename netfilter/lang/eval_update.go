@@ -1,6 +1,10 @@
 package lang
 
-import "github.com/knitnet/knit/netfilter/rule"
+import (
+	"syscall"
+
+	"github.com/knitnet/knit/netfilter/rule"
+)
 
 // update checks a change of a set from the packet path.
 func (sc *scope) update(u *rule.Update, ref, key, data *node, opts *elemOpts) error {
@@ -20,6 +24,7 @@ func (sc *scope) update(u *rule.Update, ref, key, data *node, opts *elemOpts) er
 			", expression has type " + typeDesc(k.Type())}
 	}
 	u.Key = k
+	sc.refuse(sc.at, updateError(u, set, data, opts))
 	if data != nil && set.Data != nil {
 		if u.Data, err = sc.expr(data, set.Data, set.Data.Bits); err != nil {
 			return err
@@ -29,6 +34,19 @@ func (sc *scope) update(u *rule.Update, ref, key, data *node, opts *elemOpts) er
 		return err
 	}
 	sc.add(u)
+	return nil
+}
+
+// updateError is what Linux says of an update that its set is not made for.
+func updateError(u *rule.Update, set *rule.Set, data *node, opts *elemOpts) error {
+	switch {
+	case u.Timeout != 0 && set.Flags&rule.Timeout == 0:
+		return syscall.EOPNOTSUPP
+	case len(opts.stmts) > 0 && set.Flags&rule.Dynamic == 0:
+		return syscall.EINVAL
+	case set.Map() && data == nil && u.Op != rule.DeleteElem:
+		return syscall.EINVAL
+	}
 	return nil
 }
 

@@ -40,6 +40,7 @@ const (
 	maxNesting  = 64 // expressions and blocks in each other
 	maxErrors   = 10
 	maxCommands = 1 << 20
+	maxWeight   = 1 << 21 // expressions that all uses of variables stand for
 )
 
 // Parse reads commands. It returns all commands or Errors, never both.

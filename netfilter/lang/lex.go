@@ -257,12 +257,32 @@ func addrLen(s string) int {
 	if dots < 3 && colons < 2 {
 		return 0
 	}
+	if n := dottedLen(s); n > 0 {
+		return n
+	}
 	for ; n > 1; n-- {
 		if isAddr(s[:n]) {
 			return n
 		}
 	}
 	return 0
+}
+
+// dottedLen returns the length of four numbers of up to three digits with dots between, which
+// are an IPv4 address or are meant to be one.
+func dottedLen(s string) int {
+	at := 0
+	for i := range 4 {
+		n := at
+		for n < len(s) && digit(s[n]) && n-at < 3 {
+			n++
+		}
+		if n == at || i < 3 && (n == len(s) || s[n] != '.') {
+			return 0
+		}
+		at = n + 1
+	}
+	return at - 1
 }
 
 func isAddr(s string) bool {

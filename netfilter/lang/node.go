@@ -41,6 +41,38 @@ type node struct {
 	own     *rule.Type // nSymbol: the type that the word has wherever it stands
 	number  bool       // nSymbol: digits
 	wild    bool       // nSymbol, nString: with a trailing asterisk
+	// from is where a variable that the node stands for got its value, weight how many nodes
+	// that is.
+	from   Span
+	weight int
+}
+
+// where is the place that an error in the node's value belongs to.
+func (n *node) where() Span {
+	if n.from.File != nil {
+		return n.from
+	}
+	return n.at
+}
+
+// weigh counts a node with all that is below it. Variables in it have been weighed.
+func (n *node) weigh() int {
+	if n.weight > 0 {
+		return n.weight
+	}
+	sum := 1
+	for _, k := range n.kids {
+		sum = min(sum+k.weigh(), maxWeight+1)
+	}
+	return sum
+}
+
+// elements returns the elements of a set, or a node that is none.
+func (n *node) elements() []*node {
+	if n.kind == nSet {
+		return n.kids
+	}
+	return []*node{n}
 }
 
 // elemOpts are what stands behind the key of an element.

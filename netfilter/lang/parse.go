@@ -192,8 +192,11 @@ func (p *parser) variable() *node {
 	if n == nil {
 		p.unknownVariable(t)
 	}
+	if p.src.weight += n.weight; p.src.weight > maxWeight {
+		p.failAt(p.span(t), "variables stand for too much")
+	}
 	c := *n
-	c.at = p.since(start)
+	c.at, c.from = p.since(start), n.where()
 	return &c
 }
 

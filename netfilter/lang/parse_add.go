@@ -66,15 +66,7 @@ func (p *parser) tableCommand(v Verb, start int) {
 	p.vars = &vars{up: outer, names: map[string]*node{}}
 	saved := p.src.parsed
 	p.src.parsed = nil
-	for {
-		p.newlines()
-		if p.is("}") || p.tok.kind == tEOF {
-			break
-		}
-		if !p.guard(func() { p.tableItem(c) }) {
-			p.recoverItem()
-		}
-	}
+	p.tableItems(c)
 	items := p.src.parsed
 	p.src.parsed = saved
 	p.expect("}")
@@ -88,6 +80,11 @@ func (p *parser) tableCommand(v Verb, start int) {
 			}
 		}
 	}
+}
+
+// tableItems reads what is in a table's block.
+func (p *parser) tableItems(c *command) {
+	p.lines(func() { p.tableItem(c) }, p.recoverItem)
 }
 
 // tableItem reads one thing of a table's block.
@@ -105,7 +102,7 @@ func (p *parser) tableItem(t *command) {
 		n := p.name()
 		c.Name, c.NameAt = n.text, p.span(n)
 	}
-	if p.common() {
+	if p.common(func(q *parser) { q.tableItems(t) }) {
 		p.end()
 		return
 	}
@@ -177,15 +174,7 @@ func (p *parser) chainCommand(c *command, start int) {
 		p.enter()
 		outer := p.vars
 		p.vars = &vars{up: outer, names: map[string]*node{}}
-		for {
-			p.newlines()
-			if p.is("}") || p.tok.kind == tEOF {
-				break
-			}
-			if !p.guard(func() { p.chainItem(c, &rules); p.end() }) {
-				p.recoverItem()
-			}
-		}
+		p.chainItems(c, &rules)
 		p.vars = outer
 		p.expect("}")
 		p.leave()
@@ -195,12 +184,19 @@ func (p *parser) chainCommand(c *command, start int) {
 	p.src.parsed = append(p.src.parsed, rules...)
 }
 
+// chainItems reads what is in a chain's block.
+func (p *parser) chainItems(c *command, rules *[]*command) {
+	p.lines(func() { p.chainItem(c, rules); p.end() }, p.recoverItem)
+}
+
 // chainItem reads one line of a chain's block.
 func (p *parser) chainItem(c *command, rules *[]*command) {
 	switch {
-	case p.common():
+	case p.common(func(q *parser) { q.chainItems(c, rules) }):
 	case p.is("type"):
+		start := p.tok.start
 		p.hookSpec(c.ChainSpec, c.Family)
+		c.hookAt = p.since(start)
 	case p.accept("policy"):
 		p.policy(c)
 	case p.accept("comment"):
@@ -256,7 +252,11 @@ func (p *parser) hookSpec(spec *rule.Chain, f rule.Family) {
 	}
 	spec.Hook = h
 	if p.accept("device") {
-		spec.Devices = []string{p.deviceName()}
+		if p.is("$") {
+			spec.Devices = p.deviceVariable()
+		} else {
+			spec.Devices = []string{p.text()}
+		}
 	} else if p.accept("devices") {
 		p.accept("=")
 		spec.Devices = p.deviceList()
@@ -265,40 +265,44 @@ func (p *parser) hookSpec(spec *rule.Chain, f rule.Family) {
 	spec.Priority = p.intPriority(r, f, h)
 }
 
-func (p *parser) deviceName() string {
-	if p.is("$") {
-		return p.variable().text
+// deviceVariable reads a variable that stands for devices.
+func (p *parser) deviceVariable() (out []string) {
+	n := p.variable()
+	for _, k := range n.elements() {
+		if k = keyNode(k); k.kind != nSymbol && k.kind != nString || k.wild || k.text == "" {
+			p.failAt(k.at, "invalid variable in the place of a device")
+		}
+		out = append(out, k.text)
 	}
-	return p.text()
+	return out
 }
+
+// maxDevices is how many devices one chain or flowtable may name, as in Linux.
+const maxDevices = 256
 
 func (p *parser) deviceList() (out []string) {
 	if p.is("$") {
-		n := p.variable()
-		for _, k := range n.kids {
-			if k.kind == nElem {
-				k = k.kids[0]
-			}
-			out = append(out, k.text)
-		}
-		if n.kind != nSet {
-			out = append(out, n.text)
-		}
-		return out
+		return p.deviceVariable()
 	}
 	p.expect("{")
 	for {
 		p.blank()
-		if p.accept("}") {
+		switch {
+		case p.is("}") && len(out) > 0:
+			p.next()
 			return out
+		case p.is("$"):
+			out = append(out, p.deviceVariable()...)
+		case p.tok.kind == tWord || p.tok.kind == tQuoted || p.tok.kind == tStar:
+			out = append(out, p.text())
+		default:
+			p.unexpected("string", "quoted string", "'$'")
 		}
-		if len(out) > 255 {
-			p.unexpected()
+		if len(out) > maxDevices {
+			p.failAt(p.span(p.last), "too many devices")
 		}
-		out = append(out, p.deviceName())
 		p.blank()
 		if !p.accept(",") {
-			p.blank()
 			p.expect("}")
 			return out
 		}

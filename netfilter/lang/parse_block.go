@@ -11,31 +11,40 @@ func (p *parser) setBlock(c *command) {
 	spec := &rule.Set{Name: c.Name}
 	c.SetSpec = spec
 	b := &setDecl{isMap: c.Kind == Map}
-	start := p.expect("{").start
-	b.at = p.since(start)
+	b.at = p.since(p.expect("{").start)
 	p.enter()
-	wrong := false
-	for {
-		p.newlines()
-		if p.is("}") || p.tok.kind == tEOF {
-			break
-		}
-		if !p.guard(func() { p.setItem(spec, b) }) {
-			wrong = true
-			p.recoverItem()
-		}
-		b.at = p.since(start)
-		if !p.is("}") {
-			p.setEnd()
-			b.at = p.since(start)
-		}
-	}
-	if wrong && b.keyT == nil && b.key == nil {
+	p.setItems(spec, b)
+	if b.wrong && b.keyT == nil && b.key == nil {
 		p.src.fail(b.at, "set definition does not specify key")
 	}
 	p.expect("}")
 	p.leave()
 	c.check = func(ev *evaluator) error { return ev.declareSet(c, b) }
+}
+
+// setItems reads what is in the block of a set.
+func (p *parser) setItems(spec *rule.Set, b *setDecl) {
+	grow := func() { // to what was read last, which may be in an included file
+		if p.file == b.at.File {
+			b.at = p.since(b.at.Start)
+		}
+	}
+	p.lines(func() {
+		if p.common(func(q *parser) { q.setItems(spec, b) }) {
+			p.setEnd()
+			return
+		}
+		p.setItem(spec, b)
+		grow()
+		if !p.is("}") {
+			p.setEnd()
+			grow()
+		}
+	}, func() {
+		b.wrong = true
+		p.recoverItem()
+		grow()
+	})
 }
 
 // recoverItem goes to the end of what did not parse in a block.
@@ -56,7 +65,7 @@ func (p *parser) setEnd() {
 // A setDecl is what a set's block says of types, before they are known.
 type setDecl struct {
 	at           Span
-	isMap        bool
+	isMap, wrong bool
 	key, data    *node // of typeof
 	keyT, dataT  *rule.Type
 	elems        *node
@@ -135,7 +144,7 @@ func (p *parser) setItem(spec *rule.Set, b *setDecl) {
 		if p.is("$") {
 			b.elems = p.variable()
 		} else {
-			b.elems = p.setNode(p.rhsElem)
+			b.elems = p.setOrNothing()
 		}
 	default:
 		b.stmts = append(b.stmts, p.stateful())

@@ -1,24 +1,27 @@
 package lang
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
 // read reads a file; what is wrong is noted in s.errs.
-func (s *source) read(f *File, depth int) {
-	s.readIn(f, depth, s.globals())
-}
+func (s *source) read(f *File) { s.readIn(f, 0, s.globals(), (*parser).commands) }
 
-// globals are the variables given by the caller.
+// globals are the variables given by the caller, which are read as nft reads them: as a line
+// of definitions in front of all files.
 func (s *source) globals() *vars {
 	if s.vars == nil {
 		s.vars = &vars{names: map[string]*node{}}
-		for name, text := range s.opts.Define {
-			p := s.parser(&File{Name: "-D", Text: text}, 0, s.vars)
-			if n := p.try(p.initializer); n != nil {
-				s.vars.names[name] = n
-			}
+		var line strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(s.opts.Define)) {
+			fmt.Fprintf(&line, "define %s=%s; ", name, s.opts.Define[name])
 		}
+		s.readIn(&File{Text: line.String()}, 0, s.vars, (*parser).definitions)
 	}
 	return s.vars
 }
@@ -26,12 +29,6 @@ func (s *source) globals() *vars {
 func (s *source) parser(f *File, depth int, v *vars) *parser {
 	p := &parser{src: s, file: f, lex: lexer{text: f.Text}, depth: depth, vars: v}
 	return p
-}
-
-// try runs f from the first token on and returns nil after a syntax error.
-func (p *parser) try(f func() *node) (n *node) {
-	p.guard(func() { p.next(); n = f() })
-	return n
 }
 
 // guard runs f and notes the syntax error that ends it.
@@ -50,7 +47,8 @@ func (p *parser) guard(f func()) (ok bool) {
 	return true
 }
 
-func (s *source) readIn(f *File, depth int, v *vars) {
+// readIn reads a file, whose contents are what body reads.
+func (s *source) readIn(f *File, depth int, v *vars, body func(*parser)) {
 	s.files++
 	s.bytes += len(f.Text)
 	if s.files > maxFiles || s.bytes > maxSource {
@@ -59,15 +57,41 @@ func (s *source) readIn(f *File, depth int, v *vars) {
 	}
 	p := s.parser(f, depth, v)
 	p.next()
+	for body(p); p.is("}") && len(s.errs) < maxErrors; body(p) { // there is nothing to close
+		p.guard(func() { p.unexpected() })
+		p.recoverLine()
+	}
+}
+
+// commands reads a file of commands.
+func (p *parser) commands() {
+	v, nest := p.vars, p.nest
+	p.lines(func() {
+		p.nest, p.vars = nest, v
+		p.line()
+	}, p.recoverLine)
+}
+
+// definitions reads the variables that the caller gives.
+func (p *parser) definitions() {
+	p.lines(func() {
+		if !p.common((*parser).definitions) {
+			p.unexpected()
+		}
+		p.end()
+	}, p.recoverLine)
+}
+
+// lines reads what item reads until a block or the file ends; after a syntax error recover goes
+// to where the next one can begin.
+func (p *parser) lines(item, recover func()) {
 	for {
 		p.newlines()
-		if p.tok.kind == tEOF || len(s.errs) >= maxErrors {
+		if p.is("}") || p.tok.kind == tEOF || len(p.src.errs) >= maxErrors {
 			return
 		}
-		p.nest = 0
-		p.vars = v
-		if !p.guard(p.line) {
-			p.recoverLine()
+		if !p.guard(item) {
+			recover()
 		}
 	}
 }
@@ -85,7 +109,7 @@ func (p *parser) line() {
 		p.failAt(p.span(p.tok), "too many commands")
 	}
 	start, before := p.tok.start, len(p.src.parsed)
-	if p.common() {
+	if p.common((*parser).commands) {
 		if p.tok.kind != tNewline && !p.is(";") && p.tok.kind != tEOF {
 			p.unexpected("newline", "semicolon")
 		}
@@ -103,11 +127,12 @@ func (p *parser) line() {
 	}
 }
 
-// common reads what may stand in files and blocks alike; false: it is something else.
-func (p *parser) common() bool {
+// common reads what may stand in files and blocks alike; false: it is something else. What an
+// included file holds is read by body.
+func (p *parser) common(body func(*parser)) bool {
 	switch {
 	case p.accept("include"):
-		p.include(p.last.start)
+		p.include(p.last.start, body)
 	case p.accept("define"), p.accept("redefine"):
 		again := p.last.text == "redefine"
 		t := p.word("string")
@@ -116,6 +141,7 @@ func (p *parser) common() bool {
 		if p.vars.names[t.text] != nil && !again {
 			p.failAt(p.span(t), "redefinition of symbol '%s'", t.text)
 		}
+		n.weight = n.weigh()
 		p.vars.names[t.text] = n
 	case p.accept("undefine"):
 		t := p.word("string")
@@ -129,7 +155,7 @@ func (p *parser) common() bool {
 // initializer reads the value of a define.
 func (p *parser) initializer() *node {
 	if p.is("{") {
-		return p.setNode(p.rhsElem)
+		return p.setOrNothing()
 	}
 	if p.is("-") || p.tok.kind == tWord && isPriorityName(p.tok.text) {
 		return p.priorityText()
@@ -137,7 +163,7 @@ func (p *parser) initializer() *node {
 	return p.rhsList()
 }
 
-func (p *parser) include(start int) {
+func (p *parser) include(start int, body func(*parser)) {
 	t := p.tok
 	if t.kind != tQuoted {
 		p.unexpected("quoted string")
@@ -156,7 +182,7 @@ func (p *parser) include(start int) {
 	}
 	for i := range files {
 		files[i].By = &at
-		p.src.readIn(&files[i], p.depth+1, p.vars)
+		p.src.readIn(&files[i], p.depth+1, p.vars, body)
 	}
 }
 

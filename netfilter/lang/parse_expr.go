@@ -6,6 +6,16 @@ import (
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
+// setOrNothing reads { ... } with elements, of which there may be none.
+func (p *parser) setOrNothing() *node {
+	if p.peek().kind != tPunct || p.peek().text != "}" {
+		return p.setNode(p.rhsElem)
+	}
+	start := p.next().start
+	p.next()
+	return p.src.node(node{kind: nSet, at: p.since(start)})
+}
+
 // setNode reads { ... } with elements that item reads.
 func (p *parser) setNode(item func() *node) *node {
 	start := p.expect("{").start
@@ -101,6 +111,9 @@ func (p *parser) verdict() *node {
 		v := &rule.Verdict{Kind: rule.Jump}
 		if p.last.text == "goto" {
 			v.Kind = rule.Goto
+		}
+		if p.is("{") { // chains without a name
+			p.failAt(p.span(p.tok), "%s", notSupported)
 		}
 		if p.tok.kind != tWord && !p.is("$") || reserved(p.tok.text) {
 			p.unexpected("'{'")

@@ -2,6 +2,9 @@ package lang
 
 import "syscall"
 
+// notSupported is what is said of things that nft's grammar has and no packet filter here.
+const notSupported = "Could not process rule: Operation not supported"
+
 // foreign reads the statements that nft's grammar has and no packet filter here: they are
 // understood, and refused as a kernel without them does.
 func (p *parser) foreign(start int) *stmt {

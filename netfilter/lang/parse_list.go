@@ -109,7 +109,7 @@ func (p *parser) listing(v Verb, start int) {
 		p.scope(c)
 		return
 	}
-	if k, ok := singular[w]; ok && (w != "rule" || v != List) {
+	if k, ok := singular[w]; ok && (w != "rule" && w != "element" || v != List) {
 		p.next()
 		c.Kind = k
 		switch {
@@ -167,7 +167,8 @@ func (p *parser) ctList(c *command) bool {
 
 // scope reads what a list is limited to.
 func (p *parser) scope(c *command) {
-	if p.accept("table") {
+	if p.is("table") && c.Kind != Map {
+		p.next()
 		p.tableSpec(c)
 		return
 	}

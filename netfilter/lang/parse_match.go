@@ -150,9 +150,7 @@ func (p *parser) mapStatement(start int) *stmt {
 	key, opts := p.updateKey()
 	var data *node
 	if p.accept(":") {
-		if data = p.verdict(); data == nil {
-			data = p.expr()
-		}
+		data = p.expr()
 	}
 	p.expect("}")
 	p.leave()

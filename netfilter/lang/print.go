@@ -104,7 +104,7 @@ func (p *printer) chain(c *rule.Chain) {
 		case len(c.Devices) == 1:
 			p.f(" device \"%s\"", c.Devices[0])
 		case len(c.Devices) > 1:
-			p.f(" devices = { \"%s\" }", strings.Join(c.Devices, `", "`))
+			p.f(" devices = { %s }", strings.Join(c.Devices, ", "))
 		}
 		policy := "accept"
 		if c.DropPolicy {

@@ -192,7 +192,7 @@ func (p *printer) constant(e rule.Expr) {
 			return
 		}
 		plain := *p
-		plain.Services = false // the ends of ranges come as numbers
+		plain.Services, plain.GUID = false, false // the ends of ranges come as numbers
 		p.f("%s-%s", plain.text(x.Lo), plain.text(x.Hi))
 	case *rule.Any:
 		p.f("*")
@@ -289,9 +289,12 @@ func (p *printer) text(v *rule.Value) string {
 	return n.String()
 }
 
-// userName returns the name of a user or group, of which this package knows one.
+// userName returns the name of a user or group, if it is to be listed.
 func (p *printer) userName(v *rule.Value) (string, bool) {
-	return "root", p.GUID && (v.T == rule.UIDType || v.T == rule.GIDType) && toUint(v) == 0
+	if !p.GUID || v.T != rule.UIDType && v.T != rule.GIDType {
+		return "", false
+	}
+	return ownerName(v.T, uint32(toUint(v)))
 }
 
 // duration writes a span of time, with -n in seconds.

@@ -51,11 +51,7 @@ func (p *parser) priority() prio {
 
 func (p *parser) priorityValue() (r prio) {
 	if p.is("$") {
-		n := p.variable()
-		text := strings.TrimSpace(n.text)
-		q := p.src.parser(&File{Text: text}, 0, p.vars)
-		q.next()
-		return q.priorityValue()
+		return priorityOf(p.variable().text)
 	}
 	sign := int64(1)
 	if p.accept("-") {
@@ -71,6 +67,33 @@ func (p *parser) priorityValue() (r prio) {
 		r.value = p.priorityNumber()
 	case p.accept("-"):
 		r.value = -p.priorityNumber()
+	}
+	return r
+}
+
+// noPriority is a name that no priority has.
+const noPriority = "no priority"
+
+// priorityOf returns the priority that a variable holds: a number, a name, or `name + number`
+// with blanks between.
+func priorityOf(text string) prio {
+	if v, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return prio{value: v}
+	}
+	words := strings.Fields(text)
+	if len(words) == 1 {
+		return prio{name: text}
+	}
+	if len(words) != 3 || words[1] != "+" && words[1] != "-" {
+		return prio{name: noPriority}
+	}
+	v, err := strconv.ParseUint(words[2], 0, 32)
+	if err != nil {
+		return prio{name: noPriority}
+	}
+	r := prio{name: words[0], value: int64(v)}
+	if words[1] == "-" {
+		r.value = -r.value
 	}
 	return r
 }

@@ -7,6 +7,7 @@ type source struct {
 	opts   Options
 	errs   Errors
 	bytes  int
+	weight int // of the variables that were used
 	files  int
 	parsed []*command
 	vars   *vars
@@ -51,6 +52,8 @@ func (s *source) payload(f *rule.Field) *rule.Payload {
 type command struct {
 	Command
 	check func(*evaluator) error
+	// hookAt is where a base chain says its hook.
+	hookAt Span
 }
 
 func newSource(opts Options) *source {
@@ -61,17 +64,13 @@ func (s *source) fail(at Span, msg string) { s.errs = append(s.errs, &Error{At: 
 
 // parse reads a file and checks its commands.
 func (s *source) parse(f *File) ([]Command, error) {
-	s.read(f, 0)
-	if len(s.errs) > 0 {
-		return nil, s.errs
-	}
+	s.read(f)
 	ev := newEvaluator(s)
 	out := make([]Command, 0, len(s.parsed))
 	for _, c := range s.parsed {
 		if c.check != nil {
 			if err := c.check(ev); err != nil {
-				s.errs = append(s.errs, err.(*Error))
-				if len(s.errs) == maxErrors {
+				if s.errs = append(s.errs, err.(*Error)); len(s.errs) >= maxErrors {
 					break
 				}
 				continue

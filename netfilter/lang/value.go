@@ -55,7 +55,7 @@ func toUint(v *rule.Value) (n uint64) {
 
 // symbol gives a word or number the meaning it has as a value of a type.
 func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
-	fail := func(msg string) (*rule.Value, error) { return nil, &Error{At: n.at, Msg: msg} }
+	fail := func(msg string) (*rule.Value, error) { return nil, &Error{At: n.where(), Msg: msg} }
 	if n.own != nil && n.own != t && t != rule.IntegerType {
 		return nil, sc.otherType(n, t)
 	}
@@ -76,7 +76,7 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		if v := addressValue(t, n.text); v != nil {
 			return v, nil
 		}
-		if _, ok := parseInt(n.text); !ok || t.Format == rule.IPv6Address {
+		if !n.number || t.Format == rule.IPv6Address {
 			if _, err := netip.ParseAddr(n.text); err == nil {
 				return fail("Could not resolve hostname: Address family for hostname not supported")
 			}
@@ -134,16 +134,8 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 		}
 	}
 	switch {
-	case !ok && t == rule.UIDType:
-		if n.text == "root" {
-			return number(t, bits, 0), nil
-		}
-		return fail("User does not exist")
-	case !ok && t == rule.GIDType:
-		if n.text == "root" {
-			return number(t, bits, 0), nil
-		}
-		return fail("Group does not exist")
+	case t == rule.UIDType || t == rule.GIDType:
+		return sc.ownerValue(t, n)
 	case !ok:
 		return fail("Could not parse " + t.Desc)
 	case v.BitLen() > bits:
@@ -155,7 +147,7 @@ func (sc *scope) symbol(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 
 // otherType reports a word whose own type is not the one that is needed.
 func (sc *scope) otherType(n *node, want *rule.Type) error {
-	e := &Error{At: n.at, Msg: "datatype mismatch, expected " + want.Desc + ", expression has type " + n.own.Desc}
+	e := &Error{At: n.where(), Msg: "datatype mismatch, expected " + want.Desc + ", expression has type " + n.own.Desc}
 	if sc.left != nil {
 		e.More = []Span{*sc.left}
 	}
@@ -220,7 +212,7 @@ func parseInt(s string) (*big.Int, bool) {
 func labelValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	v, ok := parseInt(n.text)
 	if !ok || !v.IsUint64() || v.Uint64() >= uint64(bits) {
-		return nil, &Error{At: n.at, Msg: "Could not parse " + t.Desc}
+		return nil, &Error{At: n.where(), Msg: "Could not parse " + t.Desc}
 	}
 	return bigNumber(t, bits, new(big.Int).Lsh(big.NewInt(1), uint(v.Uint64()))), nil
 }
@@ -229,7 +221,7 @@ func addressValue(t *rule.Type, s string) *rule.Value {
 	if len(s) == 0 || !xdigit(s[0]) && s[0] != ':' {
 		return nil
 	}
-	a, err := netip.ParseAddr(s)
+	a, err := netip.ParseAddr(withoutZeros(s))
 	if err != nil || a.Zone() != "" || a.Is4() != (t.Format == rule.IPv4Address) {
 		return nil
 	}
@@ -244,6 +236,21 @@ func addressValue(t *rule.Type, s string) *rule.Value {
 	return v
 }
 
+// withoutZeros writes the numbers of an IPv4 address that begin with a zero, which are octal as
+// for inet_aton(3), in decimal.
+func withoutZeros(s string) string {
+	if strings.Contains(s, ":") || !strings.HasPrefix(s, "0") && !strings.Contains(s, ".0") {
+		return s
+	}
+	parts := strings.Split(s, ".")
+	for i, p := range parts {
+		if v, err := strconv.ParseUint(p, 0, 8); err == nil {
+			parts[i] = strconv.FormatUint(v, 10)
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
 func linkValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	parts := strings.Split(n.text, ":")
 	if len(parts) == 1 {
@@ -255,12 +262,12 @@ func linkValue(t *rule.Type, bits int, n *node) (*rule.Value, error) {
 	for _, p := range parts {
 		v, err := strconv.ParseUint(p, 16, 8)
 		if err != nil || len(data) == 6 {
-			return nil, &Error{At: n.at, Msg: "Invalid LL address"}
+			return nil, &Error{At: n.where(), Msg: "Invalid LL address"}
 		}
 		data = append(data, byte(v))
 	}
 	if len(data) != 6 {
-		return nil, &Error{At: n.at, Msg: "Invalid LL address"}
+		return nil, &Error{At: n.where(), Msg: "Invalid LL address"}
 	}
 	return &rule.Value{T: t, N: bits, Data: data}, nil
 }
@@ -271,8 +278,14 @@ func (sc *scope) textValue(t *rule.Type, bits int, n *node) (*rule.Value, error)
 		return &rule.Value{T: t, N: len(n.text) * 8, Data: []byte(n.text), Wild: n.wild}, nil
 	}
 	size := bits / 8
+	switch {
+	case n.text == "" && n.wild:
+		return nil, &Error{At: n.where(), Msg: "All-wildcard strings are not supported"}
+	case n.text == "":
+		return nil, &Error{At: n.where(), Msg: "Empty string is not allowed"}
+	}
 	if len(n.text) >= size {
-		return nil, &Error{At: n.at, Msg: "String exceeds maximum length of " + strconv.Itoa(size)}
+		return nil, &Error{At: n.where(), Msg: "String exceeds maximum length of " + strconv.Itoa(size)}
 	}
 	if n.wild {
 		return &rule.Value{T: t, N: bits, Data: []byte(n.text), Wild: true}, nil
