@@ -1,6 +1,10 @@
 package lang
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // TestDefineInclude reads variables and files, which are listed as what they stand
 // for.
@@ -59,5 +63,30 @@ func TestNestingLimit(t *testing.T) {
 	}
 	if _, err := Parse(string(src), "deep", Options{}); err == nil {
 		t.Fatal("no error")
+	}
+}
+
+// TestVariableLimit ends definitions that double each other, in rules and in sets.
+func TestVariableLimit(t *testing.T) {
+	for _, use := range []string{"add rule ip t c tcp dport $v29", "add element ip t s $v29", "add rule ip t c tcp flags $f29"} {
+		var src strings.Builder
+		src.WriteString("add table ip t\nadd chain ip t c\nadd set ip t s { type inet_service; }\ndefine v0 = { 1, 2 }\ndefine f0 = 1, 2\n")
+		for i := range 29 {
+			fmt.Fprintf(&src, "define v%d = { $v%d, $v%d }\ndefine f%d = $f%d, $f%d\n", i+1, i, i, i+1, i, i)
+		}
+		src.WriteString(use + "\n")
+		_, err := Parse(src.String(), "double", Options{})
+		if err == nil || !strings.Contains(err.Error(), "variables stand for too much") {
+			t.Errorf("%s: %v", use, err)
+		}
+	}
+}
+
+// TestVariableOfItself ends a priority whose variable holds the name of a variable: it is
+// no name of a priority, and not looked up once more.
+func TestVariableOfItself(t *testing.T) {
+	_, err := Parse("define a = \"$a\"\nadd table ip t\nadd chain ip t c { type filter hook input priority $a; }\n", "self", Options{})
+	if err == nil || !strings.Contains(err.Error(), "invalid priority expression value in this context.") {
+		t.Error(err)
 	}
 }

@@ -24,6 +24,9 @@ func (sc *scope) expr(n *node, want *rule.Type, size int) (rule.Expr, error) {
 		}
 		return sc.binaryExpr(n, want, size)
 	}
+	if want == nil && n.kind == nSymbol {
+		return nil, &Error{At: n.where(), Msg: "No symbol type information"}
+	}
 	if want == nil {
 		return nil, &Error{At: n.at, Msg: "syntax error, unexpected expression"}
 	}
