@@ -16,9 +16,10 @@ type Tracker interface {
 	// SetZone puts a packet into a zone before its connection is looked up. It fails
 	// when it has a connection already.
 	SetZone(pkt *packet.Packet, zone uint16) bool
-	// Hold makes conntrack work for whoever calls it, until release is called: hooks
-	// are there only while somebody needs them, as on Linux.
-	Hold() (release func())
+	// Hold makes conntrack work for whoever calls it, until release is called, for the
+	// IP versions given by network.Version: hooks are there only while somebody needs
+	// them, as on Linux. It does not wait for packets that are inside.
+	Hold(versions [2]bool) (release func())
 
 	// Lookup returns the connection that a packet of tuple t would belong to.
 	Lookup(t *Tuple) (*Conn, Dir)

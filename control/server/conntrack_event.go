@@ -11,7 +11,7 @@ import (
 // events passes events on until the context ends. They come in the goroutines that
 // carry packets, which must not wait for whoever reads: one that is too slow loses.
 func (x *conntrackCall) events(ctx context.Context) error {
-	defer x.t.Hold()()
+	defer x.t.Hold([2]bool{true, true})()
 	events := make(chan control.ConntrackReply, monitorQueue)
 	full := make(chan struct{}, 1)
 	tell := func(r control.ConntrackReply) {

@@ -39,7 +39,7 @@ func TestHammer(t *testing.T) {
 		undo := r.Watch(func(e netfilter.Event) { r.Snapshot(e.Conn) })
 		defer undo()
 		for range 200 {
-			release := r.Hold()
+			release := r.Hold([2]bool{true, true})
 			r.Each(func(c *netfilter.Conn) bool { r.Delete(c); return true })
 			r.advance(time.Second)
 			release()

@@ -36,7 +36,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, tracker: newTracker(n, slot, stripes), net: n}
-	r.release = r.Hold()
+	r.release = r.Hold([2]bool{true, true})
 	t.Cleanup(func() {
 		r.release()
 		r.close()

@@ -196,18 +196,21 @@ func followTCP(t *tracker, e *entry, p *look) outcome {
 		}
 	}
 	if held {
+		liberal := t.liberal.Load() || c.sides[p.dir].flags&loose != 0
 		switch c.inWindow(p.dir, &s) {
 		case late:
-			return fine
+			if !liberal {
+				return fine
+			}
 		case ahead:
 			// When both sides have sent a SYN, the window that the other side has offered
 			// begins behind this side's SYN, and is not counted yet: a reset in it is
 			// acceptable (RFC 9293 §3.10.7.4).
-			if s.kind != kindRST || c.state != synSent2 {
+			if !liberal && (s.kind != kindRST || c.state != synSent2) {
 				return fine
 			}
 		case outside:
-			if c.sides[p.dir].flags&loose == 0 && !t.liberal.Load() {
+			if !liberal {
 				c.doubt(t, e, p, s.kind)
 				return invalid
 			}

@@ -245,3 +245,15 @@ func TestLiberal(t *testing.T) {
 	k.liberal.Store(true)
 	k.client(netfilter.Established, forged)
 }
+
+// TestLiberalSegmentsCount: what is out of the window moves the state where windows do
+// not count, whether it is late or ahead.
+func TestLiberalSegmentsCount(t *testing.T) {
+	for _, seq := range []uint32{1<<32 - 498999, 1002, 501001} {
+		k := newTalk(t)
+		k.liberal.Store(true)
+		k.open()
+		k.server(netfilter.EstablishedReply, seg{flags: tcpFIN | tcpACK, seq: seq + 1000, ack: 1001})
+		k.state("FIN_WAIT")
+	}
+}

@@ -1,7 +1,6 @@
 package conntrack
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -42,11 +41,7 @@ type tracker struct {
 	gcArmed atomic.Bool
 	gcAt    int // of the timer function
 
-	hooks struct {
-		sync.Mutex
-		users int
-		undo  []func()
-	}
+	holds          holds
 	expects        expectations
 	watchers       watchers[netfilter.Event]
 	expectWatchers watchers[netfilter.ExpectEvent]
@@ -184,27 +179,6 @@ func (t *tracker) tell(kind netfilter.EventKind, e *entry) {
 	t.watchers.tell(netfilter.Event{Kind: kind, Conn: &e.Conn})
 }
 
-// Hold implements netfilter.Tracker. While anybody holds it the module stays.
-func (t *tracker) Hold() (release func()) {
-	if t.users != nil && !t.users.Get() {
-		return func() {} // on its way out
-	}
-	h := &t.hooks
-	h.Lock()
-	defer h.Unlock()
-	if h.users++; h.users == 1 {
-		h.undo = t.defragment()
-		for v := range t.net.Hooks {
-			h.undo = append(h.undo, t.attach(network.Version(v))...)
-		}
-		if undo, err := t.net.OnAnswer(t.answered); err == nil {
-			h.undo = append(h.undo, undo)
-		}
-	}
-	var once sync.Once
-	return func() { once.Do(t.release) }
-}
-
 // answered makes an ICMP error of this host about a packet related to the packet's
 // connection, which nobody would find by what is quoted if it is not in the table yet.
 func (t *tracker) answered(answer, about *packet.Packet) {
@@ -217,35 +191,6 @@ func (t *tracker) answered(answer, about *packet.Packet) {
 		back = netfilter.Related
 	}
 	t.Set(answer, c, back)
-}
-
-// defragment has fragments put together by the modules for it, if they are there.
-func (t *tracker) defragment() (undo []func()) {
-	if t.requests == nil {
-		return nil
-	}
-	for _, name := range []string{netfilter.Defrag4Symbol, netfilter.Defrag6Symbol} {
-		if d, ok := module.Find[netfilter.Defragmenter](t.requests.Registry(), name); ok {
-			undo = append(undo, d.Hold())
-		}
-	}
-	return undo
-}
-
-func (t *tracker) release() {
-	h := &t.hooks
-	if t.users != nil {
-		defer t.users.Put()
-	}
-	h.Lock()
-	defer h.Unlock()
-	if h.users--; h.users > 0 {
-		return
-	}
-	for _, undo := range slices.Backward(h.undo) {
-		undo()
-	}
-	h.undo = nil
 }
 
 func (t *tracker) attach(v network.Version) []func() {

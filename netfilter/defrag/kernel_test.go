@@ -98,7 +98,7 @@ func TestFragmentsPassWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	track, _ := module.Find[netfilter.Tracker](router.Modules, netfilter.TrackerSymbol)
-	release := track.Hold()
+	release := track.Hold([2]bool{true, true})
 	for i, to := range []string{"10.0.1.2:7", "[fd01::2]:7"} {
 		var inside, outside lengths
 		inside.watch(t, &router.Network.Hooks[i].Forward)

@@ -81,7 +81,6 @@ func start(c *module.Context) error {
 			return err
 		}
 	}
-	c.Cleanup(track.Hold())
 	c.Cleanup(f.close)
 	return module.Export[netfilter.Flows](c, netfilter.FlowsSymbol, f)
 }

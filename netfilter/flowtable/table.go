@@ -15,6 +15,7 @@ import (
 type table struct {
 	flows   *flows
 	cfg     netfilter.FlowtableConfig
+	release func()                  // of the tracker
 	devices atomic.Pointer[[]int32] // by whose interface index packets are looked at
 	unhook  func()
 
@@ -32,6 +33,7 @@ func newTable(f *flows, cfg netfilter.FlowtableConfig) *table {
 	t.index.init()
 	t.gc.Init(f.net.Clock, t.collect)
 	t.SetDevices(cfg.Devices)
+	t.release = f.track.Hold(cfg.Versions)
 	t.unhook = f.net.Link.Ingress.Add(hook.Entry{Owner: moduleName, Priority: cfg.Priority, Batch: t.input})
 	return t
 }
@@ -65,6 +67,7 @@ func (t *table) Close() {
 	t.mu.Unlock()
 	t.gc.StopWait()
 	t.flows.remove(t)
+	t.release()
 }
 
 // insert adds a flow, unless a half of it looks like one that is there, the tracker

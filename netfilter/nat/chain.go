@@ -69,6 +69,9 @@ func (s *seats) remove(at *seat, p *netfilter.NATChain) {
 // attach adds the hooks of a version: destinations change before routing, sources
 // after it.
 func (t *translator) attach(v network.Version) {
+	var versions [2]bool
+	versions[v] = true
+	t.seats.undo = append(t.seats.undo, t.track.Hold(versions))
 	h := &t.net.Hooks[v]
 	t.attachAt(v, &h.Prerouting, hook.DstNAT, netfilter.ManipDst, false)
 	t.attachAt(v, &h.Output, hook.DstNAT, netfilter.ManipDst, true)

@@ -62,7 +62,6 @@ func start(c *module.Context) error {
 	}
 	t.queries.New = func() any { return new(query) }
 	t.mappings.init()
-	c.Cleanup(track.Hold())
 	c.Cleanup(track.Watch(t.connEvent))
 	c.Cleanup(n.Watch(t.addrChanged))
 	c.Cleanup(n.Link.Watch(t.deviceChanged))

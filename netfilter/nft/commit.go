@@ -5,6 +5,7 @@ import (
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
+	"github.com/knitnet/knit/network"
 )
 
 // A program is a table, compiled. It is used for as long as the table stays as it is.
@@ -15,12 +16,32 @@ type program struct {
 	needs
 }
 
-// needs are the modules that rules use, and whether connections have to be counted.
-type needs struct{ ct, nat, flow, acct, limit, log bool }
+// needs are the modules that rules use, whether connections have to be counted, and of
+// which IP versions they are tracked.
+type needs struct {
+	ct, nat, flow, acct, limit, log bool
+	tracked                         [2]bool
+}
 
 func (n *needs) add(o needs) {
 	n.ct, n.nat, n.flow, n.acct = n.ct || o.ct, n.nat || o.nat, n.flow || o.flow, n.acct || o.acct
 	n.limit, n.log = n.limit || o.limit, n.log || o.log
+	n.track(o.tracked)
+}
+
+func (n *needs) track(versions [2]bool) {
+	for v, wanted := range versions {
+		n.tracked[v] = n.tracked[v] || wanted
+	}
+}
+
+// connections reports whether rules need connection tracking.
+func (n *needs) connections() bool { return n.ct || n.nat || n.flow }
+
+// versionsOf are the IP versions that a family's tables see packets of.
+func versionsOf(f rule.Family) (versions [2]bool) {
+	versions[network.V4], versions[network.V6] = f != rule.IP6, f != rule.IP
+	return versions
 }
 
 // commit makes tables the ruleset, in one step, or changes nothing. The caller
@@ -70,6 +91,9 @@ func (m *machine) build(next *generation, changes map[setKey]*liveChange) (need 
 		}
 		next.programs[t] = p
 		need.add(p.needs)
+		if p.needs.connections() {
+			need.track(versionsOf(t.Family))
+		}
 		if t.Dormant {
 			continue
 		}
@@ -200,33 +224,34 @@ func (m *machine) seatAll(next *generation) (map[baseKey]*seat, error) {
 
 // acquire loads and holds the modules that rules need.
 func (m *machine) acquire(n needs) error {
-	if n.ct || n.nat || n.flow {
-		if err := m.tracker.get(m.ctx, netfilter.TrackerSymbol, netfilter.Tracker.Hold); err != nil {
+	if n.connections() {
+		if err := m.tracker.get(m.ctx, netfilter.TrackerSymbol); err != nil {
 			return err
 		}
 	}
+	m.hold(n.tracked)
 	if n.acct && m.sysctls != nil {
 		if err := m.sysctls.Set("net.netfilter.nf_conntrack_acct", "1"); err != nil {
 			return err
 		}
 	}
 	if n.nat {
-		if err := m.translator.get(m.ctx, netfilter.TranslatorSymbol, nil); err != nil {
+		if err := m.translator.get(m.ctx, netfilter.TranslatorSymbol); err != nil {
 			return err
 		}
 	}
 	if n.limit {
-		if err := m.limiter.get(m.ctx, netfilter.LimiterSymbol, nil); err != nil {
+		if err := m.limiter.get(m.ctx, netfilter.LimiterSymbol); err != nil {
 			return err
 		}
 	}
 	if n.log {
-		if err := m.packetLog.get(m.ctx, netfilter.PacketLogSymbol, nil); err != nil {
+		if err := m.packetLog.get(m.ctx, netfilter.PacketLogSymbol); err != nil {
 			return err
 		}
 	}
 	if n.flow {
-		return m.flows.get(m.ctx, netfilter.FlowsSymbol, nil)
+		return m.flows.get(m.ctx, netfilter.FlowsSymbol)
 	}
 	return nil
 }
@@ -245,7 +270,24 @@ func (m *machine) release(n needs) {
 	if !n.nat {
 		m.translator.put()
 	}
-	if !n.ct && !n.nat && !n.flow {
+	for v, release := range m.tracking {
+		if release != nil && !n.tracked[v] {
+			release()
+			m.tracking[v] = nil
+		}
+	}
+	if !n.connections() {
 		m.tracker.put()
+	}
+}
+
+// hold has the connections of IP versions tracked.
+func (m *machine) hold(versions [2]bool) {
+	for v, wanted := range versions {
+		if wanted && m.tracking[v] == nil {
+			var one [2]bool
+			one[v] = true
+			m.tracking[v] = m.tracker.v.Hold(one)
+		}
 	}
 }

@@ -8,9 +8,8 @@ type loan[T any] struct {
 	back func() // nil: not borrowed
 }
 
-// get loads the module and borrows its symbol, which has the module's name; hold, if
-// it is set, is what switches it on.
-func (l *loan[T]) get(c *module.Context, name string, hold func(T) (release func())) error {
+// get loads the module and borrows its symbol, which has the module's name.
+func (l *loan[T]) get(c *module.Context, name string) error {
 	if l.back != nil {
 		return nil
 	}
@@ -22,10 +21,6 @@ func (l *loan[T]) get(c *module.Context, name string, hold func(T) (release func
 		return err
 	}
 	l.v, l.back = v, back
-	if hold != nil {
-		off := hold(v)
-		l.back = func() { off(); back() }
-	}
 	return nil
 }
 

@@ -39,6 +39,7 @@ type machine struct {
 	tableHandles uint64
 	generations  uint64 // transactions
 	tracker      loan[netfilter.Tracker]
+	tracking     [2]func() // end the tracker's work, by network.Version; nil: it does not work
 	translator   loan[netfilter.Translator]
 	flows        loan[netfilter.Flows]
 	helpers      map[helperKey]*netfilter.Helper // that tables name
