@@ -59,7 +59,7 @@ func (f *ftp) help(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info) b
 	defer ctl.mu.Unlock()
 	s := &ctl.streams[info.Dir()]
 	if h[13]&wire.TCPSyn != 0 {
-		s.begin(g.seq + 1)
+		s.open(g.seq+1, c.Is(netfilter.Assured))
 		return true
 	}
 	n := pkt.Len() - data

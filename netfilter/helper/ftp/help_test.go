@@ -87,6 +87,22 @@ func TestAnnouncementsAreBelieved(t *testing.T) {
 	w.want("10.0.0.2>192.0.2.2.50003")
 }
 
+// TestForgedSYN: a SYN in the middle of a connection, which anybody can send, does not
+// make the helper deaf. One that its receiver takes does begin the stream anew.
+func TestForgedSYN(t *testing.T) {
+	w := newWiretap(t)
+	w.send(netfilter.New, wire.TCPSyn, 99, "")
+	w.c.Status.Or(netfilter.Assured)
+	w.says(100, "NOOP\r\n")
+	w.send(netfilter.Established, wire.TCPSyn, 1<<30, "")
+	w.says(106, "PORT 10,0,0,2,195,81\r\n")
+	w.want("192.0.2.2>10.0.0.2.50001")
+	w.says(128, "PORT 10,0,0,2,195,82\r\n")
+	w.want("192.0.2.2>10.0.0.2.50002")
+	w.says(1<<30+1, "PORT 10,0,0,2,195,83\r\n")
+	w.want("192.0.2.2>10.0.0.2.50003")
+}
+
 // TestForgeriesAreNot: hostile text opens nothing, and harms nothing else.
 func TestForgeriesAreNot(t *testing.T) {
 	w := newWiretap(t)

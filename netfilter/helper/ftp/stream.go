@@ -28,10 +28,24 @@ type stream struct {
 	part   []byte   // the line that has not ended, and where it began
 	partAt uint32
 	last   said
+	// offer is the first sequence number after a SYN that came late, if one did.
+	offer   uint32
+	offered bool
 }
 
 // begin is called with the first sequence number.
 func (s *stream) begin(seq uint32) { *s = stream{starts: append(s.starts[:0], seq)} }
+
+// open is called with the sequence number behind that of a SYN. In a connection that is
+// open already anybody may have sent it, for all that is known here (RFC 5961 §4): it
+// counts when data follows it.
+func (s *stream) open(seq uint32, late bool) {
+	if late {
+		s.offer, s.offered = seq, true
+		return
+	}
+	s.begin(seq)
+}
 
 // note remembers that a line begins at seq.
 func (s *stream) note(seq uint32) {
@@ -56,6 +70,9 @@ type reader struct {
 // read begins to read b, which begins at seq. What is there before the first line
 // whose beginning is known is left out.
 func (s *stream) read(seq uint32, b []byte) reader {
+	if s.offered && seq == s.offer {
+		s.begin(seq)
+	}
 	r := reader{s: s, seq: seq, b: b}
 	switch {
 	case slices.Contains(s.starts, seq):
