@@ -56,8 +56,8 @@ func (t *tracker) expect(x *netfilter.Expectation) (old []*expected, err error) 
 			if o.Master != x.Master {
 				return old, syscall.EBUSY
 			}
-			o.Expectation, o.until = x, now.Add(x.Timeout) // said again
-			return old, nil
+			old = append(old, t.forget(func(y *expected) bool { return y == o })...) // said again
+			break
 		}
 	}
 	if x.Master.Is(netfilter.Dying) {

@@ -46,6 +46,21 @@ func (t *tracker) removeHelper(h *netfilter.Helper) {
 	t.drop(func(o *expected) bool { return o.Expectation.Helper == h || o.Master.Helper.Load() == nil })
 }
 
+// checkHelper takes its helper away from a connection that has just got into the table, if
+// removeHelper has been there meanwhile and has not found it.
+func (t *tracker) checkHelper(e *entry) {
+	h := e.Helper.Load()
+	if h == nil {
+		return
+	}
+	s := &t.helpers
+	s.Lock()
+	defer s.Unlock()
+	if !slices.Contains(s.list, h) {
+		e.Helper.CompareAndSwap(h, nil)
+	}
+}
+
 // HelperByName implements netfilter.Tracker.
 func (t *tracker) HelperByName(name string, proto uint8) *netfilter.Helper {
 	s := &t.helpers

@@ -8,15 +8,15 @@ import (
 )
 
 // room reports whether another connection may begin, and makes room by ending one
-// that nobody will miss: not Assured, in one of a few buckets near the new one.
-func (t *tracker) room(tuple *netfilter.Tuple) bool {
+// that nobody will miss: not Assured or over, in one of a few buckets near the new one.
+func (t *tracker) room(tuple *netfilter.Tuple, now clock.Time) bool {
 	limit := t.max.Load()
 	if limit == 0 || t.table.count.Load() < limit {
 		return true
 	}
 	var victim *entry
 	t.table.walk(int(t.table.hash(tuple)), earlyDropBuckets, func(x *node) bool {
-		if e := x.e; !e.Is(netfilter.Assured) && !e.Is(netfilter.Dying) {
+		if e := x.e; !e.Is(netfilter.Dying) && (!e.Is(netfilter.Assured) || e.dead(now)) {
 			victim = e
 		}
 		return victim == nil
@@ -24,7 +24,9 @@ func (t *tracker) room(tuple *netfilter.Tuple) bool {
 	if victim == nil || !t.kill(victim) {
 		return false
 	}
-	t.stats.earlyDrop.Inc()
+	if clock.Time(victim.Deadline.Load()).After(now) {
+		t.stats.earlyDrop.Inc()
+	}
 	return true
 }
 

@@ -158,7 +158,7 @@ func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 		t.stats.invalid.Inc()
 		return true
 	}
-	if !t.room(tuple) {
+	if !t.room(tuple, p.now) {
 		t.stats.drop.Inc()
 		t.logFull(p.now)
 		return false
@@ -245,6 +245,7 @@ func (t *tracker) enter(pkt *packet.Packet, e *entry) bool {
 		return false
 	}
 	t.stats.clash.Inc()
+	t.count(clash.e, netfilter.Original, pkt)
 	t.set(pkt, clash.e, netfilter.New)
 	return true
 }
@@ -256,6 +257,7 @@ func (t *tracker) entered(e *entry) {
 	}
 	t.stats.insert.Inc()
 	t.armGC()
+	t.checkHelper(e)
 	kind := netfilter.EventNew
 	if e.Is(netfilter.Expected) {
 		kind = netfilter.EventRelated

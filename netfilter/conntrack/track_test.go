@@ -200,6 +200,25 @@ func TestFullTable(t *testing.T) {
 	r.wantCount(2000)
 }
 
+// TestFullOfWhatIsOver: a connection whose time is up makes room before the collector has
+// come by, assured or not, and nothing was dropped early.
+func TestFullOfWhatIsOver(t *testing.T) {
+	r := newRig(t)
+	r.max.Store(2000)
+	for i := range 2000 {
+		r.want(udp(from(i), serverA, 1), netfilter.New)
+	}
+	r.Each(func(c *netfilter.Conn) bool {
+		c.Status.Or(netfilter.Assured)
+		c.Deadline.Store(-1)
+		return true
+	})
+	r.want(udp(clientA, serverA, 1), netfilter.New)
+	if s := r.Stats(); s.EarlyDrop != 0 || s.Drop != 0 {
+		t.Errorf("stats %+v, want no drop", s)
+	}
+}
+
 func TestConnectionsEnd(t *testing.T) {
 	r := newRig(t)
 	r.max.Store(0) // a full table that finds no victim loses packets

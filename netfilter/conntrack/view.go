@@ -63,11 +63,11 @@ func (t *tracker) Insert(v *netfilter.ConnView) error {
 		e.tcp.state = state(s)
 		e.tcp.sides[0].flags, e.tcp.sides[1].flags = loose|sacks, loose|sacks
 	}
-	if !t.room(&orig) {
+	now := t.clock.Now()
+	if !t.room(&orig, now) {
 		t.stats.drop.Inc()
 		return fmt.Errorf("conntrack: the table is full: %w", syscall.ENOMEM)
 	}
-	now := t.clock.Now()
 	e.Deadline.Store(int64(now.Add(time.Duration(v.Timeout) * time.Second)))
 	e.Mark.Store(v.Mark)
 	e.set(v.Status & (netfilter.SeenReply | netfilter.Assured | netfilter.Fixed | netfilter.SrcNAT | netfilter.DstNAT))
