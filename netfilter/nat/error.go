@@ -27,6 +27,11 @@ func (t *translator) translateError(at *seat, pkt *packet.Packet, c *netfilter.C
 	if l4 == 0 || pkt.HeadLen() < l4+wire.ICMPLen {
 		return hook.Drop
 	}
+	if at.v == network.V4 && pkt.Head()[l4] == wire.ICMP4Redirect {
+		// It names a router on this host's link, which those behind it do not have (RFC 1122
+		// §3.2.2.2); who followed it would be seen without translation.
+		return hook.Drop
+	}
 	inner := c.Tuples[1-d]
 	sum := pkt.Head()[l4+2 : l4+4]
 	if pkt.Csum == packet.CsumPartial {

@@ -56,6 +56,15 @@ func (p pairOf) scenarios() []scenario {
 				x.fail(p.far, exceeded, 0, 0)
 			}
 		}},
+		{"redirects", masq, func(x *talk) {
+			if p.family == "ip6" {
+				return // they are Neighbour Discovery, which nobody forwards
+			}
+			x.in("lan0", udp(c, s, "question"))
+			x.fail(p.far, 5, 1, 0xc0000203)
+			x.fail(p.far, 5, 0, 0xc0000203)
+			x.answer("answer")
+		}},
 		{"path mtu errors", masq, func(x *talk) {
 			m := udp(c, s, strings.Repeat("x", 1300))
 			m.df = true

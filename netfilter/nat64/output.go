@@ -123,7 +123,7 @@ func (x *translator) problem(v network.Version, pkt *packet.Packet, p xlat.Probl
 func (x *translator) rejected(v network.Version, pkt *packet.Packet, o outcome) {
 	switch o {
 	case usedUp, full:
-		// Address Unreachable (RFC 6146 §3.5.1.1).
+		// Address Unreachable (RFC 6146 §3.5.1).
 		why := x.reasons.full
 		if o == usedUp {
 			why = x.reasons.usedUp

@@ -17,7 +17,7 @@ type binding struct {
 	sessions int // under table.mu
 }
 
-// A session is an entry of a session table (RFC 6146 §3.1).
+// A session is an entry of a session table (RFC 6146 §3.2).
 type session struct {
 	table *table
 	*binding
