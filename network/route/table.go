@@ -20,26 +20,23 @@ var (
 	ErrNotFound = errors.New("no such process")
 )
 
-// A dest is what the tree has of a prefix. The first route, which is nearly always the
-// one that is looked for, stands in the tree itself: a lookup in a large table costs
-// what it has to fetch from memory.
-type dest struct {
-	first  *Route
-	routes []*Route // all, by worth
-}
+// A tree is a snapshot of all routes, those of a prefix by worth.
+type tree = bart.Table[[]*Route]
 
-// A tree is a snapshot. Fast trades memory, 64 bytes a route instead of 42, for a third
-// of the time of bart's Table.
-type tree = bart.Fast[dest]
+// largeTable is the number of routes of an IP version from which on a table has a direct
+// index, so that its size is nothing beside theirs.
+const largeTable = 8192
 
 // A Table is a set of routes. The zero Table is empty and ready to use. Lookups
 // are lock free and run concurrently with changes.
 type Table struct {
 	mu   sync.Mutex
 	tree atomic.Pointer[tree]
-	from atomic.Int32 // routes with a prefix of sources
-	size [2]atomic.Int32
-	used [2]atomic.Bool
+	// tries have the first routes of all prefixes, by IP version.
+	tries [2]trie
+	from  atomic.Int32 // routes with a prefix of sources
+	size  [2]atomic.Int32
+	used  [2]atomic.Bool
 	// expiring counts the routes that expire, so that without any nobody has to
 	// look for them.
 	expiring atomic.Int32
@@ -68,15 +65,13 @@ func (t *Table) sourced() bool { return t.from.Load() > 0 }
 // those the one with the smallest metric. Routes that are only for some sources do not
 // count. a must not be an IPv4-mapped address.
 func (t *Table) Lookup(a netip.Addr) *Route {
-	tree := t.tree.Load()
-	if tree == nil {
-		return nil
-	}
 	if t.sourced() {
 		return t.lookupFunc(a, func(r *Route) bool { return !r.From.IsValid() })
 	}
-	d, _ := tree.Lookup(a)
-	return d.first
+	if a.Is4() {
+		return t.tries[0].lookup(key4(a))
+	}
+	return t.tries[1].lookup(key6(a))
 }
 
 // Get returns the routes to a prefix, in the order of Lookup. The caller must not
@@ -86,8 +81,8 @@ func (t *Table) Get(dst netip.Prefix) []*Route {
 	if tree == nil {
 		return nil
 	}
-	d, _ := tree.Get(dst.Masked())
-	return d.routes
+	rs, _ := tree.Get(dst.Masked())
+	return rs
 }
 
 // LookupIndex is Lookup among the routes that leave by interface index.
@@ -111,9 +106,9 @@ func (t *Table) lookupFunc(a netip.Addr, match func(*Route) bool) *Route {
 	if tree == nil {
 		return nil
 	}
-	for _, d := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) { // the longest prefix first
-		if at := slices.IndexFunc(d.routes, match); at >= 0 {
-			return d.routes[at]
+	for _, rs := range tree.Supernets(netip.PrefixFrom(a, a.BitLen())) { // the longest prefix first
+		if at := slices.IndexFunc(rs, match); at >= 0 {
+			return rs[at]
 		}
 	}
 	return nil
@@ -156,14 +151,20 @@ func (t *Table) AddAll(all []Route, mode Mode) error {
 		r := all[i]
 		r.Dst = r.Dst.Masked()
 		old, _ := next.Get(r.Dst)
-		rs, err := r.into(old.routes, mode)
+		rs, err := r.into(old, mode)
 		if err != nil {
 			return err
 		}
-		sum.count(r.Dst, old.routes, rs)
-		next.Insert(r.Dst, dest{rs[0], rs})
+		sum.count(r.Dst, old, rs)
+		next.Insert(r.Dst, rs)
 	}
 	t.publish(next, &sum)
+	grown := [2]bool{t.grow(0), t.grow(1)}
+	for i := range all {
+		if dst := all[i].Dst.Masked(); !grown[family(dst.Addr().Is6())] {
+			t.index(dst)
+		}
+	}
 	return nil
 }
 
@@ -245,18 +246,19 @@ func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) err
 		now = new(tree)
 	}
 	old, _ := now.Get(dst)
-	rs, err := f(old.routes)
+	rs, err := f(old)
 	if err != nil {
 		return err
 	}
 	if len(rs) == 0 {
 		now = now.DeletePersist(dst)
 	} else {
-		now = now.InsertPersist(dst, dest{rs[0], rs})
+		now = now.InsertPersist(dst, rs)
 	}
 	var sum tally
-	sum.count(dst, old.routes, rs)
+	sum.count(dst, old, rs)
 	t.publish(now, &sum)
+	t.index(dst)
 	return nil
 }
 
@@ -271,6 +273,44 @@ func (t *Table) publish(next *tree, sum *tally) {
 		}
 	}
 	t.tree.Store(next)
+}
+
+// index brings the trie up to date with what the tree has of a prefix. t.mu is held.
+func (t *Table) index(dst netip.Prefix) {
+	v := family(dst.Addr().Is6())
+	tree := t.tree.Load()
+	if rs, ok := tree.Get(dst); ok {
+		if !t.grow(v) {
+			t.tries[v].insert(rs[0])
+		}
+		return
+	}
+	var up *Route
+	if _, rs, ok := tree.LookupPrefixLPM(dst); ok {
+		up = rs[0]
+	}
+	t.tries[v].remove(dst, up)
+}
+
+// grow makes a trie from the tree if it is time for a large one. t.mu is held.
+func (t *Table) grow(v int) bool {
+	if t.size[v].Load() < largeTable || t.tries[v].large() {
+		return false
+	}
+	t.tries[v].grow(v == 1, firsts(t.tree.Load(), v))
+	return true
+}
+
+// firsts returns the first routes of all prefixes of an IP version, sorted.
+func firsts(t *tree, v int) (out []*Route) {
+	all := t.AllSorted4()
+	if v == 1 {
+		all = t.AllSorted6()
+	}
+	for _, rs := range all {
+		out = append(out, rs[0])
+	}
+	return out
 }
 
 // A tally is by how much the counters of a table change.
@@ -335,8 +375,8 @@ func (t *Table) All() []*Route {
 		return nil
 	}
 	var out []*Route
-	for _, d := range tree.AllSorted() {
-		out = append(out, d.routes...)
+	for _, rs := range tree.AllSorted() {
+		out = append(out, rs...)
 	}
 	return out
 }
