@@ -29,7 +29,7 @@ func (limiter) Take(b *netfilter.Bucket, now clock.Time, cost, most int64) bool 
 	b.Lock()
 	defer b.Unlock()
 	if now > b.Last {
-		b.Tokens = min(b.Tokens+int64(now-b.Last), most)
+		b.Tokens += min(int64(now-b.Last), most-b.Tokens) // the sum alone could overflow
 		b.Last = now
 	}
 	if b.Tokens < cost {

@@ -8,7 +8,7 @@ import (
 )
 
 // TestAddrTypeOfRoutes: the type of an IPv6 address is that of the route which the
-// rules lead to; one that says throw is none.
+// rules lead to; one that says throw, like none at all, does not lead there.
 func TestAddrTypeOfRoutes(t *testing.T) {
 	m := newTest(t)
 	for prefix, typ := range map[string]route.Type{
@@ -19,7 +19,7 @@ func TestAddrTypeOfRoutes(t *testing.T) {
 		}
 	}
 	for a, want := range map[string]uint64{
-		"2001:db8:1::1": rtnUnspec, "2001:db8:2::1": 6, "2001:db8:3::1": 7, "2001:db8:4::1": 8, "2001:db8:5::1": rtnUnspec, "ff02::1": rtnMulticast,
+		"2001:db8:1::1": rtnUnreachable, "2001:db8:2::1": 6, "2001:db8:3::1": 7, "2001:db8:4::1": 8, "2001:db8:5::1": rtnUnreachable, "ff02::1": rtnMulticast,
 	} {
 		if got := m.addrType(netip.MustParseAddr(a), 0); got != want {
 			t.Errorf("%s is of type %d, want %d", a, got, want)

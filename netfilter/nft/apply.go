@@ -45,7 +45,7 @@ func (x *txn) blame(c *lang.Command, err error) lang.Span {
 		return c.ElemAt[el.index]
 	}
 	switch {
-	case errors.Is(err, syscall.EEXIST) && (c.Verb == lang.Create || c.Kind == lang.Set || c.Kind == lang.Map) && c.NameAt.File != nil:
+	case errors.Is(err, syscall.EEXIST) && c.Verb <= lang.Create && (c.Verb == lang.Create || c.Kind != lang.Element) && c.NameAt.File != nil:
 		return c.NameAt
 	case c.Verb == lang.Rename, c.Kind == lang.Element, c.Verb <= lang.Create && c.Kind != lang.Table && !errors.Is(err, syscall.ENOENT):
 		return c.At

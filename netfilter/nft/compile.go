@@ -68,6 +68,10 @@ func (c *compiler) compile() error {
 			c.counter(o.Counter)
 		case o.Quota != nil:
 			c.quota(o.Quota)
+		case o.Limit != nil:
+			if _, err := c.limit(o.Limit); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -132,7 +136,7 @@ func (c *compiler) stmt(s rule.Stmt) (step, error) {
 	case *rule.Quota:
 		return c.quota(x), nil
 	case *rule.Limit:
-		return c.limit(x), nil
+		return c.limit(x)
 	case *rule.CTCount:
 		return c.ctCount(x)
 	case *rule.Log:

@@ -26,29 +26,45 @@ func (r *running) get(c *lang.Command) error {
 	there := read.Sets[0].Elems
 	var found []rule.Elem
 	for _, e := range c.Elems {
-		k := holding(there, e.Key)
+		k := holding(there, e.Key, partLens(t.Sets[i].Key))
 		if k < 0 {
 			return &faultAt{c.At, syscall.ENOENT}
 		}
 		found = append(found, there[k])
 	}
 	set := *read.Sets[0]
-	set.Elems, set.Handle = found, 0
+	set.Elems = found
 	read.Sets, read.Handle = []*rule.Set{&set}, 0
 	r.text += r.listing.Table(read)
 	return nil
 }
 
-// holding returns the index of the element that holds a key, or -1.
-func holding(elems []rule.Elem, key rule.Expr) int {
+// holding returns the index of the element that holds a key, whose parts have these
+// lengths, or -1.
+func holding(elems []rule.Elem, key rule.Expr, parts []int) int {
 	lo, hi, err := ends(key)
 	if err != nil {
 		return -1
 	}
 	for i := range elems {
-		if from, to, err := ends(elems[i].Key); err == nil && bytes.Compare(from, lo) <= 0 && bytes.Compare(hi, to) <= 0 {
+		if from, to, err := ends(elems[i].Key); err == nil && inside(lo, hi, from, to, parts) {
 			return i
 		}
 	}
 	return -1
+}
+
+// inside reports whether a key lies between the ends of an element in each part; a
+// catch-all, which has no ends, holds itself alone.
+func inside(lo, hi, from, to []byte, parts []int) bool {
+	if lo == nil || from == nil {
+		return lo == nil && from == nil
+	}
+	for _, n := range parts {
+		if len(lo) < n || len(from) < n || bytes.Compare(from[:n], lo[:n]) > 0 || bytes.Compare(hi[:n], to[:n]) > 0 {
+			return false
+		}
+		lo, hi, from, to = lo[n:], hi[n:], from[n:], to[n:]
+	}
+	return true
 }

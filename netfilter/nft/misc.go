@@ -2,15 +2,14 @@ package nft
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 
-	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
-	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -141,44 +140,6 @@ func jfinal(a, b, c uint32) uint32 {
 	return (c ^ b) - bits.RotateLeft32(b, 24)
 }
 
-// loadFIB compiles a look at the routing table.
-func (c *compiler) loadFIB(x *rule.FIB) (loader, error) {
-	flags := x.Flags
-	if flags&(rule.FIBSaddr|rule.FIBDaddr) == 0 {
-		return nil, fmt.Errorf("fib needs saddr or daddr")
-	}
-	result := x.Result
-	return func(ev *eval, dst []byte) bool {
-		addr, ok := ev.address(flags&rule.FIBSaddr != 0)
-		if !ok {
-			return false
-		}
-		index := int32(0)
-		switch {
-		case flags&rule.FIBIif != 0:
-			index = ev.in
-		case flags&rule.FIBOif != 0:
-			index = ev.out
-		}
-		if result == rule.FIBType {
-			putNumber(dst, ev.m.addrType(addr, index))
-			return true
-		}
-		dev := ev.m.wayBack(addr, index, flags, ev.pkt.Mark)
-		clear(dst)
-		switch {
-		case dev == nil:
-		case x.Present:
-			dst[0] = 1
-		case result == rule.FIBOifName:
-			putName(dst, dev.Name())
-		default:
-			putNumber(dst, uint64(dev.Index()))
-		}
-		return true
-	}, nil
-}
-
 // address returns the source or destination of an IP packet.
 func (ev *eval) address(source bool) (netip.Addr, bool) {
 	ev.parse()
@@ -200,71 +161,6 @@ func (ev *eval) address(source bool) (netip.Addr, bool) {
 	return netip.AddrFromSlice(b)
 }
 
-// addrType is the RTN_ type of an address, on a device if one is given.
-func (m *machine) addrType(a netip.Addr, index int32) uint64 {
-	if a.IsMulticast() {
-		return rtnMulticast
-	}
-	if a.Is4() && (a == netip.AddrFrom4([4]byte{}) || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
-		return rtnBroadcast
-	}
-	r := m.net.Local.Lookup(a)
-	if r == nil && a.Is4() {
-		return rtnUnicast // with or without a route, as on Linux
-	}
-	if r == nil {
-		r = m.net.Lookup(&route.Key{Dst: a}).Route
-	}
-	if r == nil {
-		return rtnUnspec
-	}
-	if index != 0 && r.Type == route.Local && !uses(r, index) {
-		return rtnUnspec
-	}
-	return rtnOf(r.Type)
-}
-
-func uses(r *route.Route, index int32) bool {
-	for i := range r.NextHops {
-		if r.NextHops[i].Index == index {
-			return true
-		}
-	}
-	return false
-}
-
-// The numbers of route types (RTN_*).
-const (
-	rtnUnspec    = 0
-	rtnUnicast   = 1
-	rtnBroadcast = 3
-	rtnMulticast = 5
-)
-
-func rtnOf(t route.Type) uint64 {
-	return [...]uint64{
-		route.Unicast: rtnUnicast, route.Local: 2, route.Broadcast: rtnBroadcast, route.Multicast: rtnMulticast,
-		route.Blackhole: 6, route.Unreachable: 7, route.Prohibit: 8, route.Throw: rtnUnspec,
-	}[t]
-}
-
-// wayBack returns the device by which packets to an address leave, if it is the one
-// given, or nil.
-func (m *machine) wayBack(a netip.Addr, index int32, flags rule.FIBFlags, mark uint32) *link.Device {
-	if m.net.IsLocal(a) {
-		return nil
-	}
-	f := network.Flow{Dst: a, Index: index}
-	if flags&rule.FIBMark != 0 {
-		f.Mark = mark
-	}
-	p, err := m.paths.Resolve(f)
-	if err != nil || p.Type != route.Unicast || p.Route == nil {
-		return nil // this host's own, everybody's, or without a route: by no device
-	}
-	return p.Device
-}
-
 // loadRT compiles what is known of a packet's route.
 func (c *compiler) loadRT(x *rule.RT) (loader, error) {
 	switch x.Key {
@@ -273,20 +169,7 @@ func (c *compiler) loadRT(x *rule.RT) (loader, error) {
 	case rule.RTIPsec:
 		return func(_ *eval, dst []byte) bool { dst[0] = 0; return true }, nil
 	case rule.RTMTU:
-		return func(ev *eval, dst []byte) bool {
-			p := ev.path()
-			if p == nil {
-				return false
-			}
-			mtu := p.MTU()
-			if ev.net == wire.EtherTypeIPv4 {
-				mtu -= wire.IPv4Len
-			} else {
-				mtu -= wire.IPv6Len
-			}
-			putNumber(dst, uint64(mtu-wire.TCPLen))
-			return true
-		}, nil
+		return loadMSS, nil
 	case rule.RTNexthop:
 		return func(ev *eval, dst []byte) bool {
 			p := ev.path()
@@ -299,6 +182,34 @@ func (c *compiler) loadRT(x *rule.RT) (loader, error) {
 	}
 	return nil, fmt.Errorf("rt %v cannot be read", x.Key)
 }
+
+// loadMSS is the largest segment that fits the way of a packet and the way back, without
+// options (RFC 6691): a connection is as wide as its narrower direction.
+func loadMSS(ev *eval, dst []byte) bool {
+	p := ev.path()
+	if p == nil {
+		return false
+	}
+	mtu := p.MTU()
+	if src, ok := ev.address(true); ok {
+		if back, err := ev.m.paths.Resolve(network.Flow{Dst: src, Mark: ev.pkt.Mark}); err == nil {
+			mtu = min(mtu, back.MTU())
+		}
+	}
+	headers := wire.IPv4Len + wire.TCPLen
+	if ev.net == wire.EtherTypeIPv6 {
+		headers = wire.IPv6Len + wire.TCPLen
+	}
+	mss := mtu - headers
+	if mss <= 0 || mtu > math.MaxUint16 {
+		mss = defaultMSS
+	}
+	putNumber(dst, uint64(mss))
+	return true
+}
+
+// defaultMSS is what a way is taken to carry whose MTU says nothing (RFC 9293 §3.7.1).
+const defaultMSS = 536
 
 // path returns the way of a packet that has one.
 func (ev *eval) path() *network.Path {

@@ -132,6 +132,9 @@ func (r *reader) set(t *rule.Table, s *rule.Set) *rule.Set {
 				continue
 			}
 			e.Expires = left(*until, r.now)
+			if e.Timeout == s.Timeout {
+				e.Timeout = 0 // it is the set's
+			}
 		}
 		stmts := e.Stmts
 		if own, ok := r.states[stmtsKey{e.Key}].(*[]rule.Stmt); ok && len(stmts) == 0 {

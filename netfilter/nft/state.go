@@ -1,7 +1,10 @@
 package nft
 
 import (
+	"math"
+	"math/bits"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
@@ -52,25 +55,54 @@ func (c *compiler) quota(x *rule.Quota) step {
 	}
 }
 
-func (c *compiler) limit(x *rule.Limit) step {
+// A price says what packets or bytes cost in nanoseconds of a bucket's time: per for
+// each rate of them.
+type price struct{ per, rate uint64 }
+
+// of returns what n cost, false if that is more than can be counted.
+func (p price) of(n uint64) (cost int64, ok bool) {
+	hi, lo := bits.Mul64(n, p.per)
+	if hi != 0 {
+		return 0, false
+	}
+	return int64(min(lo/p.rate, math.MaxInt64)), true
+}
+
+// usualBurst is the burst of packets for which nothing is said, as nft has it.
+const usualBurst = 5
+
+// limit compiles a token bucket. A rate of nothing is EINVAL, a bucket that is deeper
+// than can be counted EOVERFLOW.
+func (c *compiler) limit(x *rule.Limit) (step, error) {
 	c.need.limit = true
-	rate := max(x.Rate.Amount, 1)
-	unit := func(n uint64) int64 { return int64(float64(n) * float64(x.Rate.Per) / float64(rate)) }
-	burst := x.Burst
-	most := unit(burst)
-	if x.Rate.Bytes {
-		most = unit(rate + burst)
-	} else if burst == 0 {
-		most = unit(5) // nft's default
+	if x.Rate.Amount == 0 {
+		return nil, syscall.EINVAL
+	}
+	p := price{uint64(x.Rate.Per), x.Rate.Amount}
+	depth := x.Burst
+	one, _ := p.of(1)
+	switch {
+	case x.Rate.Bytes:
+		if depth += x.Rate.Amount; depth < x.Burst {
+			return nil, syscall.EOVERFLOW
+		}
+	case depth == 0:
+		depth = usualBurst
+		fallthrough
+	default:
+		p = price{uint64(one), 1} // whole nanoseconds for each packet
+	}
+	most, ok := p.of(depth)
+	if !ok {
+		return nil, syscall.EOVERFLOW
 	}
 	s := keep(c, x, func() *netfilter.Bucket { return &netfilter.Bucket{Tokens: most, Last: c.m.clock.Now()} })
-	one := unit(1)
 	octets, over := x.Rate.Bytes, x.Over
 	return func(ev *eval) next {
 		cost := one
 		if octets {
-			cost = unit(uint64(ev.size()))
+			cost, _ = p.of(uint64(ev.size()))
 		}
 		return truth(ev.gen.limiter.Take(s, ev.clock(), cost, most) != over)
-	}
+	}, nil
 }

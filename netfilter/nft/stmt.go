@@ -247,7 +247,7 @@ func (c *compiler) object(kind rule.ObjectKind, name string) (step, error) {
 		case rule.QuotaObject:
 			return c.quota(o.Quota), nil
 		case rule.LimitObject:
-			return c.limit(o.Limit), nil
+			return c.limit(o.Limit)
 		case rule.CTHelperObject:
 			c.need.ct = true
 			return setHelper(o), nil

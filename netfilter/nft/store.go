@@ -154,8 +154,9 @@ func (x *txn) changeChain(f rule.Family, table, name string) (*rule.Table, *rule
 	return t, &n, nil
 }
 
-// addChain adds a chain without rules unless it is there. A policy is taken over;
-// another hook, type or priority is EEXIST, as it is with create.
+// addChain adds a chain without rules unless it is there. A policy is taken over, of
+// base chains (EOPNOTSUPP else); another type, and a hook of a chain that has none, are
+// EEXIST, as all is with create; another hook or priority is EOPNOTSUPP.
 func (x *txn) addChain(f rule.Family, table string, c *rule.Chain, create, hasPolicy bool) error {
 	t, err := x.change(f, table)
 	if err != nil {
@@ -166,7 +167,9 @@ func (x *txn) addChain(f rule.Family, table string, c *rule.Chain, create, hasPo
 		switch {
 		case create:
 			return syscall.EEXIST
-		case c.Base() && (!old.Base() || old.Hook != c.Hook || old.Type != c.Type || old.Priority != c.Priority):
+		case c.Base() && (!old.Base() || old.Type != c.Type):
+			return syscall.EEXIST
+		case c.Base() && (old.Hook != c.Hook || old.Priority != c.Priority), hasPolicy && !old.Base():
 			return syscall.EOPNOTSUPP
 		case !hasPolicy || old.DropPolicy == c.DropPolicy:
 			return nil
