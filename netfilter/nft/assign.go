@@ -8,7 +8,6 @@ import (
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
-	"github.com/knitnet/knit/wire"
 )
 
 // assign compiles `EXPR set VALUE`.
@@ -140,7 +139,7 @@ func setExthdr(x *rule.Exthdr) (setter, error) {
 	return func(ev *eval, v []byte) bool {
 		b := find(ev)
 		if b == nil { // without the option there is nothing to set, and the rule goes on
-			return ev.header(rule.TransportHeader, 0, wire.TCPLen) != nil && ev.l4Proto == wire.ProtoTCP
+			return ev.tcpHeader() != nil
 		}
 		if off+n > len(b) || number != b[0] {
 			return false

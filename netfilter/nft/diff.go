@@ -141,17 +141,19 @@ func (d *diff) rules(t *rule.Table, c, other *rule.Chain, verb string) {
 
 // elems lists the elements of a set that are not in its other state.
 func (d *diff) elems(t *rule.Table, s, other *rule.Set, verb string) {
-	if ch := d.live[keyOfSet(t, s)]; ch != nil {
-		for _, e := range ch.listed(s, verb) {
-			d.add(change{verb: verb, what: "elements", table: t, set: s, elem: e})
-		}
-		return
-	}
 	there := map[string]bool{}
 	for i := range other.Elems {
 		if id, err := keyID(other.Elems[i].Key); err == nil {
 			there[id] = true
 		}
+	}
+	if ch := d.live[keyOfSet(t, s)]; ch != nil {
+		for _, e := range ch.listed(s, verb) {
+			if id, err := keyID(e.Key); err == nil && !there[id] {
+				d.add(change{verb: verb, what: "elements", table: t, set: s, elem: e})
+			}
+		}
+		return
 	}
 	for i := range s.Elems {
 		if id, err := keyID(s.Elems[i].Key); err == nil && !there[id] {
@@ -169,7 +171,7 @@ func (ch *liveChange) listed(s *rule.Set, verb string) (out []*rule.Elem) {
 		return out
 	}
 	for key := range ch.remove {
-		out = append(out, &rule.Elem{Key: valueOf(s.Key, []byte(key))})
+		out = append(out, &rule.Elem{Key: keyOfElem(s, key)})
 	}
 	return out
 }

@@ -128,8 +128,8 @@ func loadIPv6Ext(x *rule.Exthdr) loader {
 	}
 }
 
-// tcpOption returns an option of a TCP header that is there whole, or nil.
-func (ev *eval) tcpOption(kind uint8) []byte {
+// tcpHeader returns a TCP header with its options, or nil if it is not there whole.
+func (ev *eval) tcpHeader() []byte {
 	ev.parse()
 	if ev.l4Proto != wire.ProtoTCP {
 		return nil
@@ -138,8 +138,15 @@ func (ev *eval) tcpOption(kind uint8) []byte {
 	if b == nil {
 		return nil
 	}
-	n := int(b[0]>>4) * 4
-	if b = ev.header(rule.TransportHeader, 0, n); len(b) < wire.TCPLen {
+	if b = ev.header(rule.TransportHeader, 0, int(b[0]>>4)*4); len(b) < wire.TCPLen {
+		return nil
+	}
+	return b
+}
+
+func (ev *eval) tcpOption(kind uint8) []byte {
+	b := ev.tcpHeader()
+	if b == nil {
 		return nil
 	}
 	return findTCPOption(b[wire.TCPLen:], kind)

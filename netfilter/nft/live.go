@@ -36,7 +36,11 @@ func (c *liveChange) has(d *dynamic, key string, m *machine) bool {
 	return !c.fresh && !c.remove[key] && d.has(key, m.clock.Now())
 }
 
+// liveKey returns the key of an element as bytes, none for the catch-all.
 func liveKey(e rule.Expr) (string, error) {
+	if _, any := e.(*rule.Any); any {
+		return "", nil
+	}
 	lo, hi, err := ends(e)
 	if err != nil || lo == nil || string(lo) != string(hi) {
 		return "", syscall.EINVAL

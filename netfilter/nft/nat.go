@@ -108,7 +108,7 @@ func (c *compiler) natMap(m *rule.MapExpr, both bool) (ranger, error) {
 			return false
 		}
 		e := look.set.find(ev, key)
-		if e == nil {
+		if e == nil || e.run(ev) != goOn {
 			return false
 		}
 		lo, hi := e.data, e.dataHi()

@@ -159,7 +159,7 @@ func (r *reader) dynamic(d *dynamic, s *rule.Set) (out []rule.Elem) {
 		if e.over(r.now) {
 			continue
 		}
-		x := rule.Elem{Key: valueOf(s.Key, []byte(key)), Stmts: r.stmts(e.stmts, e.states)}
+		x := rule.Elem{Key: keyOfElem(s, key), Stmts: r.stmts(e.stmts, e.states)}
 		if e.spec != nil {
 			x.Comment, x.Data = e.spec.Comment, e.spec.Data
 		} else if s.Data != nil && e.data != nil {
@@ -174,6 +174,14 @@ func (r *reader) dynamic(d *dynamic, s *rule.Set) (out []rule.Elem) {
 		out = append(out, x)
 	}
 	return out
+}
+
+// keyOfElem returns the key of an element that the packet path has; see liveKey.
+func keyOfElem(s *rule.Set, key string) rule.Expr {
+	if key == "" {
+		return &rule.Any{T: s.Key}
+	}
+	return valueOf(s.Key, []byte(key))
 }
 
 // valueOf returns the value that bytes of a key stand for.

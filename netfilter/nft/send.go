@@ -6,14 +6,16 @@ import (
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
+	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
 
-// dup compiles `dup to ADDR device DEV`: a copy goes there, the packet goes on.
+// dup compiles `dup to ADDR device DEV`: a copy goes there, the packet goes on. A copy
+// that is routed is not copied again.
 func (c *compiler) dup(x *rule.Dup) (step, error) {
-	out, err := c.wayOut(x.Addr, x.Device)
+	out, err := c.wayOut(x.Addr, x.Device, (*eval).sendAsOwn)
 	if err != nil {
 		return nil, err
 	}
@@ -23,6 +25,7 @@ func (c *compiler) dup(x *rule.Dup) (step, error) {
 			copied := ev.pkt.Clone()
 			copied.Encap++
 			if routed {
+				copied.Encap = maxEncap
 				ev.age(copied)
 			}
 			out(ev, copied)
@@ -49,7 +52,7 @@ func (ev *eval) age(pkt *packet.Packet) {
 
 // fwd compiles `fwd to DEV` and `fwd ip to ADDR device DEV`: the packet itself goes.
 func (c *compiler) fwd(x *rule.Fwd) (step, error) {
-	out, err := c.wayOut(x.Addr, x.Device)
+	out, err := c.wayOut(x.Addr, x.Device, (*eval).sendTo)
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +92,9 @@ func (ev *eval) hop() bool {
 // maxEncap ends loops of copies.
 const maxEncap = 4
 
-// wayOut compiles where a packet is sent: to a neighbour, or out of a device as it
-// is. The returned function owns the packet.
-func (c *compiler) wayOut(addr, device rule.Expr) (func(ev *eval, pkt *packet.Packet), error) {
+// wayOut compiles where a packet is sent: to a neighbour, by send, or out of a device as
+// it is. The returned function owns the packet.
+func (c *compiler) wayOut(addr, device rule.Expr, send func(*eval, netip.Addr, int32, *packet.Packet)) (func(ev *eval, pkt *packet.Packet), error) {
 	if addr == nil && device == nil {
 		return nil, fmt.Errorf("neither an address nor a device is said")
 	}
@@ -119,7 +122,7 @@ func (c *compiler) wayOut(addr, device rule.Expr) (func(ev *eval, pkt *packet.Pa
 			return
 		}
 		to, _ := netip.AddrFromSlice(a)
-		ev.m.sendTo(to, index, pkt)
+		send(ev, to, index, pkt)
 	}, err
 }
 
@@ -152,14 +155,47 @@ func (m *machine) transmit(index int32, pkt *packet.Packet) {
 }
 
 // sendTo sends an IP packet to a neighbour, whatever its destination.
-func (m *machine) sendTo(to netip.Addr, index int32, pkt *packet.Packet) {
-	path, err := m.paths.Resolve(network.Flow{Dst: to, Index: index})
-	if err != nil {
-		pkt.Drop(stat.IPOutNoRoutes)
+func (ev *eval) sendTo(to netip.Addr, index int32, pkt *packet.Packet) {
+	if path := ev.pathTo(to, index, pkt); path != nil {
+		var q packet.Queue
+		q.Push(pkt)
+		path.Transmit(&q)
+	}
+}
+
+// sendAsOwn is sendTo for a packet that is of this host from now on: it passes OUTPUT
+// and POSTROUTING, of no connection. One that does not fit is dropped, because nobody
+// waits for what its error would say.
+func (ev *eval) sendAsOwn(to netip.Addr, index int32, pkt *packet.Packet) {
+	path := ev.pathTo(to, index, pkt)
+	if path == nil {
 		return
 	}
-	pkt.Out = path.Device.Index()
+	if pkt.GSO == packet.GSONone && pkt.Len() > path.MTU() {
+		pkt.Drop(stat.PktTooBig)
+		return
+	}
+	pkt.In, pkt.Track = 0, 0
+	if t := ev.gen.tracker; t != nil {
+		t.Set(pkt, nil, netfilter.Untracked)
+	}
 	var q packet.Queue
 	q.Push(pkt)
-	path.Transmit(&q)
+	hooks := &ev.m.net.Hooks[network.VersionOf(to)]
+	hooks.Output.RunBatch(&q)
+	hooks.Postrouting.RunBatch(&q)
+	if !q.Empty() {
+		path.Transmit(&q)
+	}
+}
+
+// pathTo finds a packet's way to a neighbour; without one the packet is dropped.
+func (ev *eval) pathTo(to netip.Addr, index int32, pkt *packet.Packet) *network.Path {
+	path, err := ev.m.paths.Resolve(network.Flow{Dst: to, Index: index})
+	if err != nil {
+		pkt.Drop(stat.IPOutNoRoutes)
+		return nil
+	}
+	pkt.Out = path.Device.Index()
+	return path
 }

@@ -86,7 +86,10 @@ func (x *index) find(ev *eval, key []byte) *elem {
 	if e := x.lookup(key); e != nil && e.alive(ev) {
 		return e
 	}
-	return x.any
+	if x.any != nil && x.any.alive(ev) {
+		return x.any
+	}
+	return nil
 }
 
 func (x *index) lookup(key []byte) *elem {
@@ -182,17 +185,22 @@ func (e *elem) like(alike map[verdict]*elem) *elem {
 type dynamic struct {
 	used  atomic.Bool
 	mu    sync.RWMutex
-	elems map[string]*elem
+	elems map[string]*elem // by key; the catch-all has none
+	// swept is when what has timed out was last looked for.
+	swept clock.Time
 }
 
 func (d *dynamic) find(ev *eval, key []byte) *elem {
 	d.mu.RLock()
-	e := d.elems[string(key)]
+	e, any := d.elems[string(key)], d.elems[""]
 	d.mu.RUnlock()
-	if e == nil || !e.alive(ev) {
-		return nil
+	switch {
+	case e != nil && e.alive(ev):
+		return e
+	case any != nil && any.alive(ev):
+		return any
 	}
-	return e
+	return nil
 }
 
 // add returns the element of a key, made by create if there is none; fresh says
@@ -207,7 +215,7 @@ func (d *dynamic) add(ev *eval, key []byte, limit int, create func(key []byte) *
 		d.elems = map[string]*elem{}
 		d.used.Store(true)
 	}
-	if len(d.elems) >= limit && d.sweep(ev.clock()) == 0 {
+	if len(d.elems) >= limit && !d.sweep(ev.clock()) {
 		return nil, false
 	}
 	k := bytes.Clone(key)
@@ -222,16 +230,24 @@ func (d *dynamic) remove(key []byte) {
 	delete(d.elems, string(key))
 }
 
-// sweep removes what has timed out and returns how many that were; the caller
-// holds the lock.
-func (d *dynamic) sweep(now clock.Time) (n int) {
+// sweepSet is how often a full set looks for what has timed out: whoever fills it must
+// not make each packet pay for all elements.
+const sweepSet = 10 * time.Millisecond
+
+// sweep removes what has timed out and reports whether there was any; the caller holds
+// the lock.
+func (d *dynamic) sweep(now clock.Time) (some bool) {
+	if d.swept != 0 && now < d.swept.Add(sweepSet) {
+		return false
+	}
+	d.swept = now
 	for k, e := range d.elems {
-		if until := e.until.Load(); until != 0 && clock.Time(until) <= now {
+		if e.over(now) {
 			delete(d.elems, k)
-			n++
+			some = true
 		}
 	}
-	return n
+	return some
 }
 
 // has reports whether there is an element of a key.

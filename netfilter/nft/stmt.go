@@ -96,9 +96,11 @@ func (c *compiler) update(x *rule.Update) (step, error) {
 	}
 	if x.Op == rule.DeleteElem {
 		return func(ev *eval) next {
-			if key := ev.scratch[at : at+n]; load(ev, key) {
-				s.dynamic.remove(key)
+			key := ev.scratch[at : at+n]
+			if !load(ev, key) {
+				return breakRule
 			}
+			s.dynamic.remove(key)
 			return goOn
 		}, nil
 	}

@@ -100,6 +100,9 @@ func (x *txn) newRule(t *rule.Table, r *rule.Rule) (*rule.Rule, error) {
 	if err := x.checkRule(t, r); err != nil {
 		return nil, err
 	}
+	if err := x.openSets(t, r); err != nil {
+		return nil, err
+	}
 	for range anonymousSets(r) {
 		x.handle(t)
 	}

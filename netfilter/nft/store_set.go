@@ -15,7 +15,46 @@ func setOf(t *rule.Table, name string) int {
 // live reports whether the elements of a set are the packet path's as well: such a
 // set keeps them in a table of its own and not in the ruleset.
 func live(s *rule.Set) bool {
-	return s.Flags&(rule.Dynamic|rule.Timeout) != 0 && s.Flags&rule.Interval == 0 && s.Data != rule.VerdictType && s.ObjData == 0
+	return (s.FromRules || s.Flags&(rule.Dynamic|rule.Timeout) != 0) && mayLive(s)
+}
+
+// mayLive reports whether a set is of a kind that the packet path can change.
+func mayLive(s *rule.Set) bool {
+	return s.Flags&rule.Interval == 0 && s.Data != rule.VerdictType && s.ObjData == 0
+}
+
+// openSets makes the sets that a rule changes such that the packet path can: those that
+// were not declared dynamic as well, which get a size.
+func (x *txn) openSets(t *rule.Table, r *rule.Rule) error {
+	for _, st := range r.Stmts {
+		u, ok := st.(*rule.Update)
+		if !ok {
+			continue
+		}
+		s := t.Sets[setOf(t, u.Set)]
+		switch {
+		case s.Flags&rule.Constant != 0:
+			return syscall.EBUSY
+		case !mayLive(s):
+			return syscall.EOPNOTSUPP
+		case live(s):
+			continue
+		}
+		_, own, err := x.changeSet(t.Family, t.Name, s.Name)
+		if err != nil {
+			return err
+		}
+		elems := own.Elems
+		own.Elems, own.FromRules = nil, true
+		if own.Size == 0 {
+			own.Size = max(defaultLimit, uint32(len(elems)))
+		}
+		delete(x.keys, own)
+		if err := x.addLive(t, own, elems, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addSet adds a set with its elements unless it is there; then the elements are

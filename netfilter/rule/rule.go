@@ -166,6 +166,9 @@ type Set struct {
 	// ObjData is the kind of object an object map leads to; 0: none.
 	ObjData ObjectKind
 
+	// FromRules: rules add elements to it, though it was not declared dynamic.
+	FromRules bool
+
 	// Meter: it is there for the rule that says `meter`, and goes with it. Listings of
 	// the ruleset leave it out.
 	Meter bool
