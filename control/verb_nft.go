@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/knitnet/knit/netfilter"
@@ -78,14 +79,14 @@ How rules are shown:
   -j, --json               as JSON
   -e, --echo               what was added, with its handles
   -S, --service            ports by their names
-  -N, --reversedns         addresses by their names
+  -N, --reversedns         taken, and without effect: no nameserver is asked
   -u, --guid               users and groups by their names
   -n, --numeric            numbers only; these are parts of it:
   -y, --numeric-priority     of chains
   -p, --numeric-protocol     of transport protocols
   -T, --numeric-time         of days and hours
 
-  -v, --version            the version of the language
+  -v, --version            the release of nftables whose language this is
   -h, --help               this text
 
 Examples:
@@ -115,12 +116,49 @@ var nftOptions = []option{
 // to them, whatever it looks like.
 func leadingOptions(args []string) (n int) {
 	for n < len(args) && len(args[n]) > 1 && args[n][0] == '-' {
-		if a := args[n]; a == "-f" || a == "-D" || a == "-I" || a == "--file" || a == "--define" || a == "--includepath" {
+		if n++; args[n-1] == "--" {
+			break
+		}
+		if nftOptionWants(args[n-1]) {
 			n++
 		}
-		n++
 	}
 	return min(n, len(args))
+}
+
+// nftOptionWants reports whether the next word is the argument of an option, or of the last
+// of several letters.
+func nftOptionWants(word string) bool {
+	if name, long := strings.CutPrefix(word, "--"); long {
+		o, err := (&getopts{known: nftOptions}).find(name)
+		return err == nil && o.arg == needArg
+	}
+	for i := 1; i < len(word); i++ {
+		if at := slices.IndexFunc(nftOptions, func(o option) bool { return o.short == word[i] }); at >= 0 && nftOptions[at].arg == needArg {
+			return i == len(word)-1
+		}
+	}
+	return false
+}
+
+// nftVersion is the release whose language this is.
+const nftVersion = "nftables v1.0.6 (Lester Gooch #5)"
+
+// nftLateOption complains of an option behind the commands. As with nft there are none
+// behind an opening brace: a priority may be negative.
+func nftLateOption(words []string, n int) error {
+	column := len("nft ")
+	for i, w := range words {
+		if i >= n && strings.HasPrefix(w, "{") {
+			return nil
+		}
+		if i >= n && strings.HasPrefix(w, "-") {
+			return WordErrorf(i+1, 1, "Error: syntax error, options must be specified before commands\nnft %s \n   ^%s~~\n",
+				strings.Join(words, " "), strings.Repeat(" ", column-len("nft ")))
+		}
+		column += len(w) + 1
+	}
+	return nil
 }
 
 func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
@@ -135,6 +173,8 @@ func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
 		switch o.name {
 		case "help":
 			return q, ErrHelp
+		case "version":
+			return q, &Error{Text: nftVersion, help: true}
 		case "file":
 			file = o.value
 		case "includepath":
@@ -149,7 +189,11 @@ func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
 			q.flag(o.name)
 		}
 	}
-	switch rest := args[n:]; {
+	rest := args[n:]
+	if err := nftLateOption(args, n); err != nil {
+		return q, err
+	}
+	switch {
 	case file != "":
 		text, err := c.ReadFile(file)
 		if err != nil {

@@ -150,6 +150,7 @@ func TestJudgeNFTScripts(t *testing.T) {
 			for line := range strings.Lines(step.input) {
 				file.WriteString("| " + line)
 			}
+			answers[i] = generations.ReplaceAllString(answers[i], "")
 			file.WriteString(answers[i])
 			if answers[i] != step.want && !*nftUpdate {
 				t.Errorf("%s: $ %s\nnft says:\n%sthe file says:\n%s", name, step.command, answers[i], step.want)

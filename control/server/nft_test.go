@@ -110,3 +110,17 @@ func TestNFTRefuses(t *testing.T) {
 		t.Errorf("before:\n%safter:\n%s", before, after)
 	}
 }
+
+// TestNFTLateOptions: options behind the commands are refused, with nft's marks below
+// them; what begins with a minus in a block is none.
+func TestNFTLateOptions(t *testing.T) {
+	s := newServer(t)
+	want := "Error: syntax error, options must be specified before commands\nnft -a list ruleset -n \n   ^                ~~\n"
+	if r := run(s, "nft", "-a", "list", "ruleset", "-n"); r.Status != 1 || strings.TrimSpace(r.Stderr) != strings.TrimSpace(want) {
+		t.Errorf("%+v", r)
+	}
+	run(s, "nft", "add", "table", "ip", "t")
+	if r := run(s, "nft", "add", "chain", "ip", "t", "c", "{", "type", "filter", "hook", "input", "priority", "-5", ";", "}"); r.Status != 0 {
+		t.Errorf("a negative priority: %+v", r)
+	}
+}

@@ -16,23 +16,48 @@ func (c *change) text(l lang.Listing) string {
 	case c.rule != nil && c.verb == "delete":
 		return fmt.Sprintf("delete rule %s %s handle %d\n", where, c.chain.Name, c.rule.Handle)
 	case c.rule != nil:
-		return fmt.Sprintf("%s rule %s %s %s\n", c.verb, where, c.chain.Name, strings.TrimSpace(l.Rule(c.table.Family, c.rule)))
+		text := strings.TrimSpace(l.Rule(c.table.Family, c.rule))
+		return fmt.Sprintf("%s rule %s %s %s%s\n", c.verb, where, c.chain.Name, text, handle(l, c.rule.Handle))
 	case c.elem != nil:
 		return fmt.Sprintf("%s element %s %s { %s }\n", c.verb, where, c.set.Name, c.element(l))
 	}
 	kind, name := c.kind()
 	head := strings.TrimSuffix(fmt.Sprintf("%s %s %s %s", c.verb, kind, where, name), " ")
-	body := ""
-	if c.verb == "add" {
-		body = c.body(l)
-	}
 	switch {
-	case body == "":
+	case name == "":
+		return head + handle(l, c.table.Handle) + "\n"
+	case c.verb != "add":
 		return head + "\n"
 	case c.chain != nil:
-		return head + " { " + body + " }\n"
+		if body := c.body(l); body != "" {
+			head += " { " + body + " }"
+		}
+		return head + handle(l, c.chain.Handle) + "\n"
 	}
-	return head + " { " + body + " } \n" // the space is nft's
+	body := c.body(l)
+	if body != "" {
+		body = " " + body
+	}
+	return head + " {" + handle(l, c.handle()) + body + " } \n" // the space is nft's
+}
+
+// handle is the comment that tells a handle, for who wants to know it.
+func handle(l lang.Listing, n uint64) string {
+	if !l.Handles {
+		return ""
+	}
+	return fmt.Sprintf(" # handle %d", n)
+}
+
+// handle returns that of a set, an object or a flowtable.
+func (c *change) handle() uint64 {
+	switch {
+	case c.set != nil:
+		return c.set.Handle
+	case c.object != nil:
+		return c.object.Handle
+	}
+	return c.flow.Handle
 }
 
 // kind returns nft's word for what has changed, and its name.

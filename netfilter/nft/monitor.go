@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -29,6 +30,7 @@ type sub struct {
 	trace, json bool
 	// event is "", "new" or "destroy", what "" or the plural of what is told of.
 	event, what string
+	listing     lang.Listing // how it wants to read it
 	lines       chan string
 	lost        atomic.Bool
 }
@@ -86,7 +88,7 @@ func (s *sub) give(text string) {
 }
 
 // changes tells of changes, each in the words that one wants.
-func (h *hub) changes(list []change, l lang.Listing) {
+func (h *hub) changes(list []change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.subs {
@@ -96,9 +98,9 @@ func (h *hub) changes(list []change, l lang.Listing) {
 		for i := range list {
 			if c := &list[i]; s.wants(c) {
 				if s.json {
-					s.give(c.json(l))
+					s.give(c.json(s.listing))
 				} else {
-					s.give(c.text(l))
+					s.give(c.text(s.listing))
 				}
 			}
 		}
@@ -128,7 +130,7 @@ func (m *machine) Monitor(ctx context.Context, req *netfilter.NFTRequest, out io
 		return fmt.Errorf("monitor stands alone")
 	}
 	c := &commands[0]
-	s := m.hub.join(&sub{trace: c.Trace, json: c.JSON || req.JSON, event: c.Event, what: c.What})
+	s := m.hub.join(&sub{trace: c.Trace, json: c.JSON || req.JSON, event: c.Event, what: c.What, listing: m.listing(req)})
 	defer m.hub.leave(s)
 	for {
 		select {
@@ -151,10 +153,53 @@ func (m *machine) announce(before, after []*rule.Table, x *txn) {
 	if m.hub.events.Load() == 0 {
 		return
 	}
+	m.hub.changes(x.diff(before, after).out)
+	m.hub.each(func(s *sub) bool { return !s.trace && !s.json }, m.newGeneration())
+}
+
+// newGeneration ends what is told of a transaction. The first generation is 1: an empty
+// ruleset.
+func (m *machine) newGeneration() string {
+	return fmt.Sprintf("# new generation %d by process %d (knit)\n", m.generations+1, os.Getpid())
+}
+
+// diff lists what a transaction has done.
+func (x *txn) diff(before, after []*rule.Table) *diff {
 	d := &diff{inserted: x.inserted, replaced: x.replaced, live: x.live}
 	d.rulesets(before, after)
-	l := m.listing(&netfilter.NFTRequest{})
-	m.hub.changes(d.out, l)
-	m.hub.each(func(s *sub) bool { return !s.trace && !s.json }, // the first generation is 1: an empty ruleset
-		fmt.Sprintf("# new generation %d by process %d (knit)\n", m.generations+1, os.Getpid()))
+	return d
+}
+
+// echo tells whoever asked for a transaction what it has added, and which rules others
+// have replaced, as `nft -e` does: nothing if that is nothing.
+func (r *running) echo(before []*rule.Table) string {
+	d := r.x.diff(before, r.x.tables)
+	old := map[uint64]map[uint64]bool{} // rules that were replaced, by the chain's handle and theirs
+	for _, c := range d.out {
+		if c.rule != nil && r.x.replaced[c.rule] {
+			if old[c.chain.Handle] == nil {
+				old[c.chain.Handle] = map[uint64]bool{}
+			}
+			old[c.chain.Handle][c.rule.Handle] = true
+		}
+	}
+	var parts []string
+	for i := range d.out {
+		c := &d.out[i]
+		if c.verb == "delete" && (c.rule == nil || !old[c.chain.Handle][c.rule.Handle]) {
+			continue
+		}
+		if r.req.JSON {
+			parts = append(parts, strings.TrimSuffix(c.json(r.listing), "\n"))
+		} else {
+			parts = append(parts, c.text(r.listing))
+		}
+	}
+	switch {
+	case len(parts) == 0:
+		return ""
+	case r.req.JSON:
+		return "{\"nftables\": [" + strings.Join(parts, ", ") + "]}\n"
+	}
+	return strings.Join(parts, "") + r.m.newGeneration()
 }

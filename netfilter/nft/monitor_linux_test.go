@@ -76,7 +76,7 @@ flush ruleset`
 // `nft -j monitor` tell of it, but for who made it.
 func TestMonitorJudged(t *testing.T) {
 	judged(t, func(t *testing.T, linux *judge) {
-		for _, what := range []string{"monitor", "-j monitor", "monitor new rules", "monitor destroy"} {
+		for _, what := range []string{"monitor", "-j monitor", "monitor new rules", "monitor destroy", "-a monitor", "-n monitor", "-s monitor"} {
 			linux.forget()
 			here := newKnitSide(t)
 			want, got := told(t, linux, linux.monitor(t, what)), told(t, here, here.monitor(t, what))
@@ -127,7 +127,7 @@ func told(t *testing.T, s side, lines <-chan string) string {
 }
 
 // handles are those of tables, which the probes have counted up.
-var handles = regexp.MustCompile(`("table": \{"family": "\w+", "name": "\w+", )"handle": \d+`)
+var handles = regexp.MustCompile(`("table": \{"family": "\w+", "name": "\w+", )"handle": \d+|((?:add|delete) table \w+ \w+ # handle )\d+`)
 
 // scan sends the lines of r.
 func scan(r io.Reader) <-chan string {
@@ -162,10 +162,17 @@ func (s *knitSide) monitor(t *testing.T, what string) <-chan string {
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	text, asJSON := strings.CutPrefix(what, "-j ")
+	req := &netfilter.NFTRequest{JSON: asJSON}
+	for letter, option := range map[string]*bool{"-a ": &req.Handles, "-n ": &req.Numeric, "-s ": &req.Stateless} {
+		if rest, ok := strings.CutPrefix(text, letter); ok {
+			text, *option = rest, true
+		}
+	}
+	req.Text = text
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := s.rules.Monitor(ctx, &netfilter.NFTRequest{Text: text, JSON: asJSON}, w); err != nil {
+		if err := s.rules.Monitor(ctx, req, w); err != nil {
 			t.Error(err)
 		}
 		w.Close()

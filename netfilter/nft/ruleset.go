@@ -159,7 +159,14 @@ func (r *running) command(c *lang.Command) error {
 // finish commits, or with -c only compiles.
 func (r *running) finish() error {
 	if !r.req.Check {
-		return r.x.end()
+		before := r.m.current.Load().tables
+		if err := r.x.end(); err != nil {
+			return err
+		}
+		if r.req.Echo {
+			r.text += r.echo(before)
+		}
+		return nil
 	}
 	for _, t := range r.x.tables {
 		if r.m.current.Load().programs[t] == nil {
