@@ -9,6 +9,7 @@ const (
 
 // A Defragmenter puts fragments together before other hooks see them.
 type Defragmenter interface {
-	// Hold makes it work until release is called.
+	// Hold makes it work until release is called. The caller has borrowed the symbol,
+	// which keeps the module.
 	Hold() (release func())
 }

@@ -14,8 +14,8 @@ type Tuple struct {
 	// the others are zero.
 	Src, Dst [16]byte
 	// SrcPort and DstPort are the ports. For ICMP SrcPort is the identifier and
-	// DstPort the type and the code; for GRE they are the call identifiers; other
-	// protocols have zeros.
+	// DstPort the type and the code; for GRE they are the keys of an entry that a tool
+	// has made, and 0 in packets; other protocols have zeros.
 	SrcPort, DstPort uint16
 	// Zone is the conntrack zone.
 	Zone    uint16

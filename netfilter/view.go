@@ -105,6 +105,8 @@ func (v *ConnView) direction(b *strings.Builder, d Dir) {
 		fmt.Fprintf(b, "type=%d code=%d id=%d ", t.DstPort>>8, t.DstPort&0xff, t.SrcPort)
 	case 6, 17, 33, 132, 136:
 		fmt.Fprintf(b, "sport=%d dport=%d ", t.SrcPort, t.DstPort)
+	case 47:
+		fmt.Fprintf(b, "srckey=%#x dstkey=%#x ", t.SrcPort, t.DstPort)
 	}
 	if v.Acct != nil && v.shows(EventDestroy) {
 		fmt.Fprintf(b, "packets=%d bytes=%d ", v.Acct.Packets[d], v.Acct.Bytes[d])

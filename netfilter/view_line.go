@@ -39,7 +39,7 @@ func (v *ConnView) Line(o ViewOptions) string {
 		fmt.Fprintf(&b, "%d ", v.Timeout)
 	}
 	v.tuples(&b)
-	if v.shows(EventMark) || v.Mark != 0 && v.Event&EventDestroy == 0 {
+	if v.shows(EventMark) || v.Mark != 0 {
 		fmt.Fprintf(&b, "mark=%d ", v.Mark)
 	}
 	if t.Zone != 0 {
@@ -138,6 +138,9 @@ func (v *ConnView) Save() string {
 		fmt.Fprintf(&b, " --%s-type %d --%[1]s-code %[3]d --%[1]s-id %[4]d", proto, o.DstPort>>8, o.DstPort&0xff, o.SrcPort)
 	case 6, 17, 33, 132, 136:
 		fmt.Fprintf(&b, " --sport %d --dport %d --reply-port-src %d --reply-port-dst %d", o.SrcPort, o.DstPort, r.SrcPort, r.DstPort)
+	}
+	if o.Proto == 47 {
+		fmt.Fprintf(&b, " --srckey %d --dstkey %d --reply-key-src %d --reply-key-dst %d", o.SrcPort, o.DstPort, r.SrcPort, r.DstPort)
 	}
 	if v.State != "" && v.shows(EventNew|EventRelated|EventDestroy|EventProtoInfo) {
 		fmt.Fprintf(&b, " --state %s", v.State)

@@ -78,7 +78,8 @@ func (t *tracker) release(versions [2]bool) {
 	}
 }
 
-// defragment has fragments put together by the module for it, if it is there.
+// defragment has fragments put together by the module for it, if it is there: it is
+// borrowed, so that lsmod names who needs it.
 func (t *tracker) defragment(v network.Version) (undo []func()) {
 	if t.requests == nil {
 		return nil
@@ -87,8 +88,9 @@ func (t *tracker) defragment(v network.Version) (undo []func()) {
 	if v == network.V6 {
 		name = netfilter.Defrag6Symbol
 	}
-	if d, ok := module.Find[netfilter.Defragmenter](t.requests.Registry(), name); ok {
-		undo = append(undo, d.Hold())
+	d, giveBack, err := module.Borrow[netfilter.Defragmenter](t.requests, name)
+	if err != nil {
+		return nil
 	}
-	return undo
+	return []func(){giveBack, d.Hold()}
 }

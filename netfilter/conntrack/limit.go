@@ -33,19 +33,6 @@ func (t *tracker) room(tuple *netfilter.Tuple, now clock.Time) bool {
 // earlyDropBuckets is how many buckets are searched for a victim.
 const earlyDropBuckets = 8
 
-// logEvery keeps a flood from filling the log.
-const logEvery = 5 * time.Second
-
-func (t *tracker) logFull(now clock.Time) {
-	last := t.logged.Load()
-	if int64(now)-last < int64(logEvery) && last != 0 || !t.logged.CompareAndSwap(last, max(int64(now), 1)) {
-		return
-	}
-	if t.log != nil {
-		t.log.Warn("nf_conntrack: table full, dropping packet")
-	}
-}
-
 // kill ends a connection and reports whether this call took it out of the table.
 func (t *tracker) kill(e *entry) bool {
 	if e.abandon() || !t.table.remove(e) {

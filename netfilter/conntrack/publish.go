@@ -57,6 +57,7 @@ func (t *tracker) settings() []sysctl.Entry {
 		sysctl.Bool(prefix+"checksum", &t.checksum),
 		sysctl.Int(prefix+"events", &t.events, 0, 2),
 		sysctl.Bool(prefix+"helper", &t.autoHelp),
+		sysctl.Int(prefix+"log_invalid", &t.logInvalid, 0, allProtocols),
 		sysctl.Bool(prefix+"timestamp", &t.timestamp),
 		sysctl.Bool(prefix+"tcp_be_liberal", &t.liberal),
 		sysctl.Bool(prefix+"tcp_ignore_invalid_rst", &t.ignoreBadReset),

@@ -74,8 +74,7 @@ func (t *tracker) trackAgain(p *look, r *run, zone uint16) bool {
 	p.off = wire.IPv4Len
 	tuple := &r.node.e.Tuples[r.node.dir]
 	if !t.sound(p, tuple) {
-		t.stats.invalid.Inc()
-		t.stats.icmpError.Inc()
+		t.unsound(p, tuple)
 		return true
 	}
 	if tuple.Zone == zone {

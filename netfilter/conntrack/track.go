@@ -47,13 +47,12 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 	var tuple netfilter.Tuple
 	off, ok := tupleOf(p.v, p.pkt, &tuple)
 	if !ok {
-		t.stats.invalid.Inc()
+		t.invalid(p, &tuple, "headers cannot be read")
 		return true
 	}
 	p.off = off
 	if !t.sound(p, &tuple) {
-		t.stats.invalid.Inc()
-		t.stats.icmpError.Inc()
+		t.unsound(p, &tuple)
 		return true
 	}
 	if untracked(&tuple) {
@@ -61,7 +60,7 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 		return true
 	}
 	if isICMPError(&tuple) {
-		t.relate(p, zone)
+		t.relate(p, &tuple, zone)
 		return true
 	}
 	tuple.Zone = zone
@@ -90,7 +89,7 @@ func (t *tracker) resolve(p *look, r *run, tuple *netfilter.Tuple) bool {
 			t.accept(p, n)
 			return true
 		case invalid:
-			t.stats.invalid.Inc()
+			t.invalid(p, tuple, "invalid packet for the connection's state or window")
 			return true
 		case refused:
 			t.accept(p, n)
@@ -155,7 +154,7 @@ func (t *tracker) count(e *entry, d netfilter.Dir, pkt *packet.Packet) {
 func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 	reply, ok := invert(tuple)
 	if !ok {
-		t.stats.invalid.Inc()
+		t.invalid(p, tuple, "begins no connection")
 		return true
 	}
 	if !t.room(tuple, p.now) {
@@ -166,7 +165,7 @@ func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 	e := newEntry(tuple, &reply, protocolOf(p.v, tuple.Proto))
 	p.dir = netfilter.Original
 	if !e.begin(t, p) || e.follow(t, p) != fine {
-		t.stats.invalid.Inc()
+		t.invalid(p, tuple, "begins no connection")
 		return true
 	}
 	p.events = 0 // of what is not in the table nobody hears
@@ -278,12 +277,12 @@ func isICMPError(t *netfilter.Tuple) bool {
 
 // relate gives an ICMP error the connection of the packet it is about (RFC 5508
 // §4.2 asks for it of NATs).
-func (t *tracker) relate(p *look, zone uint16) {
+func (t *tracker) relate(p *look, outer *netfilter.Tuple, zone uint16) {
 	p.pkt.Ensure(min(p.pkt.Len(), maxQuote))
 	b := p.pkt.Head()[p.off:]
 	var inner netfilter.Tuple
 	if len(b) < wire.ICMPLen || !quotedTuple(p.v, b[wire.ICMPLen:], &inner) {
-		t.stats.invalid.Inc()
+		t.invalid(p, outer, "quotes nothing that can be read")
 		return
 	}
 	back, ok := invert(&inner)
@@ -295,7 +294,7 @@ func (t *tracker) relate(p *look, zone uint16) {
 	// Who gets the error must be who has sent the quoted packet: nobody else is
 	// entitled to errors about it.
 	if n == nil || destination(p) != inner.Src {
-		t.stats.invalid.Inc()
+		t.invalid(p, outer, "error about no connection of its receiver")
 		t.stats.icmpError.Inc()
 		return
 	}
@@ -306,6 +305,12 @@ func (t *tracker) relate(p *look, zone uint16) {
 		info = netfilter.RelatedReply
 	}
 	t.set(p.pkt, n.e, info)
+}
+
+// unsound counts a packet whose transport header cannot be believed.
+func (t *tracker) unsound(p *look, tuple *netfilter.Tuple) {
+	t.invalid(p, tuple, "bad length or checksum")
+	t.stats.icmpError.Inc()
 }
 
 // destination returns where a packet goes, as tuples have it.

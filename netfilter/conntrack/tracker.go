@@ -32,7 +32,8 @@ type tracker struct {
 	ignoreBadReset                                      atomic.Bool
 	events                                              atomic.Int64
 	max, expectMax, maxRetrans                          atomic.Int64
-	logged                                              atomic.Int64 // when the full table was last reported
+	logInvalid                                          atomic.Int64 // the protocol of which invalid packets are logged; 0: none
+	fullLogged, invalidLogged                           atomic.Int64 // when that was last done
 	closed                                              atomic.Bool
 
 	zones sync.Map // uint16 -> *entry, templates

@@ -27,7 +27,7 @@ func Start(c *module.Context, name string, v network.Version) error {
 	if v == network.V4 {
 		params = frag.Params{MaxDist: frag.MaxDist4}
 	}
-	d := &defragmenter{name: name, v: v, net: n, users: c.Users("reassembly user")}
+	d := &defragmenter{name: name, v: v, net: n}
 	d.table = frag.New(frag.Config{Clock: n.Clock, Walks: n.Walks, Domain: n.VRF, Params: params})
 	c.Free(d.table.Close)
 	return module.Export[netfilter.Defragmenter](c, name, d)
@@ -39,18 +39,14 @@ type defragmenter struct {
 	v     network.Version
 	net   *network.Layer
 	table *frag.Table
-	users *module.Users
 
 	mu   sync.Mutex // holds, undo
 	held int
 	undo []func()
 }
 
-// Hold implements netfilter.Defragmenter. While anybody holds it the module stays.
+// Hold implements netfilter.Defragmenter.
 func (d *defragmenter) Hold() (release func()) {
-	if !d.users.Get() {
-		return func() {} // on its way out
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.held++; d.held == 1 {
@@ -62,7 +58,6 @@ func (d *defragmenter) Hold() (release func()) {
 }
 
 func (d *defragmenter) release() {
-	defer d.users.Put()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.held--; d.held > 0 {
