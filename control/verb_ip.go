@@ -36,6 +36,11 @@ type IPFilter struct {
 	Dev  string `json:"dev,omitempty"`
 	Up   bool   `json:"up,omitempty"`
 	Kind string `json:"kind,omitempty"` // of device: "veth"
+	// Master and VRF name the device that devices and those of neighbours are enslaved
+	// to; NoMaster: to none. Of routes VRF stands for its table.
+	Master   string `json:"master,omitempty"`
+	VRF      string `json:"vrf,omitempty"`
+	NoMaster bool   `json:"nomaster,omitempty"`
 
 	Scope string `json:"scope,omitempty"` // of addresses and routes
 	To    string `json:"to,omitempty"`    // prefix
@@ -130,7 +135,7 @@ var ipObjects = []struct {
 	{"mrule", "mrule", nil},
 	{"netns", "netns", nil},
 	{"netconf", "netconf", nil},
-	{"vrf", "vrf", nil},
+	{"vrf", "vrf", (*ipParser).vrf},
 	{"sr", "sr", nil},
 	{"nexthop", "nexthop", nil},
 	{"mptcp", "mptcp", nil},
@@ -286,6 +291,8 @@ func printIP(c *Console, q IPRequest, replies iter.Seq[IPReply]) error {
 			o.groups(r.Groups)
 		case q.Object == "rule":
 			o.rules(r.Rules)
+		case q.Object == "vrf":
+			o.vrfs(q, r.Links)
 		default:
 			err = fmt.Errorf("ip: no answer was expected to %s %s", q.Object, q.Command)
 		}

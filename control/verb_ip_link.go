@@ -9,15 +9,17 @@ type IPLink struct {
 	Index int32  `json:"ifindex"`
 	Name  string `json:"ifname"`
 	// Peer is the other end of a pair, "NONE" if it is gone or in another kernel.
-	Peer      string   `json:"peer,omitempty"`
-	Flags     []string `json:"flags"` // in iproute2's order
-	MTU       int      `json:"mtu"`
-	Qdisc     string   `json:"qdisc"`
-	Operstate string   `json:"operstate"`
-	TxQueue   int      `json:"txqlen"`
-	Type      string   `json:"link_type"` // "ether", "loopback", "none"
-	Address   string   `json:"address,omitempty"`
-	Broadcast string   `json:"broadcast,omitempty"`
+	Peer  string   `json:"peer,omitempty"`
+	Flags []string `json:"flags"` // in iproute2's order
+	MTU   int      `json:"mtu"`
+	Qdisc string   `json:"qdisc"`
+	// Master is the device that it is enslaved to.
+	Master    string `json:"master,omitempty"`
+	Operstate string `json:"operstate"`
+	TxQueue   int    `json:"txqlen"`
+	Type      string `json:"link_type"` // "ether", "loopback", "none"
+	Address   string `json:"address,omitempty"`
+	Broadcast string `json:"broadcast,omitempty"`
 
 	// Promiscuous and AllMulti: somebody sees frames for others, or all multicast;
 	// Flags have the user's wish alone.
@@ -27,8 +29,12 @@ type IPLink struct {
 
 	Kind   string `json:"kind,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	MinMTU int    `json:"min_mtu"`
-	MaxMTU int    `json:"max_mtu"`
+	// Table is that of a VRF. SlaveKind is the kind of Master, SlaveTable its table.
+	Table      uint32 `json:"table,omitempty"`
+	SlaveKind  string `json:"slave_kind,omitempty"`
+	SlaveTable uint32 `json:"slave_table,omitempty"`
+	MinMTU     int    `json:"min_mtu"`
+	MaxMTU     int    `json:"max_mtu"`
 
 	Rx IPTraffic `json:"rx"`
 	Tx IPTraffic `json:"tx"`
@@ -72,7 +78,8 @@ type IPLinkChange struct {
 	Address  string  `json:"address,omitempty"`
 	Promisc  *bool   `json:"promisc,omitempty"`
 	AllMulti *bool   `json:"allmulticast,omitempty"`
-	Alias    *string `json:"alias,omitempty"` // "" takes it away
+	Alias    *string `json:"alias,omitempty"`  // "" takes it away
+	Master   *string `json:"master,omitempty"` // "": it leaves the one it has
 	// TxQueue, Multicast and ARP are Linux's; the kernel says EOPNOTSUPP.
 	TxQueue   *uint32 `json:"txqueuelen,omitempty"`
 	Multicast *bool   `json:"multicast,omitempty"`
@@ -108,6 +115,9 @@ func (p *ipParser) linkAdd() error {
 				return err
 			}
 			c.Kind = kind
+			if kind == "vrf" {
+				return p.vrfOptions(c)
+			}
 			return p.linkOptions(c)
 		case abbreviates(word, "name"):
 			name, err := p.device("name")
@@ -153,7 +163,7 @@ func (p *ipParser) linkOptions(c *IPLinkChange) error {
 // maxAlias is Linux's IFALIASZ.
 const maxAlias = 256
 
-const linkFields = "up, down, mtu, name, address, promisc, allmulticast, txqueuelen, multicast, arp or alias"
+const linkFields = "up, down, mtu, name, address, promisc, allmulticast, txqueuelen, multicast, arp, alias, master or nomaster"
 
 func (p *ipParser) linkSet() error {
 	c := &IPLinkChange{}
@@ -202,6 +212,12 @@ func (p *ipParser) linkField(c *IPLinkChange, word, what string) (err error) {
 		c.Multicast, err = p.onOff(word)
 	case word == "arp":
 		c.ARP, err = p.onOff(word)
+	case word == "master":
+		var master string
+		master, err = p.arg()
+		c.Master = &master
+	case word == "nomaster":
+		c.Master = new(string)
 	case word == "alias":
 		var alias string
 		if alias, err = p.arg(); err == nil && len(alias) >= maxAlias {
@@ -275,7 +291,13 @@ func (p *ipParser) linkFilter(f *IPFilter, word string) (err error) {
 		f.Up = true
 	case word == "type":
 		f.Kind, err = p.arg()
-	case word == "master", word == "vrf", word == "group":
+	case word == "master":
+		f.Master, err = p.arg()
+	case word == "vrf":
+		f.VRF, err = p.arg()
+	case word == "nomaster" && p.q.Object == "link":
+		f.NoMaster = true
+	case word == "group":
 		return p.fail(2, "ip %s show %s: Operation not supported", p.q.Object, word)
 	case abbreviates(word, "help"):
 		return p.usage(p.q.Object)
@@ -345,5 +367,5 @@ func (p *ipParser) tuntap() error {
 
 // MatchLink reports whether a device passes the filter.
 func (f *IPFilter) MatchLink(l *IPLink) bool {
-	return (f.Dev == "" || f.Dev == l.Name) && (!f.Up || l.Up()) && (f.Kind == "" || f.Kind == l.Kind)
+	return (f.Dev == "" || f.Dev == l.Name) && (!f.Up || l.Up()) && (f.Kind == "" || f.Kind == l.Kind) && f.matchMaster(l.Master)
 }

@@ -94,6 +94,9 @@ func (o *ipOut) link(q IPRequest, l *IPLink, withAddrs bool) {
 	o.flags(l)
 	o.val("mtu", "mtu %d ", l.MTU)
 	o.val("qdisc", "qdisc %s ", l.Qdisc)
+	if l.Master != "" {
+		o.val("master", "master %s ", l.Master)
+	}
 	o.val("operstate", "state %s ", l.Operstate)
 	if !withAddrs && q.Command != "monitor" {
 		o.val("linkmode", "mode %s ", "DEFAULT")
@@ -134,15 +137,39 @@ func (o *ipOut) linkDetails(l *IPLink) {
 	o.val("allmulti", " allmulti %d ", one[l.AllMulti])
 	o.val("min_mtu", "minmtu %d ", l.MinMTU)
 	o.val("max_mtu", "maxmtu %d ", l.MaxMTU)
-	if l.Kind == "" {
+	if l.Kind == "" && l.SlaveKind == "" {
 		return
 	}
-	o.line()
 	o.beginObject("linkinfo")
-	o.val("info_kind", "    %s ", l.Kind)
-	if detail := strings.TrimPrefix(l.Detail, l.Kind+" "); detail != "" { // it may begin with the kind, as ip prints it
+	if l.Kind != "" {
+		o.line()
+		o.val("info_kind", "    %s ", l.Kind)
+		o.linkData(l)
+	}
+	if l.SlaveKind != "" {
+		o.line()
+		o.val("info_slave_kind", "    %s_slave ", l.SlaveKind)
+		o.tableData("info_slave_data", l.SlaveTable)
+	}
+	o.endObject()
+}
+
+// linkData prints what the driver says of a device.
+func (o *ipOut) linkData(l *IPLink) {
+	if l.Table != 0 {
+		o.tableData("info_data", l.Table)
+	} else if detail := strings.TrimPrefix(l.Detail, l.Kind+" "); detail != "" { // it may begin with the kind, as ip prints it
 		o.val("info_data", "%s ", detail)
 	}
+}
+
+// tableData prints the table of a VRF, if there is one.
+func (o *ipOut) tableData(key string, table uint32) {
+	if table == 0 {
+		return
+	}
+	o.beginObject(key)
+	o.val("table", "table %d ", table)
 	o.endObject()
 }
 

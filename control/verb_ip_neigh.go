@@ -118,7 +118,13 @@ func (p *ipParser) neighShow() (err error) {
 		case word == "unused":
 		case word == "all" && p.q.Command == "flush":
 			f.To = "" // with all: as if nothing was asked for
-		case slices.Contains([]string{"proxy", "nomaster", "master", "vrf"}, word):
+		case word == "vrf":
+			f.VRF, err = p.arg()
+		case word == "master":
+			f.Master, err = p.arg()
+		case word == "nomaster":
+			f.NoMaster = true
+		case word == "proxy":
 			return p.fail(2, "ip neigh %s %s: Operation not supported", p.q.Command, word)
 		default:
 			err = p.neighTo(f, word)
@@ -146,10 +152,11 @@ func (p *ipParser) neighTo(f *IPFilter, word string) (err error) {
 	return err
 }
 
-// MatchNeigh reports whether a neighbour passes the filter and the family. Without
-// states in the filter NONE and NOARP stay hidden, for flush PERMANENT ones too.
-func (f *IPFilter) MatchNeigh(n *IPNeigh, family string, flush bool) bool {
-	if f.Dev != "" && f.Dev != n.Dev || family != "" && family != familyOf(n.Dst) {
+// MatchNeigh reports whether a neighbour, whose device has a master or none, passes
+// the filter and the family. Without states in the filter NONE and NOARP stay hidden,
+// for flush PERMANENT ones too.
+func (f *IPFilter) MatchNeigh(n *IPNeigh, family, master string, flush bool) bool {
+	if !f.matchMaster(master) || f.Dev != "" && f.Dev != n.Dev || family != "" && family != familyOf(n.Dst) {
 		return false
 	}
 	if to, err := netip.ParsePrefix(f.To); f.To != "" && (err != nil || !to.Contains(n.Dst)) {

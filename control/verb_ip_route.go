@@ -51,6 +51,7 @@ type IPRouteChange struct {
 	From  netip.Prefix `json:"from,omitzero"`   // sources that an IPv6 route is for
 	Type  string       `json:"type,omitempty"`  // "" is unicast
 	Table string       `json:"table,omitempty"` // "" is main
+	VRF   string       `json:"vrf,omitempty"`   // stands for its table
 	Proto string       `json:"protocol,omitempty"`
 	Scope string       `json:"scope,omitempty"` // "" follows type and gateway
 	Src   netip.Addr   `json:"prefsrc,omitzero"`
@@ -71,6 +72,7 @@ type IPRouteGet struct {
 	Dst  netip.Addr `json:"dst"`
 	From netip.Addr `json:"from,omitzero"`
 	Oif  string     `json:"oif,omitempty"`
+	VRF  string     `json:"vrf,omitempty"` // is Oif, but must be a VRF
 	// Iif is the device that the packet comes by; "" is one that is made here.
 	Iif   string  `json:"iif,omitempty"`
 	Mark  uint32  `json:"mark,omitempty"`
@@ -91,7 +93,7 @@ var routeTypes = []string{"unicast", "local", "broadcast", "blackhole", "unreach
 // unsupportedTypes are Linux's others.
 var unsupportedTypes = []string{"anycast", "multicast", "nat", "xresolve"}
 
-const routeFields = "via, dev, src, metric, mtu, expires, scope, proto, table, onlink or nexthop"
+const routeFields = "via, dev, src, metric, mtu, expires, scope, proto, table, vrf, onlink or nexthop"
 
 func (p *ipParser) route() error {
 	command, err := p.command("add|prepend", "change|chg", "replace", "append", "delete", "show|lst|list", "get", "flush", "explain", "test", "save", "restore", "showdump")
@@ -164,6 +166,8 @@ func (p *ipParser) routeField(c *IPRouteChange, family *string, word string) (er
 		c.Proto, err = p.proto("\"protocol\" value is invalid")
 	case word == "table":
 		c.Table, err = p.table("\"table\" value is invalid", false)
+	case word == "vrf":
+		c.VRF, err = p.arg()
 	case word == "expires":
 		if c.Expires, err = p.u32("\"expires\" value is invalid"); err == nil && c.Expires == 0 {
 			err = p.invalid("0", "\"expires\" value is invalid") // with Linux it ends before it begins

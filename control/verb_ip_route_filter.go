@@ -34,6 +34,8 @@ func (p *ipParser) routeFilter(f *IPFilter, word string) (err error) {
 		if f.Table, err = p.table("table id value is invalid", true); f.Table == "0" {
 			f.Table = "all"
 		}
+	case word == "vrf":
+		f.VRF, err = p.arg()
 	case word == "cached", word == "cloned", word == "cache":
 		f.Table = "cache"
 	case word == "dev", word == "oif":
@@ -107,6 +109,9 @@ func (f *IPFilter) MatchRoute(r *IPRoute, family string) bool {
 		return false
 	}
 	if f.Metric != nil && *f.Metric != r.Metric || f.Src != "" && f.Src != r.Src.String() {
+		return false
+	}
+	if f.VRF != "" && (r.Type == "local" || r.Type == "broadcast") { // hidden, as the table local is
 		return false
 	}
 	return f.matchDst(r.Dst) && f.matchHop(r.NextHops)

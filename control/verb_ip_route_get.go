@@ -46,7 +46,9 @@ func (p *ipParser) getField(g *IPRouteGet, word string) (ok bool, err error) {
 		g.UID, err = p.ruleNumber("invalid UID\n")
 	case word == "fibmatch":
 		g.FIBMatch = true
-	case word == "vrf", word == "connected", word == "notify":
+	case word == "vrf":
+		g.VRF, err = p.arg()
+	case word == "connected", word == "notify":
 		return true, p.fail(2, "ip route get %s: Operation not supported", word)
 	case abbreviates(word, "help") && len(word) > 1:
 		return true, p.usage("route")

@@ -32,6 +32,8 @@ func ip() Handler {
 			return x.maddr()
 		case "rule":
 			return x.rule()
+		case "vrf":
+			return x.vrf()
 		case "monitor":
 			return x.monitor()
 		}
@@ -64,6 +66,9 @@ func (x *ipCall) device(name string) (*link.Device, error) {
 // checkFilter complains of a device in the filter that is not there, in the words
 // of the object.
 func (x *ipCall) checkFilter(format string) error {
+	if err := x.checkMasters(); err != nil {
+		return err
+	}
 	name := x.q.Filter.Dev
 	if _, err := x.Kernel.Link.Lookup(name); name != "" && err != nil {
 		return control.Errorf(1, format, name)

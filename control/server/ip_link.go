@@ -20,6 +20,9 @@ func (x *ipCall) link() error {
 	case x.q.Command == "add":
 		return x.linkAdd(c)
 	case x.q.Command == "set":
+		if err := x.checkMaster(c); err != nil {
+			return err
+		}
 		dev, err := x.device(c.Dev)
 		if err != nil {
 			return err
@@ -42,6 +45,9 @@ func (x *ipCall) linkShow() error {
 }
 
 func (x *ipCall) linkAdd(c *control.IPLinkChange) error {
+	if err := x.checkMaster(c); err != nil {
+		return err
+	}
 	dev, err := x.Kernel.Link.Create(c.Kind, c.Dev, c.Options)
 	switch {
 	case errors.Is(err, syscall.EOPNOTSUPP):
@@ -129,7 +135,12 @@ func configure(dev *link.Device, c *control.IPLinkChange) error {
 		dev.SetAllMulti(*c.AllMulti)
 	}
 	if c.Alias != nil {
-		return answer(dev.SetAlias(*c.Alias))
+		if err := dev.SetAlias(*c.Alias); err != nil {
+			return answer(err)
+		}
+	}
+	if c.Master != nil {
+		return setMaster(dev, *c.Master)
 	}
 	return nil
 }
@@ -169,6 +180,7 @@ func ipLink(dev *link.Device) control.IPLink {
 	l.Promiscuous, l.AllMulti = counted&link.Promisc != 0, counted&link.AllMulti != 0
 	l.Flags = flagNames(counted&^(link.Promisc|link.AllMulti)|dev.Asked(), !peerUp)
 	l.Alias = dev.Alias()
+	describeMaster(&l, dev)
 	l.Operstate = operstate(dev, l.Peer != "")
 	switch dev.Type() {
 	case link.Ether:
@@ -201,7 +213,7 @@ func flagNames(f link.Flags, peerDown bool) []string {
 	}{
 		{link.LoopbackDev, "LOOPBACK"}, {link.BroadcastDev, "BROADCAST"}, {link.PointToPoint, "POINTOPOINT"},
 		{link.MulticastDev, "MULTICAST"}, {link.NoARP, "NOARP"}, {link.AllMulti, "ALLMULTI"}, {link.Promisc, "PROMISC"},
-		{link.Up, "UP"}, {link.LowerUp, "LOWER_UP"},
+		{link.MasterDev, "MASTER"}, {link.Up, "UP"}, {link.LowerUp, "LOWER_UP"},
 	} {
 		add(f&n.flag != 0, n.name)
 	}

@@ -107,7 +107,7 @@ func (x *ipCall) selectNeighs(flush bool) []control.IPNeigh {
 			}
 		}
 	}
-	return sel(list, func(n *control.IPNeigh) bool { return x.q.Filter.MatchNeigh(n, x.q.Family, flush) })
+	return sel(list, func(n *control.IPNeigh) bool { return x.q.Filter.MatchNeigh(n, x.q.Family, x.masterOf(n.Dev), flush) })
 }
 
 func (x *ipCall) neighFlush() error {

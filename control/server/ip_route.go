@@ -39,6 +39,13 @@ func (x *ipCall) newRoute(c *control.IPRouteChange, defaults bool) (r route.Rout
 		r.From = c.From.Masked()
 	}
 	r.Table = tableOf(c, r.Type)
+	if c.VRF != "" {
+		table, ok := x.vrfTable(c.VRF)
+		if !ok {
+			return r, wrongArgument(c.VRF, "Invalid VRF")
+		}
+		r.Table = table
+	}
 	if c.Proto != "" {
 		r.Proto, _ = control.ProtoNumber(c.Proto)
 	}
@@ -182,7 +189,7 @@ func (x *ipCall) addUnchecked(r route.Route, m route.Mode) error {
 			return refuse("Device for nexthop is not up")
 		}
 	}
-	if r.Src.IsValid() && !n.IsLocal(r.Src) {
+	if r.Src.IsValid() && !n.IsLocal(r.Src) && !slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return n.IsLocalTo(r.Src, h.Index) }) {
 		return refuse("Invalid prefsrc address")
 	}
 	table, err := n.MakeTable(r.Table)

@@ -21,10 +21,13 @@ func (x *ipCall) routeGet() error {
 	if g.From.IsValid() && !g.From.IsUnspecified() {
 		flow.Src = g.From
 	}
+	if _, ok := x.vrfTable(g.VRF); g.VRF != "" && !ok {
+		return wrongArgument(g.VRF, "Invalid VRF")
+	}
 	for _, d := range []struct {
 		name  string
 		index *int32
-	}{{g.Oif, &flow.Index}, {g.Iif, &flow.In}} {
+	}{{g.Oif, &flow.Index}, {g.VRF, &flow.Index}, {g.Iif, &flow.In}} {
 		if d.name == "" {
 			continue
 		}
@@ -53,7 +56,7 @@ func (x *ipCall) way(f network.Flow) (*network.Path, error) {
 	switch {
 	case f.In != 0:
 		return x.wayIn(f)
-	case f.Src.IsValid() && f.Dst.Is4() && !n.IsLocal(f.Src):
+	case f.Src.IsValid() && f.Dst.Is4() && !n.IsLocalTo(f.Src, f.Index):
 		return nil, syscall.ENETUNREACH
 	}
 	p, err := n.Resolve(f)

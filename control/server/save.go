@@ -191,6 +191,7 @@ func (s *saver) links() {
 		}
 		s.about([]string{d.Name()}, words...)
 	}
+	s.enslave()
 }
 
 // add makes one device, or a pair of them.

@@ -176,13 +176,18 @@ func (s *saver) withoutPrefix(d *link.Device) {
 		}
 	}
 	for _, p := range gone {
-		s.about([]string{d.Name()}, "ip", "route", "flush", p.String(), "dev", d.Name(), "proto", "kernel")
+		words := []string{"ip", "route", "flush", p.String(), "dev", d.Name(), "proto", "kernel"}
+		if id := s.Kernel.Network.MainTable(d.Index()); id != route.TableMain {
+			words = append(words, "table", control.TableName(id))
+		}
+		s.about([]string{d.Name()}, words...)
 	}
 }
 
 // followed reports whether there is the route of an address to its prefix.
 func (s *saver) followed(p netip.Prefix, d *link.Device) bool {
-	return slices.ContainsFunc(s.Kernel.Network.Main.All(), func(r *route.Route) bool {
+	t := s.Kernel.Network.Table(s.Kernel.Network.MainTable(d.Index()))
+	return t != nil && slices.ContainsFunc(t.All(), func(r *route.Route) bool {
 		// Of several devices in one IPv4 subnet the first has the route.
 		return r.Proto == route.ProtoKernel && r.Dst == p && (p.Addr().Is4() || r.Uses(d.Index()))
 	})
@@ -265,8 +270,14 @@ func (s *saver) reachGateways(r *route.Route) (undo func()) {
 
 // onLink reports whether another route than r leads to a hop's gateway, directly.
 func (s *saver) onLink(r *route.Route, h *route.NextHop) bool {
+	n := s.Kernel.Network
+	return linkedIn(&n.Main, r, h) || n.MainTable(h.Index) == r.Table && linkedIn(n.Table(r.Table), r, h)
+}
+
+// linkedIn reports whether another route of a table does.
+func linkedIn(t *route.Table, r *route.Route, h *route.NextHop) bool {
 	var best *route.Route
-	for _, o := range s.Kernel.Network.Main.All() {
+	for _, o := range t.All() {
 		if o != r && o.Dst.Contains(h.Gateway) && (best == nil || o.Dst.Bits() > best.Dst.Bits()) {
 			best = o
 		}
@@ -281,7 +292,7 @@ func (s *saver) refused(r *route.Route, table string, devs []string) string {
 		return "its device is down"
 	}
 	for i := range r.NextHops {
-		if g := r.NextHops[i].Gateway; g.IsValid() && s.Kernel.Network.IsLocal(g) {
+		if g := r.NextHops[i].Gateway; g.IsValid() && s.Kernel.Network.IsLocalTo(g, r.NextHops[i].Index) {
 			return "its gateway has become an address of this host"
 		}
 	}

@@ -134,7 +134,7 @@ func (s saved) change(t *rapid.T) {
 	one := func(words ...string) string { return rapid.SampledFrom(words).Draw(t, "word") }
 	dev := func() string { return one("v0", "v1", "d0", "lo", "dummy0", "dummy1", "e0.5") }
 	var line string
-	switch one("module", "link", "link", "addr", "addr", "addr", "route", "route", "route", "rule", "rule", "neigh", "sysctl", "sysctl") {
+	switch one("module", "link", "link", "addr", "addr", "addr", "route", "route", "route", "rule", "rule", "neigh", "vrf", "sysctl", "sysctl") {
 	case "module":
 		line = one("modprobe dummy numdummies=2", "modprobe hello port=8001", "modprobe tcp", "modprobe -r hello", "modprobe icmp6",
 			"ip maddr add 224.0.0.9 dev "+dev(), "ip maddr add ff02::99 dev "+dev())
@@ -152,6 +152,9 @@ func (s saved) change(t *rapid.T) {
 		line = "ip route " + one("add ", "append ", "replace ", "del ") + s.route(one, dev)
 	case "rule":
 		line = one("ip rule ", "ip -6 rule ") + s.rule(one)
+	case "vrf":
+		line = "ip link " + one("add red type vrf table 9", "add blue type vrf table 300", "set red up", "set blue up",
+			"set "+dev()+" master "+one("red", "blue"), "set "+dev()+" nomaster", "del "+one("red", "blue"))
 	case "neigh":
 		line = "ip neigh " + one("add ", "replace ", "del ") + one("10.0.0.7", "10.1.0.7", "fd00::7", "fd01::7") + " dev " + dev() +
 			one("", " lladdr 02:00:00:00:00:77", " lladdr 02:00:00:00:00:77 nud noarp", " lladdr 02:00:00:00:00:77 nud stale")
@@ -194,7 +197,7 @@ func (s saved) rule(one func(...string) string) string {
 func (s saved) route(one func(...string) string, dev func() string) string {
 	dst := one("10.0.0.0/24", "10.40.0.0/16", "10.41.0.0/16", "default", "10.42.0.9")
 	dst6 := one("fd00::/64", "fd40::/32", "fd41::/16", "-6 default", "fd42::9")
-	extra := one("", "", " metric 9", " proto static", " table 9", " table 300 metric 2", " mtu 1290", " metric 3 mtu 1300 proto 77")
+	extra := one("", "", " metric 9", " proto static", " table 9", " table 300 metric 2", " vrf red", " mtu 1290", " metric 3 mtu 1300 proto 77")
 	v4 := one(
 		dst+" dev "+dev(), dst+" via 10.0.0.99", dst+" via 10.0.0.98 dev "+dev(), dst+" dev "+dev()+" src "+one("10.0.0.1", "10.1.0.2"),
 		dst+" via 10.99.0.1 dev "+dev()+" onlink", dst+" dev "+dev()+" scope "+one("host", "global"),

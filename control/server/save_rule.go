@@ -19,6 +19,9 @@ func (s *saver) policy(v network.Version) {
 		rules = append(rules, r.Rule)
 	}
 	first := route.DefaultRules(v6)
+	if s.hasVRF() { // the first one brings it
+		first = sortRules(append(first, route.VRFRule()))
+	}
 	var others []route.Rule
 	for _, r := range rules {
 		if !slices.Contains(first, r) {

@@ -12,9 +12,10 @@ import (
 // maxRules bounds the rules of one family.
 const maxRules = 1 << 14
 
-// Priorities of the rules that there are from the beginning.
+// Priorities of the rules that there are from the beginning, and with the first VRF.
 const (
 	priorityLocal   = 0
+	priorityVRF     = 1000
 	priorityMain    = 32766
 	priorityDefault = 32767
 )

@@ -8,6 +8,10 @@ type VRF struct {
 	Table uint32
 }
 
+// VRFRule returns the rule of either IP version by which packets of VRFs find their
+// tables.
+func VRFRule() Rule { return Rule{Priority: priorityVRF, L3MDev: true, Origin: ProtoKernel} }
+
 // SetVRFs says which interfaces belong to a VRF: those that are enslaved to one, and
 // the VRFs' own. vrfs must not be changed any more.
 func (f *FIB) SetVRFs(vrfs map[int32]VRF) {

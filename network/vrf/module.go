@@ -82,13 +82,19 @@ func (v *vrf) add(name string, options map[string]string) (*link.Device, error) 
 	if err := o.Err(); err != nil {
 		return nil, err
 	}
+	if text == "" {
+		return nil, fmt.Errorf("vrf: %w: VRF table id is missing", syscall.EINVAL)
+	}
 	table, err := strconv.ParseUint(text, 0, 32)
 	if err != nil || !allowed(uint32(table)) {
 		return nil, fmt.Errorf("vrf: table %q: %w: want a number from 1 to 4294967295, but for those of main, local and default", text, syscall.EINVAL)
 	}
-	if _, err := v.net.MakeTable(uint32(table)); err != nil {
+	t, err := v.net.MakeTable(uint32(table))
+	if err != nil {
 		return nil, err
 	}
+	t.Use(false)
+	t.Use(true)
 	// While it is being made the device counts as in use, so that an unload does not
 	// miss it.
 	if err := link.Hold(v.users); err != nil {
@@ -113,22 +119,14 @@ func allowed(table uint32) bool {
 	return table != 0 && table != route.TableMain && table != route.TableLocal && table != route.TableDefault
 }
 
-// rulePriority is that of the rule in Linux.
-const rulePriority = 1000
-
-// theRule is the one by which VRFs find their tables.
-func theRule() route.Rule {
-	return route.Rule{Priority: rulePriority, L3MDev: true, Origin: route.ProtoKernel}
-}
-
 // addRules makes the rules of both IP versions, with the first VRF. Who does not want
 // them there may delete them and add others: they do not come again.
 func (v *vrf) addRules() {
 	if v.ruled.Swap(true) {
 		return
 	}
-	v.net.AddRule(network.V4, theRule(), true) // fails only if the user has made the same
-	v.net.AddRule(network.V6, theRule(), true)
+	v.net.AddRule(network.V4, route.VRFRule(), true) // fails only if the user has made the same
+	v.net.AddRule(network.V6, route.VRFRule(), true)
 }
 
 // delRules takes away what addRules has made, if it is there still.
@@ -136,7 +134,7 @@ func (v *vrf) delRules() {
 	if !v.ruled.Load() {
 		return
 	}
-	is := func(r *route.Rule) bool { return *r == theRule() }
+	is := func(r *route.Rule) bool { return *r == route.VRFRule() }
 	v.net.DelRule(network.V4, is)
 	v.net.DelRule(network.V6, is)
 }
