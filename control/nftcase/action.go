@@ -230,7 +230,7 @@ func (p *parser) flowing(name string, w *words) (step, error) {
 	if err := s.packet.parse(left); err != nil {
 		return nil, err
 	}
-	if s.how == icmpError && s.packet.l4 != "icmp" && s.packet.l4 != "icmpv6" {
+	if s.how == icmpError && !s.packet.has("icmp", "type") && !s.packet.has("icmpv6", "type") {
 		return nil, fmt.Errorf("error: want icmp or icmpv6 with a type")
 	}
 	if s.packet.raw != nil || s.packet.arp {

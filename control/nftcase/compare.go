@@ -198,6 +198,7 @@ func (x *expect) checkOut(o *outcome, res *Result) {
 	}
 	if x.as != nil {
 		x.checkFields(s, res)
+		x.checkOptions(s, res)
 	}
 }
 
@@ -211,6 +212,39 @@ func (x *expect) checkFields(s *seen, res *Result) {
 			res.problem("want %s %s %s, got %s", f.field.Header, f.field.Name, text(f.field, f.value), text(f.field, got))
 		}
 	}
+}
+
+// checkOptions compares TCP options, in the bits that were said, and the payload.
+func (x *expect) checkOptions(s *seen, res *Result) {
+	for at := 0; at < len(x.as.options); {
+		kind, n := x.as.options[at], 1
+		if kind > 1 {
+			n = int(x.as.options[at+1])
+		}
+		want, said := x.as.options[at:at+n], x.as.said[at:at+n]
+		at += n
+		switch got := s.option(kind); {
+		case got == nil:
+			res.problem("want TCP option %d, but the packet has none", kind)
+		case !sameBits(got, want, said):
+			res.problem("want TCP option %x, got %x", want, got)
+		}
+	}
+	if p := x.as.payload; p != nil && !bytes.Equal(p, s.payload()) {
+		res.problem("want payload %x, got %x", p, s.payload())
+	}
+}
+
+func sameBits(a, b, mask []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if (a[i]^b[i])&mask[i] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *single) run(r *runner, _ *Line) (res Result) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/wire"
@@ -13,11 +14,17 @@ import (
 func (p *Packet) encode() (b []byte, etherType uint16, err error) {
 	switch {
 	case p.raw != nil:
+		if err := p.checkRaw(); err != nil {
+			return nil, 0, err
+		}
 		b, etherType = p.raw, wire.EtherTypeIPv4
 		if b[0]>>4 == 6 {
 			etherType = wire.EtherTypeIPv6
 		}
 	case p.arp:
+		if err := p.checkFields("arp"); err != nil {
+			return nil, 0, err
+		}
 		b, etherType = p.encodeARP(), wire.EtherTypeARP
 	default:
 		b, etherType, err = p.encodeIP()
@@ -29,6 +36,40 @@ func (p *Packet) encode() (b []byte, etherType uint16, err error) {
 		b = b[:p.cut]
 	}
 	return b, etherType, err
+}
+
+// checkFields refuses fields of headers that a packet does not have, whose network
+// header is header.
+func (p *Packet) checkFields(header string) error {
+	for _, s := range p.fields {
+		f := s.field
+		switch f.Base {
+		case rule.NetworkHeader:
+			if f.Header == header {
+				continue
+			}
+		case rule.TransportHeader:
+			if f.Header == p.l4 || f.Header == "th" && p.l4 != "" {
+				continue
+			}
+		case rule.LinkHeader:
+			if f.Header == "vlan" && !p.has("vlan", "id") {
+				return fmt.Errorf("vlan %s: the tag needs an id", f.Name)
+			}
+			continue
+		}
+		return fmt.Errorf("%s %s: the packet has no such header", f.Header, f.Name)
+	}
+	return nil
+}
+
+// checkRaw refuses what cannot be said of a packet that is given as its bytes.
+func (p *Packet) checkRaw() error {
+	inside := func(s setting) bool { return s.field.Base != rule.LinkHeader }
+	if p.payload != nil || p.options != nil || slices.ContainsFunc(p.fields, inside) {
+		return errors.New("raw: the packet is whole, and has no fields beside")
+	}
+	return nil
 }
 
 func (p *Packet) encodeARP() []byte {
@@ -47,9 +88,12 @@ func (p *Packet) encodeIP() ([]byte, uint16, error) {
 	if src.BitLen() != dst.BitLen() {
 		return nil, 0, fmt.Errorf("%v and %v are of different families", src, dst)
 	}
-	at, etherType := wire.IPv4Len, uint16(wire.EtherTypeIPv4)
+	at, etherType, header := wire.IPv4Len, uint16(wire.EtherTypeIPv4), "ip"
 	if src.Is6() {
-		at, etherType = wire.IPv6Len, wire.EtherTypeIPv6
+		at, etherType, header = wire.IPv6Len, wire.EtherTypeIPv6, "ip6"
+	}
+	if err := p.checkFields(header); err != nil {
+		return nil, 0, err
 	}
 	options := (len(p.options) + 3) &^ 3
 	n := at + headerLens[p.l4] + options + len(p.payload)

@@ -1,10 +1,13 @@
 package nftcase
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/knitnet/knit/netfilter/rule"
 )
 
 // Verdicts.
@@ -131,12 +134,32 @@ func (x *expect) clause(word string, w *words) (err error) {
 		r, err = parseRuleRef(w)
 		x.hit = append(x.hit, r)
 	case "as":
-		x.as = &Packet{}
-		err = x.as.parse(w)
+		err = x.parseAs(w)
 	default:
 		err = fmt.Errorf("%s: want accept, drop, reject, to, snat, dnat, untouched, with, mark, by, hit or as", word)
 	}
 	return err
+}
+
+// parseAs reads the fields that a packet has when it comes out.
+func (x *expect) parseAs(w *words) error {
+	p := &Packet{}
+	if err := p.parse(w); err != nil {
+		return err
+	}
+	if len(p.fields)+len(p.options) == 0 && p.payload == nil || p.raw != nil || p.cut != 0 {
+		return errors.New("as: want fields, TCP options or a payload")
+	}
+	for _, s := range p.fields {
+		if s.field.Base == rule.LinkHeader {
+			return fmt.Errorf("as %s %s: the packet that comes out begins with its network header", s.field.Header, s.field.Name)
+		}
+	}
+	if p.mark != nil {
+		x.mark = p.mark
+	}
+	x.as = p
+	return nil
 }
 
 func (x *expect) parseTo(w *words) error {

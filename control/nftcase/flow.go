@@ -119,12 +119,12 @@ func (p *Packet) add(q *Packet) {
 		p.payload = q.payload
 	}
 	if q.options != nil {
-		p.options = q.options
+		p.options, p.said = q.options, q.said
 	}
 	if q.cut != 0 {
 		p.cut = q.cut
 	}
-	if q.mark != 0 {
+	if q.mark != nil {
 		p.mark = q.mark
 	}
 }

@@ -236,11 +236,11 @@ func (r *runner) inject(from site, p *Packet) (*outcome, error) {
 		return nil, err
 	}
 	if from == local {
-		return r.emit(b, p.mark)
+		return r.emit(b, p.markValue())
 	}
 	dev := r.devices[string(from)]
 	frame := p.frame(b, etherType, destinationMAC(b, dev.MAC()), wire.MAC{2, 0, 0, 0, dev.MAC()[4], 2})
-	return r.receive(dev, frame, b, p.mark), nil
+	return r.receive(dev, frame, b, p.markValue()), nil
 }
 
 // receive lets a frame come in; b is what it carries.

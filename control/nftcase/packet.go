@@ -1,6 +1,7 @@
 package nftcase
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,9 +23,10 @@ type Packet struct {
 	arp     bool
 	payload []byte
 	options []byte // of TCP
+	said    []byte // the bits of options that were said
 	raw     []byte // the whole packet from the network header on
 	cut     int    // bytes of the packet that are sent; 0: all
-	mark    uint32
+	mark    *uint32
 }
 
 // Limits of one packet in bytes.
@@ -68,7 +70,7 @@ func (p *Packet) With(s string) (*Packet, error) {
 func (p *Packet) clone() *Packet {
 	n := *p
 	n.fields = slices.Clone(p.fields)
-	n.options = slices.Clone(p.options)
+	n.options, n.said = slices.Clone(p.options), slices.Clone(p.said)
 	return &n
 }
 
@@ -164,11 +166,11 @@ func (p *Packet) endpoints(w *words, from string) error {
 
 // parseEndpoint reads an address, or an address with a port; else the port is -1.
 func parseEndpoint(s string) (a netip.Addr, port int, err error) {
-	if a, err = netip.ParseAddr(s); err == nil {
+	if a, err = netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		return a, -1, nil
 	}
 	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
+	if err != nil || ap.Addr().Zone() != "" {
 		return a, 0, fmt.Errorf("%s is neither an address nor address:port", s)
 	}
 	return ap.Addr(), int(ap.Port()), nil
@@ -213,8 +215,10 @@ func (p *Packet) option(w *words) error {
 	}
 	b := make([]byte, n)
 	b[0] = h.Number
+	said := make([]byte, n)
+	said[0] = 0xff
 	if n > 1 {
-		b[1] = byte(n)
+		b[1], said[1] = byte(n), 0xff
 	}
 	for f := h.Field(w.peek(0)); f != nil && n > 1; f = h.Field(w.peek(0)) {
 		w.at++
@@ -227,13 +231,16 @@ func (p *Packet) option(w *words) error {
 			return err
 		}
 		putBits(b, v, f.Offset, f.Bits)
+		putBits(said, ones(len(v)), f.Offset, f.Bits)
 	}
-	p.options = append(p.options, b...)
+	p.options, p.said = append(p.options, b...), append(p.said, said...)
 	if len(p.options) > maxOptions {
 		return fmt.Errorf("TCP options of more than %d bytes", maxOptions)
 	}
 	return nil
 }
+
+func ones(n int) []byte { return bytes.Repeat([]byte{0xff}, n) }
 
 // optionLens are the lengths of TCP options that can be made, in bytes.
 var optionLens = map[string]int{"nop": 1, "maxseg": 4, "window": 3, "sack-perm": 2, "sack": 10, "timestamp": 10, "md5sig": 18, "fastopen": 2}
@@ -276,7 +283,8 @@ func (p *Packet) extra(w *words, word string) error {
 	case "mark":
 		var v uint64
 		v, err = strconv.ParseUint(value, 0, 32)
-		p.mark = uint32(v)
+		m := uint32(v)
+		p.mark = &m
 	}
 	return err
 }
@@ -295,6 +303,14 @@ func parsePayload(s string) ([]byte, error) {
 		return nil, fmt.Errorf("payload: %s is neither a length nor 0x and bytes nor a text in quotes", s)
 	}
 	return make([]byte, n), nil
+}
+
+// markValue is the packet's mark, 0 if it was not said.
+func (p *Packet) markValue() uint32 {
+	if p.mark == nil {
+		return 0
+	}
+	return *p.mark
 }
 
 // has reports whether a field was said.

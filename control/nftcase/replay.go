@@ -3,6 +3,7 @@ package nftcase
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -53,6 +54,12 @@ func (r *runner) replay(s *replay, res *Result) (map[string]int, error) {
 			return nil, err
 		case n == maxReplay:
 			return nil, errors.New("the capture has too many packets")
+		case r.ctx.Err() != nil:
+			return nil, r.ctx.Err()
+		}
+		typ := d.Interface(rec.Interface).Type
+		if typ != capture.LinkEthernet && typ != capture.LinkRaw {
+			return nil, fmt.Errorf("link type %v: want Ethernet or raw IP", typ)
 		}
 		if n == 0 {
 			first = rec.Time
@@ -60,7 +67,7 @@ func (r *runner) replay(s *replay, res *Result) (map[string]int, error) {
 		if wait := begin + rec.Time.Sub(first) - r.elapsed(); wait > 0 && wait <= maxStep {
 			r.kernel.Clock.Advance(wait)
 		}
-		o := r.replayOne(s.from, d.Interface(rec.Interface).Type, rec.Data)
+		o := r.replayOne(s.from, typ, rec.Data)
 		counts[o.verdict]++
 		if text := o.String(); !slices.Contains(res.Got, text) && len(res.Got) < maxGot {
 			res.Got = append(res.Got, text)

@@ -69,6 +69,12 @@ func (r *Report) OK() bool { return r.Failed == 0 }
 
 func (r *Report) finish() {
 	r.Rules = r.cover.rules
+	if r.Results == nil { // in JSON a list, too
+		r.Results = []Result{}
+	}
+	if r.Rules == nil {
+		r.Rules = []Rule{}
+	}
 	for i := range r.Results {
 		if r.Results[i].Pass {
 			r.Passed++

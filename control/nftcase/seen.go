@@ -51,6 +51,43 @@ func (s *seen) field(f *rule.Field) []byte {
 	return nil
 }
 
+// option returns a TCP option, the first of its kind, with kind and length; nil if
+// there is none.
+func (s *seen) option(kind byte) []byte {
+	proto, at := headers(s.b)
+	if at == 0 || proto != wire.ProtoTCP || len(s.b) < at+wire.TCPLen {
+		return nil
+	}
+	end := min(at+int(s.b[at+12]>>4)*4, len(s.b))
+	for b := s.b[min(at+wire.TCPLen, end):end]; len(b) > 0 && b[0] != 0; {
+		n := 1
+		if b[0] != 1 {
+			if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
+				return nil
+			}
+			n = int(b[1])
+		}
+		if b[0] == kind {
+			return b[:n]
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// payload is what is behind the transport header.
+func (s *seen) payload() []byte {
+	proto, at := headers(s.b)
+	n := at + headerLens[protocolName(proto)]
+	if proto == wire.ProtoTCP && len(s.b) >= at+wire.TCPLen {
+		n = at + int(s.b[at+12]>>4)*4
+	}
+	if at == 0 || n > len(s.b) {
+		return nil
+	}
+	return s.b[n:]
+}
+
 // ends returns the addresses and ports; a protocol without ports has zeros, ICMP its
 // identifier twice.
 func ends(b []byte) (src, dst netip.AddrPort) {

@@ -3,7 +3,6 @@ package nftcase
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/knitnet/knit/netfilter"
 )
@@ -38,8 +37,7 @@ func Open(ctx context.Context, rules *netfilter.NFTRequest, setup string) (*Sess
 func (s *Session) Line(line string) (*Result, error) {
 	s.p.pos.Line++
 	n := len(s.p.here.Lines)
-	word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if word == "case" {
+	if w, err := split(line); err == nil && w.peek(0) == "case" {
 		return nil, &Error{s.p.pos, "case: a session is one case"}
 	}
 	if err := s.p.line(line); err != nil {
@@ -51,12 +49,21 @@ func (s *Session) Line(line string) (*Result, error) {
 	l := s.p.here.Lines[n]
 	for _, name := range l.devices() {
 		if s.r.devices[name] == nil {
+			s.p.forget(l)
 			return nil, &Error{s.p.pos, fmt.Sprintf("there is no device %s", name)}
 		}
 	}
 	s.p.here.Lines = s.p.here.Lines[:n]
 	res := s.r.line(l)
 	return &res, nil
+}
+
+// forget undoes what reading a line has left behind: it will not run.
+func (p *parser) forget(l *Line) {
+	p.here.Lines = p.here.Lines[:len(p.here.Lines)-1]
+	if d, ok := l.step.(*declare); ok {
+		delete(p.here.flows, d.name)
+	}
 }
 
 // Rules returns the ruleset with how often each rule has held so far.
