@@ -55,7 +55,9 @@ func VersionOf(a netip.Addr) Version {
 	return V6
 }
 
-// Hooks are the netfilter hook points of one IP version.
+// Hooks are the netfilter hook points of one IP version. Output comes when a packet's
+// way is known: a hook there that changes its addresses or its mark sets Meta.Reroute if
+// the packet is to go where it would now be sent.
 type Hooks struct {
 	Prerouting, Input, Forward, Output, Postrouting hook.Point
 }

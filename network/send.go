@@ -66,6 +66,29 @@ func (l *Layer) Send(s *Send, q *packet.Queue) {
 	f.Output(s, q)
 }
 
+// TakeRerouted takes the packets from q for which an Output hook wants another way. It
+// is for Families.
+func TakeRerouted(q *packet.Queue) (moved packet.Queue) {
+	pkt := q.Front()
+	for pkt != nil && !pkt.Reroute {
+		pkt = pkt.Next()
+	}
+	if pkt == nil {
+		return moved
+	}
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if !pkt.Reroute {
+			q.Push(pkt)
+			continue
+		}
+		pkt.Reroute = false
+		moved.Push(pkt)
+	}
+	return moved
+}
+
 // Transmit gives a batch of finished IP packets to p's next hop and owns q. It
 // is for Families, after their last hook.
 func (p *Path) Transmit(q *packet.Queue) {

@@ -118,6 +118,10 @@ type Meta struct {
 
 	// Trace: nf_tables tells of the packet's way through its rules.
 	Trace bool
+
+	// Reroute: an Output hook has changed what the packet's way depends on, and wants
+	// it to be looked for again. Other changes leave the packet on the way it was sent.
+	Reroute bool
 }
 
 type frag struct {

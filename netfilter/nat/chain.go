@@ -113,12 +113,30 @@ func (t *translator) translate(at *seat, q *packet.Queue) {
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
 		switch t.translateOne(at, pkt) {
 		case hook.Accept:
+			at.steer(pkt, t.track)
 			out.Push(pkt)
 		case hook.Drop:
 			pkt.Drop(t.reasonOf(pkt))
 		}
 	}
 	*q = out
+}
+
+// steer sends a packet that leaves this host to where its new destination is, if the
+// address has changed and not the port alone.
+func (s *seat) steer(pkt *packet.Packet, track netfilter.Tracker) {
+	if !s.local || s.manip != netfilter.ManipDst {
+		return
+	}
+	if c, info := track.Of(pkt); c != nil && elsewhere(c, info.Dir()) {
+		pkt.Reroute = true
+	}
+}
+
+// elsewhere reports whether what is sent in a direction of a connection goes to another
+// address than it was sent to.
+func elsewhere(c *netfilter.Conn, d netfilter.Dir) bool {
+	return c.Tuples[d].Dst != c.Tuples[1-d].Src
 }
 
 func (t *translator) translateOne(at *seat, pkt *packet.Packet) hook.Verdict {

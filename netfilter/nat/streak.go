@@ -42,6 +42,9 @@ func (t *translator) pass(at *seat, q *packet.Queue) (n int) {
 		if s.change && !s.rewrite4(at, pkt) && !rewrite(at.v, pkt, &s.want, at.manip) {
 			return n
 		}
+		if s.change {
+			at.steer(pkt, t.track)
+		}
 		n++
 	}
 	return n

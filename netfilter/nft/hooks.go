@@ -163,12 +163,12 @@ func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
 	defer m.evals.Put(ev)
 	var out packet.Queue
 	for pkt := q.Pop(); pkt != nil; pkt = q.Pop() {
-		ev.gen, ev.family = m.meets(pkt, current, previous), f
+		ev.gen = m.meets(pkt, current, previous)
 		ch := chains[0]
 		if ev.gen == previous {
 			ch = chains[1]
 		}
-		if ch == nil || ev.judge(s, ch, pkt) {
+		if ch == nil || ev.judge(s, f, ch, pkt) {
 			out.Push(pkt)
 		}
 	}
@@ -177,12 +177,17 @@ func (m *machine) judge(s *seat, f rule.Family, q *packet.Queue) {
 }
 
 // judge lets a chain judge a packet, and reports whether it goes on.
-func (ev *eval) judge(s *seat, ch *chain, pkt *packet.Packet) bool {
+func (ev *eval) judge(s *seat, f rule.Family, ch *chain, pkt *packet.Packet) bool {
+	ev.family = f
 	ev.reset(pkt)
 	ev.interfaces()
 	r := goOn
 	if ch.devices != nil {
 		r = ev.enter(s.family, ch)
+	}
+	var before way
+	if s.typ == rule.RouteChain {
+		before = wayOf(f, pkt)
 	}
 	if r == goOn {
 		r = ev.run(ch)
@@ -190,11 +195,38 @@ func (ev *eval) judge(s *seat, ch *chain, pkt *packet.Packet) bool {
 	switch r {
 	case acceptNow:
 		pkt.Unpull(ev.pulled)
+		if s.typ == rule.RouteChain && before != wayOf(f, pkt) {
+			pkt.Reroute = true
+		}
 		return true
 	case dropNow:
 		pkt.Drop(stat.NetfilterDrop)
 	}
 	return false
+}
+
+// A way is what a chain of type route must have changed for a packet to be routed
+// again: the mark, the addresses, of IPv4 the type of service, and of IPv6 the traffic
+// class, the flow label and the hop limit.
+type way struct {
+	mark  uint32
+	class [4]byte
+	hops  uint8
+	addrs [32]byte
+}
+
+func wayOf(f rule.Family, pkt *packet.Packet) (w way) {
+	b := pkt.Head()
+	w.mark = pkt.Mark
+	switch {
+	case f == rule.IP && len(b) >= wire.IPv4Len:
+		w.class[0] = b[1]
+		copy(w.addrs[:], b[12:20])
+	case f == rule.IP6 && len(b) >= wire.IPv6Len:
+		w.class, w.hops = [4]byte(b[:4]), b[7]
+		copy(w.addrs[:], b[8:40])
+	}
+	return w
 }
 
 // decide lets a nat chain decide about a new connection.

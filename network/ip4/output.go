@@ -177,26 +177,12 @@ func (p *ip4) discard(pkt *packet.Packet, why stat.Reason) {
 	pkt.Drop(why)
 }
 
-// runOutput asks the Output hooks, and finds another path for packets whose
-// destination or mark they have changed, as Linux's ip_route_me_harder does.
+// runOutput asks the Output hooks, and finds another path for the packets for which
+// they want one, as Linux's ip_route_me_harder does.
 func (p *ip4) runOutput(s *network.Send, mtu int, q *packet.Queue) {
-	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
-		a := addrsOf(pkt.Head())
-		pkt.Seq, pkt.End = pkt.Mark, binary.BigEndian.Uint32(a.dst[:])
-	}
 	p.hooks.Output.RunBatch(q)
 	p.dropMangled(q)
-	var moved packet.Queue
-	in := *q
-	*q = packet.Queue{}
-	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		a := addrsOf(pkt.Head())
-		if pkt.Seq == pkt.Mark && pkt.End == binary.BigEndian.Uint32(a.dst[:]) {
-			q.Push(pkt)
-		} else {
-			moved.Push(pkt)
-		}
-	}
+	moved := network.TakeRerouted(q)
 	if !q.Empty() {
 		p.send(s, mtu, q)
 	}

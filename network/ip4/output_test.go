@@ -327,7 +327,7 @@ func TestLocalDelivery(t *testing.T) {
 	wantNothing(t, right)
 }
 
-// TestOutputReroutes: a hook that changes the destination changes the way.
+// TestOutputReroutes: a hook that changes the destination and asks for it changes the way.
 func TestOutputReroutes(t *testing.T) {
 	h, left, right := host(t)
 	hooks := &h.Net.Hooks[network.V4]
@@ -340,6 +340,7 @@ func TestOutputReroutes(t *testing.T) {
 		v, _ := wire.ParseIPv4(pkt.Head())
 		if v.Payload()[0] == 1 {
 			v.SetDst4(hosttest.A4("10.0.1.2"))
+			pkt.Reroute = true
 		}
 		return hook.Accept
 	}})
@@ -355,6 +356,7 @@ func TestOutputReroutes(t *testing.T) {
 	undo = hooks.Output.Add(hook.Entry{Func: func(pkt *packet.Packet) hook.Verdict {
 		v, _ := wire.ParseIPv4(pkt.Head())
 		v.SetDst4(hosttest.A4("192.0.2.1"))
+		pkt.Reroute = true
 		return hook.Accept
 	}})
 	defer undo()
@@ -375,6 +377,7 @@ func TestOutputReroutesBound(t *testing.T) {
 		} else {
 			pkt.Mark = 7
 		}
+		pkt.Reroute = true
 		return hook.Accept
 	}})()
 	for _, p := range []*hosttest.Port{left, right} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"syscall"
 
+	"github.com/knitnet/knit/core/hook"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
@@ -12,30 +13,15 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// forward sends packets on that are for others.
+// forward sends packets on that are for others. Runs of packets that go the same way
+// stay together.
 func (p *ip6) forward(q *packet.Queue) {
 	in := *q
 	*q = packet.Queue{}
-	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		if p.mayForward(pkt) {
-			q.Push(pkt)
-		}
-	}
-	if !p.hooks.Forward.Empty() {
-		p.hooks.Forward.RunBatch(q)
-	}
-	in = *q
-	*q = packet.Queue{}
 	var last *network.Path
 	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		h, ok := wire.ParseIPv6(pkt.Head())
-		if !ok {
-			p.bad(pkt, stat.IPInHdr)
-			continue
-		}
-		path, err := p.paths.Resolve(p.net.FlowOf6(pkt, h))
-		if err != nil { // a hook sent it elsewhere, or routes changed just now
-			p.noRoute(pkt, err)
+		path := p.mayForward(pkt)
+		if path == nil {
 			continue
 		}
 		if path != last {
@@ -47,19 +33,24 @@ func (p *ip6) forward(q *packet.Queue) {
 	p.sendOn(last, q)
 }
 
-// sendOn sends forwarded packets of one path.
+// sendOn runs the hooks of forwarded packets of one path and sends them. What hooks
+// change of them does not change their way, as on Linux.
 func (p *ip6) sendOn(path *network.Path, q *packet.Queue) {
+	for _, at := range [...]*hook.Point{&p.hooks.Forward, &p.hooks.Postrouting} {
+		if !q.Empty() && !at.Empty() {
+			at.RunBatch(q)
+			p.dropMangled(q)
+		}
+	}
 	if q.Empty() {
 		return
-	}
-	if !p.hooks.Postrouting.Empty() {
-		p.hooks.Postrouting.RunBatch(q)
 	}
 	p.mib.outForwDatagrams.Add(uint64(q.Len()))
 	p.countOut(q)
 	p.refragment(q)
 	if !q.Empty() {
 		path.Transmit(q)
+		*q = packet.Queue{}
 	}
 }
 
@@ -94,8 +85,9 @@ func (p *ip6) ForwardPath(pkt *packet.Packet) (*network.Path, error) {
 	return p.paths.Resolve(p.net.FlowOf6(pkt, h))
 }
 
-// mayForward checks a packet, finds its way and takes one hop off it.
-func (p *ip6) mayForward(pkt *packet.Packet) bool {
+// mayForward checks a packet, finds its way and takes one hop off it. It returns nil if
+// the packet goes nowhere and has been ended.
+func (p *ip6) mayForward(pkt *packet.Packet) *network.Path {
 	h, _ := wire.ParseIPv6(pkt.Head())
 	src, dst := h.Src(), h.Dst()
 	switch {
@@ -103,19 +95,19 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 		// Neither must ever be forwarded by a router (RFC 4291 §2.5.2, §2.5.3).
 		p.mib.inAddrErrors.Inc()
 		pkt.Drop(stat.IPInAddrErrors)
-		return false
+		return nil
 	case dst.IsLinkLocalUnicast():
 		// "Routers must not forward any packets with link-local source or
 		// destination addresses to other links" (RFC 4291 §2.5.6).
 		p.mib.inAddrErrors.Inc()
 		pkt.Drop(stat.IPInAddrErrors)
-		return false
+		return nil
 	case h.HopLimit() <= 1:
 		// RFC 8200 §3: discarded "when decremented to zero".
 		p.mib.inHdrErrors.Inc()
 		p.net.SendError(network.V6, network.TimeExceeded, pkt)
 		pkt.Drop(stat.TTLExceeded)
-		return false
+		return nil
 	}
 	path, err := p.paths.Resolve(p.net.FlowOf6(pkt, h))
 	if err == nil && !p.leadsOn(path) {
@@ -123,9 +115,12 @@ func (p *ip6) mayForward(pkt *packet.Packet) bool {
 	}
 	if err != nil {
 		p.noRoute(pkt, err)
-		return false
+		return nil
 	}
-	return p.fits(pkt, h, path)
+	if !p.fits(pkt, h, path) {
+		return nil
+	}
+	return path
 }
 
 // leadsOn reports whether packets may be sent on by a path: to another host, or into a

@@ -85,6 +85,32 @@ func (p *ip6) bad(pkt *packet.Packet, why stat.Reason) bool {
 	return false
 }
 
+// dropMangled drops packets that a hook has left without a header that the code behind
+// it can read.
+func (p *ip6) dropMangled(q *packet.Queue) {
+	pkt := q.Front()
+	for pkt != nil && !mangled(pkt) {
+		pkt = pkt.Next()
+	}
+	if pkt == nil {
+		return
+	}
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		if mangled(pkt) {
+			p.bad(pkt, stat.IPInHdr)
+			continue
+		}
+		q.Push(pkt)
+	}
+}
+
+func mangled(pkt *packet.Packet) bool {
+	_, ok := wire.ParseIPv6(pkt.Head())
+	return !ok
+}
+
 // martian reports addresses that no packet from this link can have:
 //
 //   - "Multicast addresses must not be used as source addresses" (RFC 4291 §2.7);
@@ -190,6 +216,7 @@ func (p *ip6) deliver(q *packet.Queue) {
 	}
 	if !p.hooks.Input.Empty() {
 		p.hooks.Input.RunBatch(q)
+		p.dropMangled(q)
 	}
 	in = *q
 	*q = packet.Queue{}

@@ -39,6 +39,7 @@ func (p *ip6) Output(s *network.Send, q *packet.Queue) {
 func (p *ip6) send(s *network.Send, q *packet.Queue) {
 	if !p.hooks.Postrouting.Empty() {
 		p.hooks.Postrouting.RunBatch(q)
+		p.dropMangled(q)
 	}
 	if q.Empty() {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// TestOutputReroutes: a hook that changes the destination or the mark changes the
+// TestOutputReroutes: a hook that changes the destination and asks for it changes the
 // way, to another device or to this host itself; without a way the packet is dropped.
 func TestOutputReroutes(t *testing.T) {
 	h := hosttest.New(t, ip6.Module)
@@ -32,6 +32,7 @@ func TestOutputReroutes(t *testing.T) {
 		v, _ := wire.ParseIPv6(pkt.Head())
 		if i := v.Payload()[0]; i > 0 {
 			v.SetDst16(targets[i].As16())
+			pkt.Reroute = true
 		}
 		return hook.Accept
 	}})()
@@ -63,7 +64,7 @@ func TestOutputReroutesBound(t *testing.T) {
 	left := h.Port(t, link.Info{Name: "left"}, "fd00::1/64")
 	right := h.Port(t, link.Info{Name: "right"}, "fd01::1/64")
 	defer h.Net.Hooks[network.V6].Output.Add(hook.Entry{Func: func(pkt *packet.Packet) hook.Verdict {
-		pkt.Mark = 7
+		pkt.Mark, pkt.Reroute = 7, true
 		return hook.Accept
 	}})()
 	for _, p := range []*hosttest.Port{left, right} {
