@@ -12,7 +12,7 @@ import (
 // declared dependency: a module that uses another one only at times has it only
 // then. Until release is called, which may be called more than once, the owner
 // cannot be unloaded, and lsmod names the borrower. It fails with EBUSY when the owner
-// is on its way out; ask for the owner with Request before.
+// or the borrower is on its way out; ask for the owner with Request before.
 func Borrow[T any](c *Context, name string) (v T, release func(), err error) {
 	m := c.m
 	m.r.mu.Lock()
@@ -27,6 +27,9 @@ func Borrow[T any](c *Context, name string) (v T, release func(), err error) {
 	o := s.owner
 	if o == nil || o == m || slices.Contains(m.deps, o) && m.borrowed[o] == 0 {
 		return v, func() {}, nil
+	}
+	if m.state == Unloading { // nobody would give it back
+		return v, nil, fmt.Errorf("borrow %s: %w", name, m.busy())
 	}
 	if o.state != Live || o.draining {
 		return v, nil, fmt.Errorf("borrow %s: %w", name, o.busy())
