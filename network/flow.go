@@ -70,13 +70,19 @@ func (l *Layer) FlowOf6(pkt *packet.Packet, h wire.IPv6) Flow {
 
 // readPorts reads the ports of the protocols that begin with them.
 func (f *Flow) readPorts(pkt *packet.Packet, at int) {
+	var b [4]byte
+	if f.hasPorts() && pkt.CopyOut(at, b[:]) == len(b) {
+		f.SrcPort, f.DstPort = binary.BigEndian.Uint16(b[0:2]), binary.BigEndian.Uint16(b[2:4])
+	}
+}
+
+// hasPorts reports whether f's protocol begins with two ports.
+func (f *Flow) hasPorts() bool {
 	switch f.Proto {
 	case wire.ProtoTCP, wire.ProtoUDP, wire.ProtoSCTP, wire.ProtoUDPLite, protoDCCP:
-		var b [4]byte
-		if pkt.CopyOut(at, b[:]) == len(b) {
-			f.SrcPort, f.DstPort = binary.BigEndian.Uint16(b[0:2]), binary.BigEndian.Uint16(b[2:4])
-		}
+		return true
 	}
+	return false
 }
 
 // protoDCCP is the Datagram Congestion Control Protocol's number (RFC 4340 §19).

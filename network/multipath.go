@@ -71,9 +71,11 @@ func (l *Layer) hash(f *Flow) uint32 {
 	case policyL4:
 		h = stir(h, uint64(f.Proto)<<32|uint64(f.SrcPort)<<16|uint64(f.DstPort))
 	case policyL3:
-		h = stir(h, uint64(f.Label))
+		if f.Label != 0 {
+			h = stir(h, uint64(f.Label))
+		}
 	}
-	return uint32(h >> 32)
+	return uint32(h>>32) | 1 // 0 would be none
 }
 
 func (l *Layer) addrHash(m *Multipath, src, dst netip.Addr) uint64 {
@@ -116,16 +118,23 @@ func (l *Layer) hashAt(pkt *packet.Packet, at int) uint32 {
 	return 0
 }
 
-// aboutHash4 hashes the packet that an ICMP error at at is about, so that the error
-// goes the way of its flow; 0 for other messages.
+// aboutHash4 hashes the flow that an ICMP error at at belongs to, so that the error goes
+// the way of its packets; 0 for other messages. It goes to the source of the packet that
+// it quotes, so its flow is that packet's the other way around.
 func (l *Layer) aboutHash4(pkt *packet.Packet, at int) uint32 {
-	var typ [1]byte
-	if pkt.CopyOut(at, typ[:]) < 1 {
+	var b [wire.ICMPLen + wire.IPv4MaxLen + 4]byte
+	n := pkt.CopyOut(at, b[:])
+	if n == 0 || !wire.IsICMP4Error(b[0]) {
 		return 0
 	}
-	switch typ[0] {
-	case wire.ICMP4Unreachable, wire.ICMP4TimeExceeded, wire.ICMP4ParamProblem, wire.ICMP4Redirect:
-		return l.hashAt(pkt, at+8)
+	h, ok := wire.ParseIPv4(b[min(n, wire.ICMPLen):n])
+	if !ok {
+		return 0
 	}
-	return 0
+	f := Flow{Dst: h.Src(), Src: h.Dst(), Proto: h.Protocol()}
+	if q := h.HeaderLen(); f.hasPorts() && h.FragOffset() == 0 && n >= wire.ICMPLen+q+4 {
+		ports := b[wire.ICMPLen+q:]
+		f.DstPort, f.SrcPort = binary.BigEndian.Uint16(ports), binary.BigEndian.Uint16(ports[2:])
+	}
+	return l.hash(&f)
 }

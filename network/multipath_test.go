@@ -5,7 +5,10 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/internal/leak"
 	"github.com/knitnet/knit/network/route"
+	"github.com/knitnet/knit/wire"
 )
 
 // chiSquare is by how much counts differ from what weights promise: with two degrees
@@ -96,5 +99,34 @@ func TestPolicySaysWhatAFlowIs(t *testing.T) {
 	m.Seed.Store(2)
 	if flow(1) == first {
 		t.Error("another seed makes the same choice")
+	}
+}
+
+// TestErrorsFollowTheirFlow: an ICMP error about a packet goes the way of those that
+// packet's sender gets, by each policy, so that it comes to the same of several hosts
+// with one address.
+func TestErrorsFollowTheirFlow(t *testing.T) {
+	client, server := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("192.0.2.1")
+	pool := new(packet.Pool)
+	leak.Zero(t, "packets", pool.Live)
+	for _, policy := range []int64{policyL3, policyL4} {
+		for port := range uint16(50) {
+			l := new(Layer)
+			m := &l.Multipath[V4]
+			m.Seed.Store(7)
+			m.Policy.Store(policy)
+			flow := Flow{Src: client, Dst: server, Proto: wire.ProtoTCP, SrcPort: 5000 + port, DstPort: 80}
+			pkt := pool.Get()
+			b := make([]byte, wire.ICMPLen+wire.IPv4Len+8)
+			b[0] = wire.ICMP4TimeExceeded
+			wire.PutIPv4(b[wire.ICMPLen:], &wire.IPv4Fields{TotalLen: 40, TTL: 1, Protocol: flow.Proto, Src: server.As4(), Dst: client.As4()})
+			binary.BigEndian.PutUint16(b[wire.ICMPLen+wire.IPv4Len:], flow.DstPort)
+			binary.BigEndian.PutUint16(b[wire.ICMPLen+wire.IPv4Len+2:], flow.SrcPort)
+			pkt.Append(b)
+			if got, want := l.aboutHash4(pkt, 0), l.hash(&flow); got != want {
+				t.Fatalf("policy %d, port %d: the hash of the error is %#x, that of its flow %#x", policy, port, got, want)
+			}
+			pkt.Consume()
+		}
 	}
 }
