@@ -3,6 +3,7 @@ package ip6
 import (
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network"
@@ -58,7 +59,8 @@ func (q *question) better(a, b *candidate) bool {
 	return a.common(q.dst) > b.common(q.dst)
 }
 
-// selectSource returns the best candidate; the first one of equals.
+// selectSource returns the best candidate; the first one of equals, for which "the
+// choice is implementation-specific" (RFC 6724 §5).
 func (q *question) selectSource(cs []candidate) (netip.Addr, bool) {
 	var best *candidate
 	for i := range cs {
@@ -160,8 +162,10 @@ func (p *ip6) candidates(cs []candidate, dst netip.Addr, out *link.Device) []can
 	return cs
 }
 
+// candidatesOf appends the addresses of a device, the newest first, so that of equals
+// it is chosen, as on Linux.
 func (p *ip6) candidatesOf(cs []candidate, dev *link.Device, out bool) []candidate {
-	for _, a := range p.net.Addrs(dev.Index()) {
+	for _, a := range slices.Backward(p.net.Addrs(dev.Index())) {
 		ip := a.IP()
 		if !ip.Is6() || !a.Usable() || !out && scope(ip) == scopeLink {
 			continue
