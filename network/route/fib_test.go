@@ -199,3 +199,26 @@ func TestWalkAllocates(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// TestSourceNotChosen: a source that is not chosen yet is 0.0.0.0 for the rules of IPv4,
+// and in no prefix for those of IPv6, as on Linux.
+func TestSourceNotChosen(t *testing.T) {
+	for _, c := range []struct {
+		from, dst string
+		want      error
+	}{
+		{"0.0.0.0/1", "10.0.0.1", syscall.EACCES},
+		{"0.0.0.0/8", "10.0.0.1", syscall.EACCES},
+		{"128.0.0.0/1", "10.0.0.1", syscall.ENETUNREACH},
+		{"::/1", "fd00::1", syscall.ENETUNREACH},
+	} {
+		f := newFIB()
+		dst := netip.MustParseAddr(c.dst)
+		if _, err := f.Rules(dst.Is6()).Add(Rule{Priority: 1, Action: RuleProhibit, Src: netip.MustParsePrefix(c.from)}, true); err != nil {
+			t.Fatal(err)
+		}
+		if res := f.Lookup(&Key{Dst: dst}); !errors.Is(res.Err, c.want) {
+			t.Errorf("from %s: %v, want %v", c.from, res.Err, c.want)
+		}
+	}
+}

@@ -128,11 +128,20 @@ func (r *bound) selects(k *Key) bool {
 		return false
 	case (r.Mark^k.Mark)&r.Mask != 0, r.L3MDev && k.vrf.Table == 0, !r.UIDs.holds(k.UID):
 		return false
-	case r.Src.Bits() > 0 && !(k.Src.IsValid() && r.Src.Contains(k.Src)),
+	case r.Src.Bits() > 0 && !r.isFrom(k.Src),
 		r.Dst.Bits() > 0 && !r.Dst.Contains(k.Dst):
 		return false
 	}
 	return r.TOS|r.Proto == 0 && !r.SrcPorts.Set && !r.DstPorts.Set || r.selectsUpper(k)
+}
+
+// isFrom reports whether a source is in Src. One that is not chosen yet is 0.0.0.0 for
+// rules of IPv4, as on Linux: `from 0.0.0.0/1` matches. IPv6 has no such address.
+func (r *Rule) isFrom(src netip.Addr) bool {
+	if !src.IsValid() && r.Src.Addr().Is4() {
+		src = netip.IPv4Unspecified()
+	}
+	return src.IsValid() && r.Src.Contains(src)
 }
 
 // selectsUpper looks at what the headers say beside the addresses.
