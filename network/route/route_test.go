@@ -167,9 +167,10 @@ func TestAgainstTwin(t *testing.T) {
 			},
 			"set dead": func(t *rapid.T) {
 				index, dead := rapid.Int32Range(1, 3).Draw(t, "index"), rapid.Bool().Draw(t, "dead")
-				table.SetDead(index, dead)
+				v6 := rapid.Bool().Draw(t, "v6")
+				table.SetDead(index, v6, dead)
 				for i, r := range twin {
-					if len(r.NextHops) < 2 {
+					if len(r.NextHops) < 2 || r.Dst.Addr().Is6() != v6 {
 						continue
 					}
 					twin[i].NextHops = slices.Clone(r.NextHops)
@@ -285,17 +286,75 @@ func TestHopDead(t *testing.T) {
 		}
 		return by
 	}
-	table.SetDead(1, true)
+	table.SetDead(1, false, true)
 	if by := spread(); by[1] != 0 || by[2] < 490 || by[3] < 490 {
 		t.Errorf("by interface %v, want half of them by 2 and 3", by)
 	}
-	table.SetDead(3, true)
+	table.SetDead(3, false, true)
 	if by := spread(); by[2] != 1000 {
 		t.Errorf("by interface %v, want all by 2", by)
 	}
-	table.SetDead(1, false)
+	table.SetDead(1, false, false)
 	if by := spread(); by[1] < 740 || by[3] != 0 {
 		t.Errorf("by interface %v, want three of four by 1", by)
+	}
+}
+
+// TestDeleteMany: many routes that go at once leave the others, and every count, as
+// they would one by one.
+func TestDeleteMany(t *testing.T) {
+	var table, slow Table
+	for i := range 4 * few {
+		r := Route{
+			Dst: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24), Metric: uint32(i % 2),
+			NextHops: []NextHop{{Index: int32(1 + i%4)}},
+		}
+		if i%8 == 0 {
+			r.NextHops = append(r.NextHops, NextHop{Index: 9})
+		}
+		if i%16 == 0 {
+			r.Expires = 7
+		}
+		for _, table := range []*Table{&table, &slow} {
+			for _, metric := range []uint32{1, 2} {
+				r.Metric = metric
+				if err := table.Add(r, Create); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	del := func(r *Route) bool { return r.Uses(1) && r.Metric == 1 || r.Uses(2) }
+	gone := table.DeleteFunc(del)
+	n := 0
+	for _, r := range slow.All() {
+		if del(r) {
+			n++
+			if err := slow.Delete(r.Dst, func(x *Route) bool { return x == r }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(gone) != n || n <= few {
+		t.Errorf("%d routes are gone, want %d", len(gone), n)
+	}
+	same := func(a, b *Route) bool { return a.Dst == b.Dst && a.Metric == b.Metric }
+	if !slices.EqualFunc(table.All(), slow.All(), same) {
+		t.Error("other routes are left")
+	}
+	if table.Size(false) != slow.Size(false) || table.multi.Load() != slow.multi.Load() || table.NextExpiry() != slow.NextExpiry() ||
+		table.expiring.Load() != slow.expiring.Load() {
+		t.Error("the counts differ")
+	}
+	for i := range 4 * few {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1})
+		if got, want := table.Lookup(a), slow.Lookup(a); (got == nil) != (want == nil) || got != nil && !same(got, want) {
+			t.Fatalf("the route to %v is %v, want %v", a, got, want)
+		}
+	}
+	table.DeleteFunc(func(*Route) bool { return true })
+	if table.Size(false) != 0 || table.multi.Load() != 0 || table.expiring.Load() != 0 || len(table.All()) != 0 {
+		t.Error("something is left")
 	}
 }
 

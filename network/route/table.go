@@ -35,6 +35,8 @@ type Table struct {
 	// tries have the first routes of all prefixes, by IP version.
 	tries [2]trie
 	from  atomic.Int32 // routes with a prefix of sources
+	// multi counts the routes with several next hops.
+	multi atomic.Int32
 	size  [2]atomic.Int32
 	used  [2]atomic.Bool
 	// expiring counts the routes that expire, so that without any nobody has to
@@ -198,12 +200,15 @@ func (r *Route) sum() {
 	}
 }
 
-// SetDead marks the next hops by interface index in routes with several as dead, or
-// as alive again.
-func (t *Table) SetDead(index int32, dead bool) {
+// SetDead marks the next hops by interface index in routes of an IP version with several
+// as dead, or as alive again.
+func (t *Table) SetDead(index int32, v6, dead bool) {
+	if t.multi.Load() == 0 {
+		return
+	}
 	stands := func(h NextHop) bool { return h.Index == index && h.Dead != dead }
 	for _, r := range t.All() {
-		if len(r.NextHops) < 2 || !slices.ContainsFunc(r.NextHops, stands) {
+		if len(r.NextHops) < 2 || r.Dst.Addr().Is6() != v6 || !slices.ContainsFunc(r.NextHops, stands) {
 			continue
 		}
 		next := *r
@@ -266,6 +271,7 @@ func (t *Table) change(dst netip.Prefix, f func([]*Route) ([]*Route, error)) err
 func (t *Table) publish(next *tree, sum *tally) {
 	t.expiring.Add(sum.expiring)
 	t.from.Add(sum.from)
+	t.multi.Add(sum.multi)
 	for v := range sum.size {
 		t.size[v].Add(sum.size[v])
 		if sum.seen[v] {
@@ -315,15 +321,16 @@ func firsts(t *tree, v int) (out []*Route) {
 
 // A tally is by how much the counters of a table change.
 type tally struct {
-	expiring, from int32
-	size           [2]int32
-	seen           [2]bool
+	expiring, from, multi int32
+	size                  [2]int32
+	seen                  [2]bool
 }
 
 func (s *tally) count(dst netip.Prefix, old, now []*Route) {
 	more := func(is func(*Route) bool) int32 { return int32(count(now, is) - count(old, is)) }
 	s.expiring += more(expires)
 	s.from += more(hasFrom)
+	s.multi += more(hasSeveral)
 	v := family(dst.Addr().Is6())
 	s.size[v] += int32(len(now) - len(old))
 	s.seen[v] = true
@@ -331,6 +338,8 @@ func (s *tally) count(dst netip.Prefix, old, now []*Route) {
 
 func expires(r *Route) bool { return r.Expires != 0 }
 func hasFrom(r *Route) bool { return r.From.IsValid() }
+
+func hasSeveral(r *Route) bool { return len(r.NextHops) > 1 }
 
 func count(rs []*Route, is func(*Route) bool) (n int) {
 	for _, r := range rs {
@@ -355,15 +364,53 @@ func (t *Table) NextExpiry() clock.Time {
 	return next
 }
 
+// few is how many routes are removed one by one rather than from a copy of the table.
+const few = 256
+
 // DeleteFunc removes every route for which del holds and returns them.
 func (t *Table) DeleteFunc(del func(*Route) bool) (removed []*Route) {
+	var gone []*Route
 	for _, r := range t.All() {
-		if !del(r) {
-			continue
+		if del(r) {
+			gone = append(gone, r)
 		}
+	}
+	if len(gone) > few {
+		return t.deleteAll(gone)
+	}
+	for _, r := range gone {
 		if t.Delete(r.Dst, func(x *Route) bool { return x == r }) == nil {
 			removed = append(removed, r)
 		}
+	}
+	return removed
+}
+
+// deleteAll removes those of many routes that are still there, at the cost of a copy of
+// the table, and returns them.
+func (t *Table) deleteAll(gone []*Route) (removed []*Route) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := t.tree.Load().Clone()
+	var sum tally
+	for _, r := range gone {
+		old, _ := next.Get(r.Dst)
+		at := slices.Index(old, r)
+		if at < 0 {
+			continue
+		}
+		rs := slices.Delete(slices.Clone(old), at, at+1)
+		sum.count(r.Dst, old, rs)
+		if len(rs) == 0 {
+			next.Delete(r.Dst)
+		} else {
+			next.Insert(r.Dst, rs)
+		}
+		removed = append(removed, r)
+	}
+	t.publish(next, &sum)
+	for _, r := range removed {
+		t.index(r.Dst)
 	}
 	return removed
 }
