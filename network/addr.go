@@ -119,6 +119,7 @@ func (l *Layer) AddAddr(dev *link.Device, a Addr) error {
 	}
 	l.addLocalRoutes(dev, &a)
 	if dev.Up() {
+		l.setDead(dev.Index(), VersionOf(a.IP()), false)
 		l.addPrefixRoute(dev, &a)
 	}
 	if l.Link.Device(dev.Index()) != dev { // it went meanwhile, perhaps before the routes came
@@ -253,6 +254,7 @@ func (l *Layer) delAddr(dev *link.Device, find func([]*Addr) int) error {
 	}
 	l.dropAddrRoutes(dev, gone)
 	l.restoreRoutes(dev, gone)
+	l.dropLastRoutes(dev, gone)
 	l.changed()
 	if gone.nextEnd() != clock.Never {
 		l.rearm()

@@ -94,11 +94,10 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 	} else {
 		r.Scope = route.Universe
 	}
-	mode := route.Create
-	if a.IP().Is6() && !hasRoute(t, &r) {
-		mode = route.Append // fe80::/64 is on every link
+	if hasRoute(t, &r) {
+		return
 	}
-	if t.Add(r, mode) == nil {
+	if t.Add(r, route.Append) == nil { // other links may have the subnet, too
 		l.notify(Event{Kind: RouteAdded, Route: &r})
 	}
 }
@@ -135,6 +134,25 @@ func (l *Layer) dropAddrRoutes(dev *link.Device, a *Addr) {
 // stays while the device is down.
 func ofHost(r *route.Route) bool {
 	return r.Proto == route.ProtoKernel && (r.Type == route.Local || r.Type == route.Broadcast)
+}
+
+// dropLastRoutes takes the IPv4 routes by a device away that has no IPv4 address any
+// more, as Linux does: nothing can be sent by it.
+func (l *Layer) dropLastRoutes(dev *link.Device, gone *Addr) {
+	if gone.IP().Is6() || slices.ContainsFunc(l.Addrs(dev.Index()), func(a *Addr) bool { return a.IP().Is4() }) {
+		return
+	}
+	l.setDead(dev.Index(), V4, true)
+	l.dropDead(dev, func(r *route.Route) bool { return r.Dst.Addr().Is4() })
+}
+
+// dropDead removes the routes for which are holds that leave by a device and by no other
+// that is alive.
+func (l *Layer) dropDead(dev *link.Device, are func(*route.Route) bool) {
+	alive := func(h route.NextHop) bool { return h.Index != dev.Index() && !h.Dead }
+	l.dropRoutes(func(r *route.Route) bool {
+		return are(r) && r.Uses(dev.Index()) && !slices.ContainsFunc(r.NextHops, alive)
+	})
 }
 
 // restoreRoutes adds what the addresses that are left need of what dropAddrRoutes
@@ -187,15 +205,17 @@ func (l *Layer) dropRoutes(del func(*route.Route) bool) {
 	}
 }
 
-// setDead marks the next hops by an interface as dead or alive in all tables.
-func (l *Layer) setDead(index int32, dead bool) {
+// setDead marks the next hops of a version by an interface as dead or alive in all
+// tables.
+func (l *Layer) setDead(index int32, v Version, dead bool) {
 	for _, id := range l.Tables() {
-		l.Table(id).SetDead(index, dead)
+		l.Table(id).SetDead(index, v == V6, dead)
 	}
 }
 
 func (l *Layer) deviceUp(dev *link.Device) {
-	l.setDead(dev.Index(), false)
+	l.setDead(dev.Index(), V4, false)
+	l.setDead(dev.Index(), V6, false)
 	for _, a := range l.Addrs(dev.Index()) {
 		l.addPrefixRoute(dev, a)
 	}
@@ -204,10 +224,9 @@ func (l *Layer) deviceUp(dev *link.Device) {
 // deviceDown removes the routes through the device; its addresses stay. Routes with
 // other ways out, too, go on with these, until the device is up again.
 func (l *Layer) deviceDown(dev *link.Device) {
-	l.setDead(dev.Index(), true)
-	l.dropRoutes(func(r *route.Route) bool {
-		return r.Uses(dev.Index()) && !slices.ContainsFunc(r.NextHops, func(h route.NextHop) bool { return h.Index != dev.Index() && !h.Dead })
-	})
+	l.setDead(dev.Index(), V4, true)
+	l.setDead(dev.Index(), V6, true)
+	l.dropDead(dev, func(*route.Route) bool { return true })
 }
 
 func (l *Layer) deviceRemoved(dev *link.Device) {

@@ -198,6 +198,9 @@ func (p *ip4) reroute(s *network.Send, q *packet.Queue) {
 	h, _ := wire.ParseIPv4(pkt.Head())
 	f := p.net.FlowOf4(pkt, h)
 	f.In, f.Index = 0, s.Path.Bound
+	if s.Socket != nil {
+		f.UID = s.Socket.UID
+	}
 	if !p.net.IsLocalTo(f.Src, s.Path.Device.Index()) {
 		f.Src = netip.Addr{}
 	}

@@ -28,6 +28,9 @@ func (p *ip6) reroute(s *network.Send, pkt *packet.Packet) {
 	h, _ := wire.ParseIPv6(pkt.Head())
 	f := p.net.FlowOf6(pkt, h)
 	f.In, f.Index = 0, s.Path.Bound
+	if s.Socket != nil {
+		f.UID = s.Socket.UID
+	}
 	if f.Index == 0 && (f.Dst.IsMulticast() || f.Dst.IsLinkLocalUnicast()) {
 		f.Index = s.Path.Device.Index() // such an address means nothing on another link
 	}
