@@ -222,3 +222,25 @@ func TestSourceNotChosen(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowLookupAllocates nothing either: packets meet it once a route is only for some
+// sources, an interface without carrier is passed over, or a socket is bound.
+func TestSlowLookupAllocates(t *testing.T) {
+	f := newFIB()
+	f.must(t, TableMain, "10.0.0.0/8", Route{NextHops: by(2)})
+	f.must(t, TableMain, "fd00::/16", Route{NextHops: by(2), From: netip.MustParsePrefix("fd00::/8")})
+	f.must(t, TableMain, "fd00::/8", Route{NextHops: by(3)})
+	f.SetDown(false, map[int32]bool{3: true})
+	for _, k := range []Key{
+		{Dst: netip.MustParseAddr("10.0.0.1")},
+		{Dst: netip.MustParseAddr("10.0.0.1"), Out: 2},
+		{Dst: netip.MustParseAddr("fd00::1"), Src: netip.MustParseAddr("fd00::2")},
+	} {
+		if res := f.Lookup(&k); res.Err != nil || !res.Route.Uses(2) {
+			t.Errorf("%v: %+v", k, res)
+		}
+		if n := testing.AllocsPerRun(100, func() { f.Lookup(&k) }); n != 0 {
+			t.Errorf("%v: %v allocations, want 0", k, n)
+		}
+	}
+}
