@@ -1,6 +1,7 @@
 package nat64
 
 import (
+	"math/rand/v2"
 	"net/netip"
 
 	"github.com/knitnet/knit/core/packet"
@@ -54,9 +55,9 @@ func (x *translator) error6(pkt *packet.Packet, s *xlat.Six, dst [4]byte, out *p
 	}
 	wire.FinishICMP4(buf.out[:size])
 	h, _ := wire.ParseIPv6(pkt.Head())
-	head := wire.IPv4Fields{
+	head := wire.IPv4Fields{ // short enough to be fragmented (RFC 7915 §5.1)
 		TOS: h.TrafficClass(), TTL: h.HopLimit(), Protocol: wire.ProtoICMP, TotalLen: uint16(wire.IPv4Len + size),
-		Src: o.addr, Dst: dst, DF: true,
+		ID: uint16(rand.Uint32()), Src: o.addr, Dst: dst,
 	}
 	e := replace(pkt, buf.out[:size])
 	wire.PutIPv4(e.Push(wire.IPv4Len), &head)

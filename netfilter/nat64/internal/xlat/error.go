@@ -134,7 +134,8 @@ func quote4(out, quoted []byte, q *Six, n *New4) int {
 	h, _ := wire.ParseIPv6(quoted)
 	size := max(h.TotalLen()-q.L4, 0)
 	f := wire.IPv4Fields{
-		TOS: h.TrafficClass(), TTL: h.HopLimit(), Protocol: q.Proto, Src: n.Src, Dst: n.Dst, DF: !q.Fragment.Present,
+		TOS: h.TrafficClass(), TTL: h.HopLimit(), Protocol: q.Proto, Src: n.Src, Dst: n.Dst,
+		DF:       !q.Fragment.Present && wire.IPv4Len+size > atomicLen,
 		TotalLen: uint16(min(wire.IPv4Len+size, wire.IPv4MaxTotal)),
 		ID:       uint16(q.Fragment.ID), MF: q.Fragment.More, FragOffset: uint16(q.Fragment.Offset),
 	}
