@@ -205,7 +205,13 @@ func (x *txn) remove(c *lang.Command) error {
 func (x *txn) flush(c *lang.Command) error {
 	switch c.Kind {
 	case lang.Ruleset:
-		x.tables = slices.DeleteFunc(x.tables, func(t *rule.Table) bool { return !c.HasFamily || t.Family == c.Family })
+		x.tables = slices.DeleteFunc(x.tables, func(t *rule.Table) bool {
+			gone := !c.HasFamily || t.Family == c.Family
+			if gone {
+				delete(x.generators, t.Handle)
+			}
+			return gone
+		})
 		return nil
 	case lang.Table:
 		return x.flushTable(c.Family, c.Table)

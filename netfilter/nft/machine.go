@@ -29,7 +29,8 @@ type machine struct {
 	// one before, for as long as there are packets that have met it.
 	current, previous atomic.Pointer[generation]
 
-	mu sync.Mutex // serialises transactions
+	mu     sync.Mutex // serialises transactions
+	closed bool       // the module is unloaded
 	// dynamics are the elements that rules have added, by their sets.
 	dynamics map[setKey]*dynamic
 	seats    map[baseKey]*seat

@@ -48,6 +48,7 @@ func newMachine(n *network.Layer) *machine {
 		helpers: map[helperKey]*netfilter.Helper{},
 		evals:   sync.Pool{New: func() any { return new(eval) }},
 	}
+	m.hub.done = make(chan struct{})
 	m.current.Store(&generation{mark: 1})
 	return m
 }
@@ -56,11 +57,13 @@ func newMachine(n *network.Layer) *machine {
 func (m *machine) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.closed = true
+	close(m.hub.done)
 	old := m.current.Swap(new(generation))
-	m.closeLanes(old.lanes, nil)
 	for _, s := range m.seats {
 		s.leave()
 	}
+	m.closeLanes(old.lanes, nil)
 	m.releaseHelpers(nil)
 	m.release(needs{})
 }

@@ -21,6 +21,8 @@ type hub struct {
 	// else.
 	traces, events atomic.Int32
 
+	done chan struct{} // closed when the module is unloaded
+
 	mu   sync.Mutex
 	subs map[*sub]struct{}
 }
@@ -136,6 +138,8 @@ func (m *machine) Monitor(ctx context.Context, req *netfilter.NFTRequest, out io
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-m.hub.done:
+			return errUnloaded
 		case text := <-s.lines:
 			if s.lost.Swap(false) {
 				text += "# ERROR: monitor: some events were lost\n"

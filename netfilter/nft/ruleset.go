@@ -16,11 +16,27 @@ import (
 
 // Run implements netfilter.Ruleset. Its errors are texts as nft prints them.
 func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Writer) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	commands, err := m.parse(req)
+	text, err := m.run(ctx, req)
 	if err != nil {
 		return err
+	}
+	_, err = io.WriteString(out, text) // whoever reads slowly keeps nobody waiting
+	return err
+}
+
+// errUnloaded says that the module has gone meanwhile.
+var errUnloaded = fmt.Errorf("%s is unloaded: %w", moduleName, syscall.ENODEV)
+
+// run performs the commands of a request and returns what they say.
+func (m *machine) run(ctx context.Context, req *netfilter.NFTRequest) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return "", errUnloaded
+	}
+	commands, err := m.parse(req)
+	if err != nil {
+		return "", err
 	}
 	r := &running{m: m, x: m.transaction(), req: req, listing: m.listing(req), rules: map[*rule.Rule]lang.Span{}}
 	r.x.noted = func(n *rule.Rule, at lang.Span) {
@@ -31,22 +47,21 @@ func (m *machine) Run(ctx context.Context, req *netfilter.NFTRequest, out io.Wri
 	}
 	for i := range commands {
 		if err := ctx.Err(); err != nil {
-			return err
+			return "", err
 		}
 		if err := r.command(&commands[i]); err != nil {
-			return r.explain(err, &commands[i])
+			return "", r.explain(err, &commands[i])
 		}
 	}
 	if r.changed {
 		if err := r.finish(); err != nil {
-			return r.explain(err, &commands[len(commands)-1])
+			return "", r.explain(err, &commands[len(commands)-1])
 		}
 	}
 	if r.req.JSON && r.listed {
 		r.text += r.json()
 	}
-	_, err = io.WriteString(out, r.text)
-	return err
+	return r.text, nil
 }
 
 // json writes what was listed as one document.
@@ -168,11 +183,17 @@ func (r *running) finish() error {
 		}
 		return nil
 	}
+	defer r.m.forget(r.m.current.Load()) // what the sets that were tried have left
 	for _, t := range r.x.tables {
-		if r.m.current.Load().programs[t] == nil {
-			if _, err := r.m.program(t); err != nil {
-				return err
-			}
+		if r.m.current.Load().programs[t] != nil {
+			continue
+		}
+		p, err := r.m.program(t)
+		if err == nil {
+			err = r.m.prepare(t, p, r.x.live)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -121,6 +121,7 @@ func (x *txn) deleteTable(f rule.Family, name string) error {
 	if i < 0 {
 		return syscall.ENOENT
 	}
+	delete(x.generators, x.tables[i].Handle)
 	x.tables = slices.Delete(x.tables, i, i+1)
 	return nil
 }
