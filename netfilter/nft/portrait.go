@@ -14,11 +14,24 @@ import (
 var (
 	traced4    = []string{"saddr", "daddr", "dscp", "ecn", "ttl", "id", "protocol", "length"}
 	traced6    = []string{"saddr", "daddr", "dscp", "ecn", "hoplimit", "flowlabel", "nexthdr", "length"}
-	tracedARP  = []string{"htype", "ptype", "hlen", "plen", "operation"}
-	tracedTCP  = []string{"sport", "dport", "flags", "window"}
-	tracedUDP  = []string{"sport", "dport", "length"}
-	tracedICMP = []string{"type", "code", "id", "sequence"}
+	tracedARP  = []string{"operation"}
+	tracedVLAN = []string{"pcp", "dei", "id"}
 )
+
+// tracedTransports are the transport headers that a trace names, and their lengths: of
+// ICMP, whatever the type, nft takes what is behind the code for this.
+var tracedTransports = map[uint8]struct {
+	header string
+	fields []string
+	length int
+}{
+	wire.ProtoTCP:    {"tcp", []string{"sport", "dport", "flags", "window"}, wire.TCPLen},
+	wire.ProtoUDP:    {"udp", []string{"sport", "dport", "length"}, wire.UDPLen},
+	wire.ProtoICMP:   {"icmp", []string{"type", "code", "id", "sequence"}, wire.ICMPLen},
+	wire.ProtoICMPv6: {"icmpv6", []string{"type", "code", "parameter-problem"}, wire.ICMPLen},
+	wire.ProtoESP:    {"esp", []string{"spi", "sequence"}, 8},
+	wire.ProtoSCTP:   {"sctp", []string{"sport", "dport", "vtag"}, 12},
+}
 
 // tracedBytes is how much of a transport header a trace looks at.
 const tracedBytes = 20
@@ -43,13 +56,26 @@ func (ev *eval) portrait(f rule.Family) string {
 	}
 	if ev.linkHeader(0, wire.EthernetLen) != nil && ev.in != 0 {
 		p.fields("ether", "saddr", "daddr")
+		if ev.pulled == wire.VLANLen {
+			p.fields("vlan", tracedVLAN...)
+		}
 	}
 	known := ev.hasL4 && !ev.notHead
+	_, named := tracedTransports[ev.l4Proto]
+	named = named && known
 	switch ev.net {
 	case wire.EtherTypeIPv4:
-		p.network("ip", traced4, "protocol", known && f == rule.IP)
+		p.network("ip", traced4, "protocol", named && f == rule.IP)
+		if n := ev.l4Off - wire.IPv4Len; n > 0 {
+			p.raw(rule.NetworkHeader, wire.IPv4Len, n)
+		}
 	case wire.EtherTypeIPv6:
-		p.network("ip6", traced6, "nexthdr", known && f == rule.IP6)
+		if ev.l4Off > wire.IPv6Len { // nft knows the header behind the fixed one alone
+			p.network("ip6", traced6, "nexthdr", false)
+			p.rest(0)
+			return p.text.String()
+		}
+		p.network("ip6", traced6, "nexthdr", named && f == rule.IP6)
 	case wire.EtherTypeARP:
 		p.fields("arp", tracedARP...)
 	}
@@ -69,38 +95,24 @@ func (p *portrait) network(header string, names []string, protocol string, said 
 }
 
 func (p *portrait) transport() {
-	done := 0
-	switch p.ev.l4Proto {
-	case wire.ProtoTCP:
-		p.fields("tcp", tracedTCP...)
-		return
-	case wire.ProtoUDP:
-		p.fields("udp", tracedUDP...)
-		done = wire.UDPLen
-	case wire.ProtoICMP:
-		done = p.icmp("icmp", 8, 0)
-	case wire.ProtoICMPv6:
-		done = p.icmp("icmpv6", 128, 129)
-	}
-	n := min(p.ev.pkt.Len()-p.ev.l4Off, tracedBytes) - done
-	if n <= 0 {
-		return
-	}
-	if b := p.ev.header(rule.TransportHeader, done, n); b != nil {
-		digits := strings.TrimLeft(fmt.Sprintf("%x", b), "0")
-		fmt.Fprintf(&p.text, "@th,%d,%d 0x%s ", done*8, n*8, max(digits, "0"))
+	h := tracedTransports[p.ev.l4Proto] // none: all of it is bytes
+	p.fields(h.header, h.fields...)
+	p.rest(h.length)
+}
+
+// rest writes what a trace looks at of a transport header behind the first bytes.
+func (p *portrait) rest(done int) {
+	if n := min(p.ev.pkt.Len()-p.ev.l4Off, tracedBytes) - done; n > 0 {
+		p.raw(rule.TransportHeader, done, n)
 	}
 }
 
-// icmp writes an ICMP header: the identifier and the sequence are those of echoes.
-func (p *portrait) icmp(header string, request, reply byte) (done int) {
-	b := p.ev.header(rule.TransportHeader, 0, 1)
-	if b == nil || b[0] != request && b[0] != reply {
-		p.fields(header, tracedICMP[:2]...)
-		return 4
+// raw writes bytes that are no field.
+func (p *portrait) raw(base rule.Base, off, n int) {
+	if b := p.ev.header(base, off, n); b != nil {
+		digits := strings.TrimLeft(fmt.Sprintf("%x", b), "0")
+		fmt.Fprintf(&p.text, "@%v,%d,%d 0x%s ", base, off*8, n*8, max(digits, "0"))
 	}
-	p.fields(header, tracedICMP...)
-	return wire.ICMPLen
 }
 
 // fields writes fields of a header as matches.
@@ -114,6 +126,10 @@ func (p *portrait) fields(header string, names ...string) {
 		m := &rule.Match{Left: &rule.Payload{Field: f}, Right: &rule.Value{T: f.Type, Data: data, N: f.Bits}}
 		if f.Type.Bitmask() {
 			m.Op = rule.Eq
+			if _, one := f.Type.Symbol(number(data)); !one { // several bits are a number in a trace
+				fmt.Fprintf(&p.text, "%s %s == %#x ", header, name, number(data))
+				continue
+			}
 		}
 		p.text.WriteString(strings.TrimSpace(p.list.Rule(p.family, &rule.Rule{Stmts: []rule.Stmt{m}})) + " ")
 	}
