@@ -148,6 +148,7 @@ type Layer struct {
 	loopback   atomic.Pointer[link.Device]
 	request    func(alias string) error
 	socket     packet.Slot[*Socket]
+	ownSocket  Socket // see OwnSocket
 
 	pmtu      pmtuTable
 	sizes     sizeTable
@@ -186,7 +187,7 @@ type Config struct {
 func New(cfg Config) *Layer {
 	l := &Layer{
 		Link: cfg.Link, Pool: cfg.Link.Pool, Clock: cfg.Link.Clock, Walks: cfg.Link.Walks,
-		Stats: cfg.Stats, request: cfg.Request,
+		Stats: cfg.Stats, request: cfg.Request, ownSocket: Socket{Wildcard: true, Orphan: true},
 	}
 	for i := range l.Hooks {
 		h := &l.Hooks[i]

@@ -18,6 +18,11 @@ type Socket struct {
 	Transparent bool
 	// Wildcard: it is bound to no address.
 	Wildcard bool
+	// Mini: the connection is not open yet, or over. As on Linux, rules learn of it no
+	// more than whether it is transparent and, until it is open, whose it will be.
+	Mini bool
+	// Orphan: no program has it any more, so it has no user.
+	Orphan bool
 	// Keep is the protocol's own way to what the Socket tells of, for packets that are
 	// assigned to it; nil where it finds that by the addresses.
 	Keep any
@@ -40,11 +45,8 @@ const (
 
 	// NoSocket: there is none.
 	NoSocket SocketState = 0
-	// FullSocket is one that a program has, or a listener: of others Linux remembers so
-	// little that rules learn no more than whether they are transparent.
-	FullSocket = Connected | Listening
 	// AnySocket is the wish for whatever a packet would be given to.
-	AnySocket = FullSocket | Opening | Closing
+	AnySocket = Connected | Listening | Opening | Closing
 )
 
 // A SocketFinder is a Handler that tells which socket packets are for.
@@ -91,6 +93,10 @@ func (l *Layer) own(s *Send, q *packet.Queue) {
 		l.socket.Set(pkt, s.Socket)
 	}
 }
+
+// OwnSocket is whom most of what the kernel itself answers is from: a socket that no
+// program has.
+func (l *Layer) OwnSocket() *Socket { return &l.ownSocket }
 
 // ReplyMark is the mark of what this host itself answers to a packet with a mark: the
 // same if net.ipv4.fwmark_reflect (of IPv6 net.ipv6.fwmark_reflect) says so, else 0.

@@ -52,7 +52,7 @@ func (ev *eval) describe(flags rule.LogFlags) string {
 	ev.describeIP(&b)
 	ev.describeTransport(&b, flags)
 	if flags&rule.LogSKUID != 0 {
-		if s := ev.owner(); s != nil {
+		if s := ev.owner(); s != nil && !s.Orphan {
 			fmt.Fprintf(&b, "UID=%d GID=%d ", s.UID, s.GID)
 		}
 	}

@@ -42,7 +42,7 @@ func metaLoader(k rule.MetaKey) loader {
 	case rule.MetaCPU:
 		return func(_ *eval, dst []byte) bool { putNumber(dst, 0); return true } // knit has one
 	case rule.MetaCgroup:
-		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.owner() != nil }
+		return func(ev *eval, dst []byte) bool { return ev.cgroup(dst) }
 	case rule.MetaRtClassID:
 		return func(ev *eval, dst []byte) bool { putNumber(dst, 0); return ev.routed() }
 	case rule.MetaIifgroup:
@@ -73,11 +73,19 @@ func metaLoader(k rule.MetaKey) loader {
 func loadOwner(of func(s *network.Socket) uint32) loader {
 	return func(ev *eval, dst []byte) bool {
 		s := ev.owner()
-		if s != nil {
-			putNumber(dst, uint64(of(s)))
+		if s == nil || s.Orphan {
+			return false
 		}
-		return s != nil
+		putNumber(dst, uint64(of(s)))
+		return true
 	}
+}
+
+// cgroup is the number of a socket's control group: there is the one for all.
+func (ev *eval) cgroup(dst []byte) bool {
+	putNumber(dst, 0)
+	s := ev.owner()
+	return s != nil && !(s.Mini && s.Orphan)
 }
 
 func putBool(dst []byte, v bool) {

@@ -90,7 +90,8 @@ func (ev *eval) reset4or6() {
 		f.Ack = uint32(number(h[4:8])) + uint32(n)
 		f.Ack += uint32(h[13]&wire.TCPSyn/wire.TCPSyn + h[13]&wire.TCPFin/wire.TCPFin)
 	}
-	path, err := ev.m.paths.Resolve(network.Flow{Dst: src, Src: dst})
+	mark := ev.m.net.ReplyMark(network.VersionOf(src), ev.pkt.Mark)
+	path, err := ev.m.paths.Resolve(network.Flow{Dst: src, Src: dst, Mark: mark})
 	if err != nil {
 		return
 	}
@@ -104,7 +105,7 @@ func (ev *eval) reset4or6() {
 	}
 	var q packet.Queue
 	q.Push(pkt)
-	ev.m.net.Send(&network.Send{Path: path, Proto: wire.ProtoTCP}, &q)
+	ev.m.net.Send(&network.Send{Path: path, Proto: wire.ProtoTCP, Mark: mark}, &q)
 }
 
 // answerInfo is what an answer to a packet is to the connection: it is about it, and

@@ -25,8 +25,8 @@ func loadSocket(x *rule.Socket) (loader, error) {
 		return func(*eval, []byte) bool { return false }, nil
 	}
 	return func(ev *eval, dst []byte) bool {
-		s, state := ev.socket()
-		if s == nil || full && state&network.FullSocket == 0 {
+		s := ev.socket()
+		if s == nil || full && s.Mini {
 			return false
 		}
 		put(s, dst)
@@ -35,15 +35,58 @@ func loadSocket(x *rule.Socket) (loader, error) {
 }
 
 // socket returns the socket that a packet is from, was assigned to, or will find at its
-// protocol, and its state.
-func (ev *eval) socket() (*network.Socket, network.SocketState) {
+// protocol; nil if there is none.
+func (ev *eval) socket() *network.Socket {
 	if s := ev.m.net.SocketOf(ev.pkt); s != nil {
-		return s, network.FullSocket
+		return s
 	}
-	return ev.find(network.AnySocket)
+	s, _ := ev.find(network.AnySocket)
+	if s == nil {
+		s = ev.quotedSocket()
+	}
+	return s
 }
 
-// owner returns the socket whose user a packet is due to: the one that it is from or was
+// quotedSocket returns the socket that an ICMP error is about; nil if there is none.
+func (ev *eval) quotedSocket() *network.Socket {
+	proto, src, dst, ok := ev.quoted()
+	if !ok {
+		return nil
+	}
+	s, _ := ev.m.net.FindSocket(network.VersionOf(dst.Addr()), proto, dst, src, ev.in, network.AnySocket)
+	return s
+}
+
+// maxQuoted is how much of the packet that an ICMP error quotes is looked at: an IPv6
+// header, some extension headers, and ports.
+const maxQuoted = 128
+
+// quoted returns the protocol and the ends of the packet that an ICMP error quotes.
+func (ev *eval) quoted() (proto uint8, src, dst netip.AddrPort, ok bool) {
+	h := ev.header(rule.TransportHeader, 0, 1)
+	if h == nil || !(ev.l4Proto == wire.ProtoICMP && wire.IsICMP4Error(h[0]) || ev.l4Proto == wire.ProtoICMPv6 && h[0] < wire.ICMP6Echo) {
+		return 0, src, dst, false
+	}
+	b := ev.header(rule.TransportHeader, wire.ICMPLen, min(ev.pkt.Len()-ev.l4Off-wire.ICMPLen, maxQuoted))
+	var from, to netip.Addr
+	var at int
+	if ip, ok := wire.ParseIPv4(b); ok && ev.l4Proto == wire.ProtoICMP && ip.FragOffset() == 0 {
+		proto, at, from, to = ip.Protocol(), ip.HeaderLen(), ip.Src(), ip.Dst()
+	} else if ip, ok := wire.ParseIPv6(b); ok && ev.l4Proto == wire.ProtoICMPv6 {
+		w := ip.WalkExts()
+		for more := true; more; {
+			_, more = w.Next()
+		}
+		proto, at = w.Upper()
+		from, to = ip.Src(), ip.Dst()
+	}
+	if proto != wire.ProtoTCP && proto != wire.ProtoUDP || at+4 > len(b) {
+		return 0, src, dst, false
+	}
+	return proto, addrPort(from, b[at:at+2]), addrPort(to, b[at+2:at+4]), true
+}
+
+// owner returns the socket that a packet is due to: the one that it is from or was
 // assigned to, and at Input the one that it is for, as far as a connection tells that: as
 // on Linux, where such packets meet their socket early.
 func (ev *eval) owner() *network.Socket {

@@ -119,9 +119,10 @@ func (i *icmp) answer(pkt *packet.Packet, typ uint8) {
 	}
 	r := i.replies.Get().(*reply)
 	opts, first := echoedOptions(h, r.opts[:0])
-	f := network.Flow{Dst: first, Src: h.Dst(), Index: i.net.VRF(pkt.In)}
+	mark := i.net.ReplyMark(network.V4, pkt.Mark)
+	f := network.Flow{Dst: first, Src: h.Dst(), Index: i.net.VRF(pkt.In), Mark: mark}
 	if many {
-		f = network.Flow{Dst: first, Index: pkt.In}
+		f = network.Flow{Dst: first, Index: pkt.In, Mark: mark}
 	}
 	path, err := i.paths.Resolve(f)
 	if err != nil || !isHost(path) {
@@ -130,7 +131,7 @@ func (i *icmp) answer(pkt *packet.Packet, typ uint8) {
 		pkt.Drop(stat.IPOutNoRoutes)
 		return
 	}
-	r.send = network.Send{Path: path, TOS: h.TOS(), Options: opts}
+	r.send = network.Send{Path: path, TOS: h.TOS(), Options: opts, Mark: mark}
 	i.mib.sent(typ)
 	i.send(r, becomeAnswer(pkt, typ))
 }

@@ -81,7 +81,7 @@ type reply struct {
 func (i *icmp) send(r *reply, pkt *packet.Packet) {
 	r.send.Proto = wire.ProtoICMP
 	// Never DF: nobody would react to an error about an ICMP message.
-	r.send.Fragment = network.FragmentDont
+	r.send.Fragment, r.send.Socket = network.FragmentDont, i.net.OwnSocket()
 	r.q.Push(pkt)
 	i.net.Send(&r.send, &r.q)
 	r.send = network.Send{}

@@ -143,7 +143,7 @@ func quotesError(pkt *packet.Packet, h wire.IPv4) bool {
 // if that is ours, else from one of the interface the error leaves by (RFC 1812
 // §4.3.2.4), or of the one pkt came in by if icmp_errors_use_inbound_ifaddr says so.
 func (i *icmp) errorPath(pkt *packet.Packet, h wire.IPv4) *network.Path {
-	f := network.Flow{Dst: h.Src(), Index: i.net.VRF(cmp.Or(pkt.In, pkt.Out))}
+	f := network.Flow{Dst: h.Src(), Index: i.net.VRF(cmp.Or(pkt.In, pkt.Out)), Mark: i.net.ReplyMark(network.V4, pkt.Mark)}
 	switch dev := i.net.Link.Device(pkt.In); {
 	case i.net.IsLocalTo(h.Dst(), pkt.In):
 		f.Src = h.Dst()
@@ -178,7 +178,7 @@ func (i *icmp) sendError(path *network.Path, m message, pkt *packet.Packet, h wi
 	out.Append(quote[:n])
 	i.mib.sent(m.typ)
 	r := i.replies.Get().(*reply)
-	r.send = network.Send{Path: path, TOS: errorTOS(h.TOS())}
+	r.send = network.Send{Path: path, TOS: errorTOS(h.TOS()), Mark: i.net.ReplyMark(network.V4, pkt.Mark)}
 	i.net.Answer(out, pkt)
 	i.send(r, out)
 }

@@ -36,7 +36,7 @@ func (m *icmp6) SendError(kind network.ErrorKind, code uint8, mtu int, pointer u
 	e := quote(pkt, typ, code, rest)
 	m.net.Answer(e, pkt)
 	q.Push(e)
-	m.send(path, 0, q)
+	m.send(path, 0, m.net.ReplyMark(network.V6, pkt.Mark), q)
 	m.queues.Put(q)
 }
 
@@ -106,7 +106,7 @@ func mayAnswer(typ, code uint8, ip wire.IPv6, pkt *packet.Packet) bool {
 // answerFlow is the way back to who sent a packet. The source of the error is the
 // packet's destination if that is ours (RFC 4443 §2.2), else what is chosen.
 func (m *icmp6) answerFlow(ip wire.IPv6, pkt *packet.Packet) network.Flow {
-	f := network.Flow{Dst: ip.Src(), Index: m.net.VRF(cmp.Or(pkt.In, pkt.Out))}
+	f := network.Flow{Dst: ip.Src(), Index: m.net.VRF(cmp.Or(pkt.In, pkt.Out)), Mark: m.net.ReplyMark(network.V6, pkt.Mark)}
 	if dst := ip.Dst(); m.net.IsLocalTo(dst, pkt.In) {
 		f.Src = dst
 	}

@@ -60,7 +60,8 @@ func (m *icmp6) echo(pkt *packet.Packet, ip wire.IPv6, q *packet.Queue) {
 		pkt.Drop(stat.NotSpecified)
 		return
 	}
-	f := network.Flow{Dst: ip.Src(), Src: ip.Dst(), Index: m.net.VRF(pkt.In)}
+	mark := m.net.ReplyMark(network.V6, pkt.Mark)
+	f := network.Flow{Dst: ip.Src(), Src: ip.Dst(), Index: m.net.VRF(pkt.In), Mark: mark}
 	if group {
 		// "SHOULD be sent in response to an Echo Request message sent to an IPv6
 		// multicast [...] address. In this case, the source address of the reply
@@ -81,7 +82,7 @@ func (m *icmp6) echo(pkt *packet.Packet, ip wire.IPv6, q *packet.Queue) {
 	turnAround(pkt)
 	pkt.Head()[0] = wire.ICMP6EchoReply
 	q.Push(pkt)
-	m.send(path, tos, q)
+	m.send(path, tos, mark, q)
 }
 
 // count counts one message as sent.
@@ -91,21 +92,21 @@ func (m *icmp6) count(typ uint8) {
 }
 
 // send sends one message, whose checksum is left to the device, along path.
-func (m *icmp6) send(path *network.Path, tos uint8, q *packet.Queue) {
+func (m *icmp6) send(path *network.Path, tos uint8, mark uint32, q *packet.Queue) {
 	pkt := q.Front()
 	m.count(pkt.Head()[0])
 	pseudo := wire.PseudoIPv6(path.Src.As16(), path.Dst.As16(), wire.ProtoICMPv6, pkt.Len())
 	binary.BigEndian.PutUint16(pkt.Head()[2:4], pseudo.Fold())
 	pkt.Csum, pkt.CsumStart, pkt.CsumOffset = packet.CsumPartial, uint16(pkt.Offset()), 2
 	s := m.sends.Get().(*network.Send)
-	*s = network.Send{Path: path, Proto: wire.ProtoICMPv6, TOS: tos}
+	*s = network.Send{Path: path, Proto: wire.ProtoICMPv6, TOS: tos, Mark: mark, Socket: m.net.OwnSocket()}
 	m.net.Send(s, q)
 	*s = network.Send{}
 	m.sends.Put(s)
 }
 
 // turnAround makes a received packet, whose network header was taken off, one to
-// be sent. Marks are not reflected, as on Linux with fwmark_reflect off.
+// be sent.
 func turnAround(pkt *packet.Packet) {
 	pkt.Scrub()
 	pkt.Meta = packet.Meta{Encap: pkt.Encap}

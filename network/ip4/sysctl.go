@@ -96,6 +96,7 @@ func (p *ip4) entries() []sysctl.Entry {
 		sysctl.Int("net.ipv4.ip_default_ttl", &p.settings.ttl, 1, 255),
 		sysctl.Bool("net.ipv4.ip_forward_use_pmtu", &p.settings.fwdUsePMTU),
 		sysctl.Int("net.ipv4.route.min_pmtu", &p.settings.minPMTU, 68, 65535),
+		sysctl.Int("net.ipv4.fwmark_reflect", &p.net.ReflectMark[network.V4], 0, 1),
 	}
 }
 

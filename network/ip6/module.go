@@ -80,6 +80,9 @@ func start(c *module.Context) error {
 		return err
 	}
 	c.Cleanup(undo)
+	if err := c.Register(sysctls.Register(sysctl.Int("net.ipv6.fwmark_reflect", &n.ReflectMark[network.V6], 0, 1))); err != nil {
+		return err
+	}
 	if err := module.Export(c, conf6.Symbol, p.conf); err != nil {
 		return err
 	}

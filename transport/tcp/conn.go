@@ -282,6 +282,7 @@ func (c *conn) event(e tcb.Events) {
 func (c *conn) established() {
 	c.state.Or(isOpen)
 	if c.listener != nil {
+		c.opened(c.listener)
 		c.listener.ready(c)
 		return
 	}

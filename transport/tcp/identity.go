@@ -21,11 +21,26 @@ func (c *conn) identify(s network.Socket) {
 func (c *conn) takeAfter(l *listener, pkt *packet.Packet) {
 	c.state.Or(isPassive)
 	c.send.TTL, c.send.TOS = l.opts.TTL, l.opts.TOS
-	c.identity.Share(l.accepted)
-	if mark := l.markFor(pkt); mark != l.accepted.Mark {
+	c.identity.Share(l.request)
+	if mark := l.markFor(pkt); mark != l.request.Mark {
 		c.identity.Edit(func(s *network.Socket) { s.Mark = mark })
 	}
 	c.signSends()
+}
+
+// opened makes a listener's connection one that counts. c.mu is held.
+func (c *conn) opened(l *listener) {
+	if c.identity.Load().Mark == l.accepted.Mark {
+		c.identity.Share(l.accepted)
+	} else {
+		c.identity.Edit(func(s *network.Socket) { s.Mini = false })
+	}
+	c.send.Socket = c.identity.Load()
+}
+
+// disown notes that no program has the connection any more. c.mu is held.
+func (c *conn) disown() {
+	c.send.Socket = c.identity.Edit(func(s *network.Socket) { s.Orphan = true })
 }
 
 // signSends makes what the connection sends from now on show what it is.
@@ -37,15 +52,26 @@ func (c *conn) signSends() {
 
 // manner is how segments go out when c is no more.
 func (c *conn) manner() manner {
-	return manner{ttl: c.send.TTL, tos: c.send.TOS, index: c.index, mark: c.send.Mark, socket: c.send.Socket}
+	m := manner{ttl: c.send.TTL, tos: c.send.TOS, index: c.index, mark: c.send.Mark, socket: &c.t.over[0]}
+	if c.send.Socket.Transparent {
+		m.socket = &c.t.over[1]
+	}
+	return m
+}
+
+// overSockets are what the layers below know of connections in TIME-WAIT: plain and
+// transparent ones.
+func overSockets() [2]network.Socket {
+	return [2]network.Socket{{Mini: true, Orphan: true}, {Mini: true, Orphan: true, Transparent: true}}
 }
 
 // identify sets what the layers below know of the listener and its connections.
 func (l *listener) identify() {
 	accepted := l.opts.Socket()
-	own := accepted
+	own, request := accepted, accepted
 	own.Keep, own.Wildcard = l, !l.local.Addr().IsValid() || l.local.Addr().IsUnspecified()
-	l.own, l.accepted = &own, &accepted
+	request.Mini = true
+	l.own, l.request, l.accepted = &own, &request, &accepted
 }
 
 // markFor is the mark of the connection that a request opens.
@@ -56,9 +82,10 @@ func (l *listener) markFor(pkt *packet.Packet) uint32 {
 	return l.opts.Mark
 }
 
-// manner is how the listener answers a request of which it keeps nothing.
+// manner is how the listener answers a request of which it keeps nothing: itself, as on
+// Linux.
 func (l *listener) manner(pkt *packet.Packet) manner {
-	return manner{ttl: l.opts.TTL, tos: l.opts.TOS, index: l.opts.Index, mark: l.markFor(pkt), socket: l.accepted}
+	return manner{ttl: l.opts.TTL, tos: l.opts.TOS, index: l.opts.Index, mark: l.markFor(pkt), socket: l.own}
 }
 
 // FindSocket implements network.SocketFinder.

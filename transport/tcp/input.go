@@ -68,7 +68,7 @@ func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 	if !foreign && t.intercept(pkt, h, &k, minISS, false) {
 		return
 	}
-	t.reset(pkt, h)
+	t.reset(pkt, h, nil)
 	pkt.Drop(stat.NoSocket)
 }
 

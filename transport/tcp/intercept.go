@@ -160,7 +160,7 @@ func (r *request) Refuse() {
 		return
 	}
 	h, _ := wire.ParseTCP(pkt.Head())
-	r.i.t.reset(pkt, h)
+	r.i.t.reset(pkt, h, nil)
 	pkt.Drop(stat.NoSocket)
 }
 

@@ -25,8 +25,9 @@ type listener struct {
 	opts  transport.StreamOptions
 	id    uint64
 	waker transport.Waker
-	// own is what the layers below know of the listener, accepted of its connections.
-	own, accepted *network.Socket
+	// own is what the layers below know of the listener, request and accepted of its
+	// connections before and after they are open.
+	own, request, accepted *network.Socket
 
 	overflow atomic.Int64 // when the SYN queue was last full: cookies are believed for a while
 
@@ -187,7 +188,7 @@ func (l *listener) input(pkt *packet.Packet, h wire.TCP, k *tuple, minISS tcb.Se
 		pkt.Drop(stat.TCPReset)
 	case flags&wire.TCPAck != 0:
 		if !l.cookie(pkt, h, k) {
-			l.t.reset(pkt, h)
+			l.t.reset(pkt, h, l)
 			pkt.Drop(stat.TCPFlags)
 		}
 	case flags&wire.TCPSyn == 0:

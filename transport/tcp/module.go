@@ -37,7 +37,8 @@ type tcp struct {
 	listeners   listenTable
 	interceptor atomic.Pointer[interceptor]
 	waits       waitList
-	singles     sync.Pool // of *single
+	singles     sync.Pool         // of *single
+	over        [2]network.Socket // see overSockets
 	secret      secret
 	nextPort    portTable
 	settings    settings
@@ -59,7 +60,7 @@ func start(c *module.Context) error {
 	}
 	t := &tcp{
 		net: n, layer: l, clock: n.Clock, cc: algorithms, ports: transport.NewPorts(&l.Ephemeral), sockets: c.Users("socket"),
-		secret: newSecret(),
+		secret: newSecret(), over: overSockets(),
 	}
 	t.conns.init()
 	t.listeners.init()

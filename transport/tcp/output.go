@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"cmp"
+
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
@@ -89,8 +90,9 @@ func (c *conn) countSent(seg *tcb.Segment) {
 }
 
 // reset answers a segment that belongs to no connection (RFC 9293 §3.10.7.1).
-// It does not end pkt.
-func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
+// It does not end pkt. l is the listener that does not want it, nil if there is none: it
+// is the one that answers then, as on Linux.
+func (t *tcp) reset(pkt *packet.Packet, h wire.TCP, l *listener) {
 	var in tcb.Segment
 	peek := pkt.Clone()
 	readSegment(peek, h, &in)
@@ -101,6 +103,12 @@ func (t *tcp) reset(pkt *packet.Packet, h wire.TCP) {
 	}
 	k := t.tupleOf(pkt, h)
 	m := manner{mark: t.net.ReplyMark(k.version, pkt.Mark)}
+	switch {
+	case l != nil:
+		m.mark, m.socket = cmp.Or(m.mark, l.opts.Mark), l.own
+	case k.version == network.V4:
+		m.socket = t.net.OwnSocket() // of IPv6, Linux's resets are from none
+	}
 	p, err := t.way(&k, m)
 	if err != nil {
 		return

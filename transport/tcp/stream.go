@@ -349,6 +349,7 @@ func (c *conn) Close() {
 			c.tcb.AbortAfter(now, time.Duration(c.linger)*time.Second)
 		}
 	})
+	c.with(func(clock.Time) { c.disown() }) // what went out so far was the program's
 	c.orphan()
 }
 

@@ -212,10 +212,8 @@ func (l *waitList) input(w *timeWait, pkt *packet.Packet, h wire.TCP) (minISS tc
 }
 
 func (l *waitList) answer(w *timeWait, seg *tcb.Segment) {
-	m := w.manner
-	m.socket = nil // on the wire it is nobody's any more
-	if p, err := l.t.way(&w.key, m); err == nil {
-		l.t.transmit(&w.key, p, m, seg)
+	if p, err := l.t.way(&w.key, w.manner); err == nil {
+		l.t.transmit(&w.key, p, w.manner, seg)
 	}
 }
 
