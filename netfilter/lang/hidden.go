@@ -231,6 +231,9 @@ func walk(s rule.Stmt, f func(rule.Expr)) {
 	case *rule.NAT:
 		visit(x.Addr)
 		visit(x.Port)
+	case *rule.TProxy:
+		visit(x.Addr)
+		visit(x.Port)
 	case *rule.ObjectRef:
 		visit(x.Name)
 	}

@@ -33,6 +33,8 @@ func (p *printer) jsonStmt(s rule.Stmt) any {
 		return jsonLog(x)
 	case *rule.Reject:
 		return p.jsonReject(x)
+	case *rule.TProxy:
+		return p.jsonTProxy(x)
 	case *rule.NAT:
 		return p.jsonNAT(x)
 	case *rule.Assign:

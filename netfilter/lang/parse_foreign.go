@@ -11,8 +11,6 @@ func (p *parser) foreign(start int) *stmt {
 	switch p.next().text {
 	case "queue":
 		p.queue()
-	case "tproxy":
-		p.tproxy()
 	case "synproxy":
 		p.synproxy()
 	case "osf":
@@ -39,27 +37,6 @@ func (p *parser) queue() {
 		default:
 			return
 		}
-	}
-}
-
-// tproxy reads `tproxy [ip|ip6] to [address][:port]`.
-func (p *parser) tproxy() {
-	p.accept("ip", "ip6")
-	if !p.accept("to") {
-		p.unexpected("to")
-	}
-	if p.accept(":") {
-		p.natPart()
-		return
-	}
-	if p.accept("[") {
-		p.natAddr()
-		p.expect("]")
-	} else {
-		p.natAddr()
-	}
-	if p.accept(":") {
-		p.natPart()
 	}
 }
 

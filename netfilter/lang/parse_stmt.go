@@ -85,7 +85,9 @@ func (p *parser) action(start int) *stmt {
 		return p.meter(start)
 	case "ct":
 		return p.ctStatement(start)
-	case "queue", "tproxy", "synproxy", "osf":
+	case "tproxy":
+		return p.tproxy(start)
+	case "queue", "synproxy", "osf":
 		return p.foreign(start)
 	}
 	return nil

@@ -40,6 +40,8 @@ func (p *printer) stmt(s rule.Stmt) {
 		p.log(x)
 	case *rule.Reject:
 		p.reject(x)
+	case *rule.TProxy:
+		p.tproxy(x)
 	case *rule.NAT:
 		p.nat(x)
 	case *rule.Assign:

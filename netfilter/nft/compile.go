@@ -145,6 +145,8 @@ func (c *compiler) stmt(s rule.Stmt) (step, error) {
 		return c.reject(x)
 	case *rule.NAT:
 		return c.nat(x)
+	case *rule.TProxy:
+		return c.tproxy(x)
 	case *rule.Assign:
 		return c.assign(x)
 	case *rule.NoTrack:

@@ -20,6 +20,8 @@ func fits(s rule.Stmt, f rule.Family, base *rule.Chain) bool {
 	switch x := s.(type) {
 	case *rule.NAT:
 		return natFits(x, base)
+	case *rule.TProxy:
+		return at(rule.Prerouting)
 	case *rule.Reject:
 		return at(rule.Prerouting, rule.Input, rule.Forward, rule.Output, rule.Ingress)
 	case *rule.FlowOffload:

@@ -30,6 +30,7 @@ type maker interface {
 	listen(network, address string, o transport.StreamOptions) (net.Listener, error)
 	listenPacket(network, address string, o transport.DatagramOptions) (net.PacketConn, error)
 	dialPacket(network, local, remote string, o transport.DatagramOptions) (net.Conn, error)
+	divert() error
 }
 
 func (s *knitSide) listen(network, address string, o transport.StreamOptions) (net.Listener, error) {
@@ -117,7 +118,7 @@ func socketRules() string {
 	return b.String()
 }
 
-var countedRule = regexp.MustCompile(`counter packets (\d+) bytes \d+ comment "([^"]*)"`)
+var countedRule = regexp.MustCompile(`counter packets (\d+) bytes \d+ (?:accept )?comment "([^"]*)"`)
 
 // A witness tells what a side does in steps: which rules held, and what the program saw.
 type witness struct {
@@ -155,13 +156,14 @@ func (w *witness) counted() (held []string) {
 	return held
 }
 
-// in lets a packet come in by the first port, whose words have ME and PEER for addresses.
+// in lets a packet come in by the first port, whose words have ME, PEER and FAR for
+// addresses; that of FAR is not this host's.
 func (w *witness) in(words string) error {
-	head, me, peer := "ip4 ", "10.0.0.1", "10.0.0.9"
+	head, me, peer, far := "ip4 ", "10.0.0.1", "10.0.0.9", "192.0.2.1"
 	if w.v6 {
-		head, me, peer = "ip6 ", "fd00::1", "fd00::9"
+		head, me, peer, far = "ip6 ", "fd00::1", "fd00::9", "2001:db8::1"
 	}
-	b, err := packetOf(strings.Fields(head + strings.NewReplacer("ME", me, "PEER", peer).Replace(words)))
+	b, err := packetOf(strings.Fields(head + strings.NewReplacer("ME", me, "PEER", peer, "FAR", far).Replace(words)))
 	if err == nil {
 		w.s.send(0, b)
 	}
@@ -192,12 +194,12 @@ func (w *witness) answer() wire.TCP {
 
 // connect opens a connection to a port, step by step, and returns it and what the peer
 // acknowledges.
-func (w *witness) connect(name string, l net.Listener, o transport.StreamOptions, from, port int) (c net.Conn, ack uint32) {
+func (w *witness) connect(name string, l net.Listener, o transport.StreamOptions, to string, from, port int) (c net.Conn, ack uint32) {
 	var err error
-	w.step(name+": SYN", func() error { return w.in(fmt.Sprintf("PEER ME tcp %d %d S seq 1000 win 60000", from, port)) })
+	w.step(name+": SYN", func() error { return w.in(fmt.Sprintf("PEER %s tcp %d %d S seq 1000 win 60000", to, from, port)) })
 	ack = w.answer().Seq() + 1
 	w.step(name+": ACK", func() error {
-		return w.in(fmt.Sprintf("PEER ME tcp %d %d A seq 1001 ack %d win 60000", from, port, ack))
+		return w.in(fmt.Sprintf("PEER %s tcp %d %d A seq 1001 ack %d win 60000", to, from, port, ack))
 	})
 	as(o.UID, o.GID, func() { c, err = l.Accept() }) // on Linux the socket is of who accepts it
 	if err != nil {
@@ -207,15 +209,21 @@ func (w *witness) connect(name string, l net.Listener, o transport.StreamOptions
 	return c, ack
 }
 
-// talk is the life of a connection: data both ways, a close by this side, and what comes
-// when it is over.
-func (w *witness) talk(name, address string, o transport.StreamOptions, from, port int) {
+// listen opens a listener until the end of the test.
+func (w *witness) listen(address string, port int, o transport.StreamOptions) net.Listener {
+	w.t.Helper()
 	l, err := w.s.listen("tcp"+w.suffix(), netip.AddrPortFrom(netip.MustParseAddr(address), uint16(port)).String(), o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { l.Close() })
-	c, ack := w.connect(name, l, o, from, port)
+	return l
+}
+
+// talk is the life of a connection: data both ways, a close by this side, and what comes
+// when it is over.
+func (w *witness) talk(name, address string, o transport.StreamOptions, from, port int) {
+	c, ack := w.connect(name, w.listen(address, port, o), o, "ME", from, port)
 	segment := func(flags string, seq, ack uint32, rest string) func() error {
 		return func() error {
 			return w.in(fmt.Sprintf("PEER ME tcp %d %d %s seq %d ack %d win 60000 %s", from, port, flags, seq, ack, rest))
@@ -234,12 +242,17 @@ func (w *witness) talk(name, address string, o transport.StreamOptions, from, po
 // wildcards and transparent ones, of packets that come in, that the sockets send, and that
 // the kernel answers.
 func TestSocketsJudged(t *testing.T) {
+	compareWitnesses(t, "meta skuid 1000", (*witness).testify)
+}
+
+// compareWitnesses lets Linux and knit go through the same steps, in which a rule holds.
+func compareWitnesses(t *testing.T, rule string, testify func(w *witness)) {
 	judged(t, func(t *testing.T, linux *judge) {
 		for _, v6 := range []bool{false, true} {
 			var said [2]*witness
 			for i, s := range []maker{linux, newKnitSide(t)} {
 				said[i] = &witness{t: t, s: s, v6: v6, counts: map[string]string{}}
-				said[i].testify()
+				testify(said[i])
 			}
 			l, k := said[0], said[1]
 			for i := range max(len(l.steps), len(k.steps)) {
@@ -247,8 +260,8 @@ func TestSocketsJudged(t *testing.T) {
 					t.Errorf("v6 %v, step %s\n--- Linux\n\t%s\n--- knit\n\t%s", v6, l.steps[i], l.held[i], k.held[i])
 				}
 			}
-			if !strings.Contains(strings.Join(k.held, "\n"), "skuid 1000") {
-				t.Error("no rule about a user held: the test asks too little")
+			if !strings.Contains(strings.Join(k.held, "\n"), rule) {
+				t.Errorf("no rule with %q held: the test asks too little", rule)
 			}
 		}
 	})

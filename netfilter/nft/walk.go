@@ -113,6 +113,8 @@ func exprsOf(s rule.Stmt) []rule.Expr {
 		return []rule.Expr{x.Addr, x.Port}
 	case *rule.Assign:
 		return []rule.Expr{x.Dst, x.Value}
+	case *rule.TProxy:
+		return []rule.Expr{x.Addr, x.Port}
 	case *rule.Dup:
 		return []rule.Expr{x.Addr, x.Device}
 	case *rule.Fwd:

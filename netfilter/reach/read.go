@@ -55,7 +55,7 @@ func (x *reader) stmt(s rule.Stmt) {
 		x.exact = x.exact && s.Kind == rule.CounterObject && isValue(s.Name)
 	case *rule.NoTrack:
 		x.e.touched.ct, x.exact = true, false
-	case *rule.Limit, *rule.Quota, *rule.CTCount, *rule.NAT, *rule.Update, *rule.Dup, *rule.Fwd, *rule.FlowOffload:
+	case *rule.Limit, *rule.Quota, *rule.CTCount, *rule.NAT, *rule.TProxy, *rule.Update, *rule.Dup, *rule.Fwd, *rule.FlowOffload:
 		x.exact = false
 	default: // whatever it does
 		x.e.touched.all, x.exact = true, false

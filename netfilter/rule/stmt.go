@@ -131,6 +131,17 @@ type (
 		Mapping, Filtering Behaviour
 	}
 
+	// TProxy gives packets to a transparent socket of this host, and leaves them as they
+	// are. A packet for which there is none does not match.
+	TProxy struct {
+		// Family is that of the packets, where an inet table says one (HasFamily).
+		Family    Family
+		HasFamily bool
+		// Addr and Port are where the socket is bound, values or maps; nil if absent: an
+		// address of the device that the packet came in by, and the packet's own port.
+		Addr, Port Expr
+	}
+
 	// Assign gives a Payload, Exthdr, Meta or CT expression a value.
 	Assign struct{ Dst, Value Expr }
 
@@ -257,6 +268,7 @@ func (*CTCount) stmt()     {}
 func (*Log) stmt()         {}
 func (*Reject) stmt()      {}
 func (*NAT) stmt()         {}
+func (*TProxy) stmt()      {}
 func (*Assign) stmt()      {}
 func (*NoTrack) stmt()     {}
 func (*Dup) stmt()         {}

@@ -49,7 +49,7 @@ func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 	var minISS tcb.Seq
 	if w := t.conns.lookupWait(&k); w != nil {
 		var taken bool
-		if minISS, taken = t.waits.input(w, pkt, h); taken {
+		if minISS, taken = t.waits.input(w, pkt, h, t.takesSYN(pkt, &k)); taken {
 			return
 		}
 	}
@@ -70,6 +70,11 @@ func (t *tcp) stray(pkt *packet.Packet, h wire.TCP) {
 	}
 	t.reset(pkt, h, nil)
 	pkt.Drop(stat.NoSocket)
+}
+
+// takesSYN reports whether somebody would answer a SYN.
+func (t *tcp) takesSYN(pkt *packet.Packet, k *tuple) bool {
+	return t.interceptor.Load() != nil || t.assigned(pkt) != nil || t.listeners.lookup(k, pkt.In) != nil
 }
 
 // Error implements network.Handler: an ICMP error about a segment of ours is

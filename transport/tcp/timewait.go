@@ -179,9 +179,9 @@ func (l *waitList) giveUp(w *timeWait) (minISS tcb.Seq, ok bool) {
 }
 
 // input takes a segment for w, and pkt, unless it is a SYN that opens a new
-// connection in its place, or w is over: then it returns false, and what the new
-// one's initial sequence number has to be after.
-func (l *waitList) input(w *timeWait, pkt *packet.Packet, h wire.TCP) (minISS tcb.Seq, taken bool) {
+// connection in its place, if reuse says that somebody would, or w is over: then it
+// returns false, and what the new one's initial sequence number has to be after.
+func (l *waitList) input(w *timeWait, pkt *packet.Packet, h wire.TCP, reuse bool) (minISS tcb.Seq, taken bool) {
 	var seg tcb.Segment
 	readSegment(pkt, h, &seg)
 	now := l.t.clock.Now()
@@ -191,7 +191,7 @@ func (l *waitList) input(w *timeWait, pkt *packet.Packet, h wire.TCP) (minISS tc
 		pkt.Unpull(h.HeaderLen())
 		return 0, false
 	}
-	if minISS, ok := w.block.CanReuse(&seg); ok {
+	if minISS, ok := w.block.CanReuse(&seg); ok && reuse {
 		l.mu.Unlock()
 		l.end(w)
 		pkt.Unpull(h.HeaderLen())

@@ -177,7 +177,7 @@ func (s *socket) RecvFrom(b []byte, m *transport.Message) (int, error) {
 	ports := pkt.At(pkt.L4)
 	*m = transport.Message{Index: cmp.Or(s.index, pkt.In)}
 	m.Src = netip.AddrPortFrom(transport.Zoned(s.u.net, f.src, m.Index), uint16(ports[0])<<8|uint16(ports[1]))
-	m.Dst = netip.AddrPortFrom(f.dst, s.port)
+	m.Dst = netip.AddrPortFrom(f.dst, uint16(ports[2])<<8|uint16(ports[3])) // of a proxied one not the socket's
 	ip := pkt.At(pkt.L3)
 	if v == network.V4 {
 		m.TTL, m.TOS = ip[8], ip[1]
