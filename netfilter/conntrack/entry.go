@@ -17,8 +17,9 @@ type entry struct {
 	// all hooks.
 	events atomic.Uint32
 
-	mu    sync.Mutex // tcp, unreplied
+	mu    sync.Mutex // tcp, sctp
 	tcp   tcpState
+	sctp  sctpState
 	proto protocol
 }
 

@@ -30,6 +30,7 @@ const (
 	tcpProtocol
 	udpProtocol
 	icmpProtocol
+	sctpProtocol
 )
 
 // begin looks at the first packet; false: it cannot begin a connection.
@@ -39,6 +40,8 @@ func (e *entry) begin(t *tracker, p *look) bool {
 		return beginTCP(t, e, p)
 	case udpProtocol:
 		e.tcp.since = p.now
+	case sctpProtocol:
+		return beginSCTP(p)
 	case icmpProtocol:
 		return begins(&e.Tuples[netfilter.Original])
 	}
@@ -53,6 +56,8 @@ func (e *entry) follow(t *tracker, p *look) outcome {
 		return followTCP(t, e, p)
 	case udpProtocol:
 		return followUDP(t, e, p)
+	case sctpProtocol:
+		return followSCTP(t, e, p)
 	case icmpProtocol:
 		if p.v == network.V6 {
 			e.renew(p.now, &t.timeouts.icmpv6)
@@ -99,6 +104,8 @@ func protocolOf(v network.Version, number uint8) protocol {
 		return tcpProtocol
 	case number == wire.ProtoUDP || number == wire.ProtoUDPLite:
 		return udpProtocol
+	case number == wire.ProtoSCTP:
+		return sctpProtocol
 	case number == wire.ProtoICMP && v == network.V4, number == wire.ProtoICMPv6 && v == network.V6:
 		return icmpProtocol
 	}
@@ -111,6 +118,7 @@ type timeouts struct {
 	gre, greStream                        atomic.Int64
 	tcp                                   [tcpStates]atomic.Int64
 	tcpRetrans, tcpUnack                  atomic.Int64
+	sctp                                  [assocStates]atomic.Int64
 }
 
 func (t *timeouts) init() {
@@ -125,6 +133,12 @@ func (t *timeouts) init() {
 		lastAck: 30, timeWait: 120, closed: 10, synSent2: 120,
 	} {
 		set(&t.tcp[state], seconds)
+	}
+	for state, seconds := range [assocStates]int{
+		assocClosed: 10, cookieWait: 3, cookieEchoed: 3, assocEstablished: 210,
+		shutdownSent: 3, shutdownRecd: 3, shutdownAckSent: 3, heartbeatSent: 30,
+	} {
+		set(&t.sctp[state], seconds)
 	}
 	set(&t.gre, 30)
 	set(&t.greStream, 180)

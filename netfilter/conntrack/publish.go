@@ -77,6 +77,9 @@ func (t *timeouts) settings() []sysctl.Entry {
 	for s := synSent; s <= closed; s++ {
 		list = append(list, seconds("tcp_timeout_"+strings.ToLower(s.String()), &t.tcp[s]))
 	}
+	for s := assocClosed; s < assocStates; s++ {
+		list = append(list, seconds("sctp_timeout_"+strings.ToLower(s.String()), &t.sctp[s]))
+	}
 	return list
 }
 

@@ -35,14 +35,21 @@ func (t *tracker) sound(p *look, tuple *netfilter.Tuple) bool {
 			return false
 		}
 	case wire.ProtoICMP, wire.ProtoICMPv6:
+	case wire.ProtoSCTP:
+		return p.pkt.Len() >= p.off+sctpHeaderLen && (!t.checks(p) || sctpSum(p.pkt, p.off))
 	default:
 		return true
 	}
-	// Only what comes from outside is checked: this host sums what it sends last.
-	if p.pkt.In == 0 || p.pkt.Csum != packet.CsumNone || !t.checksum.Load() || p.v == network.V6 && p.off != wire.IPv6Len && onDetour(p.pkt) {
+	if !t.checks(p) || p.v == network.V6 && p.off != wire.IPv6Len && onDetour(p.pkt) {
 		return true
 	}
 	return sumOf(p, tuple, n, covered).Valid()
+}
+
+// checks reports whether somebody has to look at the checksum of a packet: only of what
+// comes from outside, as this host sums what it sends last.
+func (t *tracker) checks(p *look) bool {
+	return p.pkt.In != 0 && p.pkt.Csum == packet.CsumNone && t.checksum.Load()
 }
 
 // onDetour reports whether a routing header has stops left: the sum is over the last

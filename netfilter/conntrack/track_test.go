@@ -279,8 +279,9 @@ func TestKnownConnectionsDoNotAllocate(t *testing.T) {
 	r.want(tcp(clientA, serverA, seg{flags: tcpSYN, seq: 1}), netfilter.New)
 	r.want(tcp(serverA, clientA, seg{flags: tcpSYN | tcpACK, seq: 1, ack: 2}), netfilter.EstablishedReply)
 	r.want(icmp("10.0.0.1", "10.0.0.2", 8, 0, 1), netfilter.New)
+	r.associate()
 	b := udp(clientA, serverA, 10)
-	for _, b := range [][]byte{b, tcp(clientA, serverA, seg{flags: tcpACK, seq: 2, ack: 2}),
+	for _, b := range [][]byte{b, sctp(sctpA, sctpB, 200, piece{flags: 3, body: make([]byte, 16)}), tcp(clientA, serverA, seg{flags: tcpACK, seq: 2, ack: 2}),
 		icmp("10.0.0.1", "10.0.0.2", 8, 0, 1), icmp("10.0.0.7", "10.0.0.1", 3, 0, 1, b[:28]...)} {
 		pkt := r.packet(b)
 		one := func() {

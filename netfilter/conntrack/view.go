@@ -9,7 +9,6 @@ import (
 
 	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter"
-	"github.com/knitnet/knit/wire"
 )
 
 // Snapshot implements netfilter.ConnTable.
@@ -19,11 +18,7 @@ func (t *tracker) Snapshot(c *netfilter.Conn) netfilter.ConnView {
 		Tuples: c.Tuples, Status: c.Status.Load(), Mark: c.Mark.Load(), ID: c.ID, Use: 1,
 		Timeout: max(0, int64(clock.Time(c.Deadline.Load()).Sub(now)/time.Second)),
 	}
-	if e.proto == tcpProtocol {
-		e.mu.Lock()
-		v.State = e.tcp.state.String()
-		e.mu.Unlock()
-	}
+	v.State = e.stateName()
 	if h := c.Helper.Load(); h != nil {
 		v.Helper = h.Name
 	}
@@ -43,6 +38,39 @@ func (t *tracker) Snapshot(c *netfilter.Conn) netfilter.ConnView {
 	return v
 }
 
+// stateName is the name of the state; empty for protocols that have none.
+func (e *entry) stateName() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch e.proto {
+	case tcpProtocol:
+		return e.tcp.state.String()
+	case sctpProtocol:
+		return e.sctp.state.String()
+	}
+	return ""
+}
+
+// setState sets the state by its name, of a connection that begins with it.
+func (e *entry) setState(name string) error {
+	s := -1
+	switch e.proto {
+	case tcpProtocol:
+		s = slices.Index(stateNames[:], name)
+		e.tcp.state = state(max(s, 0))
+		e.tcp.sides[0].flags, e.tcp.sides[1].flags = loose|sacks, loose|sacks
+	case sctpProtocol:
+		s = slices.Index(assocNames[:], name)
+		e.sctp = sctpState{state: assoc(max(s, 0)), learns: true}
+	default:
+		return nil
+	}
+	if s < 0 {
+		return fmt.Errorf("conntrack: state %q: %w", name, syscall.EINVAL)
+	}
+	return nil
+}
+
 // Insert implements netfilter.ConnTable. EINVAL: its tuples cannot be of one
 // connection; ENOMEM: the table is full.
 func (t *tracker) Insert(v *netfilter.ConnView) error {
@@ -55,13 +83,8 @@ func (t *tracker) Insert(v *netfilter.ConnView) error {
 		return fmt.Errorf("conntrack: %w", syscall.EINVAL)
 	}
 	e := newEntry(&orig, &reply, protocolOf(orig.Version, orig.Proto))
-	if orig.Proto == wire.ProtoTCP {
-		s := slices.Index(stateNames[:], v.State)
-		if s < 0 {
-			return fmt.Errorf("conntrack: TCP state %q: %w", v.State, syscall.EINVAL)
-		}
-		e.tcp.state = state(s)
-		e.tcp.sides[0].flags, e.tcp.sides[1].flags = loose|sacks, loose|sacks
+	if err := e.setState(v.State); err != nil {
+		return err
 	}
 	now := t.clock.Now()
 	if !t.room(&orig, now) {
