@@ -3,14 +3,14 @@ package control
 import (
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/knitnet/knit/netfilter"
 )
 
 // A ConntrackRequest is one call of conntrack.
 type ConntrackRequest struct {
-	// Op is list, stats, count, delete, flush, get, create, update or event.
+	// Op is list, stats, count, delete, flush, get, create, add, update or event. add is
+	// create, and no failure if the entry is there.
 	Op     string `json:"op"`
 	Expect bool   `json:"expect,omitempty"` // of the table of expectations
 	// Filter chooses connections; for create it says what the connection is.
@@ -62,14 +62,15 @@ conntrack, which is meant if none is named, or expect.
 Commands:
   -L    show the entries            -G    show the one entry that FILTER names in full
   -E    tell of changes until ^C    -D    delete entries
-  -I    make an entry               -U    change an entry's mark, labels or timeout
+  -I    make an entry               -A    make an entry, unless it is there
+  -U    change an entry's mark, labels or timeout
   -F    delete all                  -C    count them
   -S    statistics for each core
 
 Which entries, by what their first packet looked like:
   -s, --src, --orig-src ADDRESS[/PREFIX]      -d, --dst, --orig-dst ADDRESS[/PREFIX]
       --sport, --orig-port-src PORT               --dport, --orig-port-dst PORT
-      --icmp-type, --icmp-code, --icmp-id N
+      --icmp-type, --icmp-code, --icmp-id N       --srckey, --dstkey KEY: of GRE
 by what the answer looks like:
   -r, --reply-src ADDRESS[/PREFIX]            -q, --reply-dst ADDRESS[/PREFIX]
       --reply-port-src PORT                       --reply-port-dst PORT
@@ -80,8 +81,8 @@ and by what is known of them:
                                               with such a translation
   -l, --label BIT[,...]
   -u, --status ASSURED|SEEN_REPLY|FIXED_TIMEOUT|EXPECTED|OFFLOAD|UNSET[,...]
-      --state STATE: of TCP                   -i, --id ID
-  -t, --timeout SECONDS
+      --state STATE: of TCP, SCTP                 -i, --id ID
+  -t, --timeout SECONDS                       --orig-vtag, --reply-vtag TAG: of SCTP
 
 Output:
   -o, --output extended|id|timestamp|ktimestamp|labels|save[,...]
@@ -109,7 +110,7 @@ func Conntrack() *Verb[ConntrackRequest, ConntrackReply] {
 
 // conntrackDone says what is done, in the words that the tool ends with.
 var conntrackDone = map[string]string{
-	"list": "shown", "get": "shown", "delete": "deleted", "create": "created", "update": "updated",
+	"list": "shown", "get": "shown", "delete": "deleted", "create": "created", "add": "added", "update": "updated",
 }
 
 func printConntrack(c *Console, q ConntrackRequest, replies iter.Seq[ConntrackReply]) error {
@@ -124,7 +125,7 @@ func printConntrack(c *Console, q ConntrackRequest, replies iter.Seq[ConntrackRe
 		case r.Expect != nil:
 			line, n = r.Expect.line(q.show), n+1
 		case r.Conn != nil:
-			if n++; q.Op == "create" {
+			if n++; q.makes() {
 				continue
 			}
 			if line = r.Conn.Line(q.show); q.save {
@@ -151,7 +152,7 @@ func (q *ConntrackRequest) done(c *Console, n int) error {
 		c.Warn(conntrackName + "connection tracking table has been emptied.")
 	case q.Op == "event":
 		c.Warn(conntrackName+"%d %s events have been shown.", n, events)
-	case slices.Contains([]string{"list", "get", "delete", "create", "update"}, q.Op):
+	case conntrackDone[q.Op] != "":
 		c.Warn(conntrackName+"%d %s have been %s.", n, what, conntrackDone[q.Op])
 	}
 	if n == 0 && (q.Op == "delete" || q.Op == "update") {

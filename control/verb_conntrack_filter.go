@@ -23,6 +23,7 @@ type ConntrackFilter struct {
 	Zone                   *uint16    `json:"zone,omitempty"`
 	ID                     *uint32    `json:"id,omitempty"`
 	State                  string     `json:"state,omitempty"`
+	Tags                   [2]*uint32 `json:",omitzero"`         // of create, for SCTP
 	Timeout                *uint32    `json:"timeout,omitempty"` // of create and update, in seconds
 	SrcNAT, DstNAT, AnyNAT bool       `json:",omitempty"`
 	// The addresses that it is translated to; not set: any.
@@ -145,6 +146,11 @@ func (f *ConntrackFilter) View() (v netfilter.ConnView, ok bool) {
 		v.Mark = *f.Mark
 	}
 	v.State = f.State
+	for d, tag := range f.Tags {
+		if tag != nil {
+			v.Tags[d] = *tag
+		}
+	}
 	return v, true
 }
 

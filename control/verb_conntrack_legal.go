@@ -9,12 +9,17 @@ import (
 
 // conntrackLetters are the commands' letters.
 var conntrackLetters = map[string]string{
-	"list": "L", "get": "G", "delete": "D", "create": "I", "update": "U", "event": "E", "flush": "F", "count": "C", "stats": "S",
+	"list": "L", "get": "G", "delete": "D", "create": "I", "add": "I", "update": "U", "event": "E", "flush": "F", "count": "C", "stats": "S",
 }
 
-// tcpStates are those that a connection can be in.
-var tcpStates = []string{
-	"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
+// conntrackStates are those that a connection can be in, by its protocol.
+var conntrackStates = map[uint8][]string{
+	wire.ProtoTCP: {
+		"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2", "LISTEN",
+	},
+	wire.ProtoSCTP: {
+		"NONE", "CLOSED", "COOKIE_WAIT", "COOKIE_ECHOED", "ESTABLISHED", "SHUTDOWN_SENT", "SHUTDOWN_RECD", "SHUTDOWN_ACK_SENT", "HEARTBEAT_SENT",
+	},
 }
 
 // conntrackWith are the commands, by their letters, that an option goes with; ports,
@@ -23,7 +28,7 @@ var conntrackWith = map[string]string{
 	"src": "LGDIUE", "orig-src": "LGDIUE", "dst": "LGDIUE", "orig-dst": "LGDIUE", "reply-src": "LGDIUE", "reply-dst": "LGDIUE",
 	"mask-src": "LDUE", "mask-dst": "LDUE", "protonum": "LGDIUE", "proto": "LGDIUE", "family": "LDIUEF", "timeout": "IU",
 	"status": "LDIU", "zone": "LGDIE", "id": "GDU", "src-nat": "LDIUE", "dst-nat": "LDIUE", "any-nat": "LE", "mark": "LDIUE",
-	"event-mask": "E", "output": "LGDUE", "zero": "L", "label": "LDUE", "label-add": "U", "label-del": "U",
+	"event-mask": "E", "output": "LGDUE", "zero": "L", "label": "LDUE", "label-add": "U", "label-del": "U", "orig-vtag": "I", "reply-vtag": "I",
 }
 
 // expectWith is the same for the table of expectations.
@@ -32,7 +37,9 @@ var expectWith = map[string]string{"family": "L", "output": "LE"}
 // conntrackOf are the protocols that an option belongs to.
 var conntrackOf = map[string][]uint8{
 	"sport": withPorts, "orig-port-src": withPorts, "dport": withPorts, "orig-port-dst": withPorts,
-	"reply-port-src": withPorts, "reply-port-dst": withPorts, "state": {wire.ProtoTCP},
+	"reply-port-src": withPorts, "reply-port-dst": withPorts, "state": {wire.ProtoTCP, wire.ProtoSCTP},
+	"srckey": {47}, "orig-key-src": {47}, "dstkey": {47}, "orig-key-dst": {47}, "reply-key-src": {47}, "reply-key-dst": {47},
+	"orig-vtag": {wire.ProtoSCTP}, "reply-vtag": {wire.ProtoSCTP},
 	"icmp-type": {wire.ProtoICMP}, "icmp-code": {wire.ProtoICMP}, "icmp-id": {wire.ProtoICMP},
 	"icmpv6-type": {wire.ProtoICMPv6}, "icmpv6-code": {wire.ProtoICMPv6}, "icmpv6-id": {wire.ProtoICMPv6},
 }
@@ -55,8 +62,13 @@ func (q *ConntrackRequest) legal(given []setting) error {
 			if !slices.Contains(protocols, q.Filter.Proto) {
 				return conntrackError(o.word, "unknown option `--%s'", o.name)
 			}
-			if name = "protonum"; o.name == "state" && q.Op == "update" {
+			switch _, own := conntrackWith[o.name]; {
+			case o.name == "state" && !slices.Contains(conntrackStates[q.Filter.Proto], o.value):
+				return conntrackError(o.word, "unknown %s state `%s'", map[uint8]string{wire.ProtoTCP: "TCP", wire.ProtoSCTP: "SCTP"}[q.Filter.Proto], o.value)
+			case o.name == "state" && q.Op == "update":
 				name = "" // the filter follows packets, and nothing else
+			case !own:
+				name = "protonum"
 			}
 		}
 		if !strings.Contains(with[name], conntrackLetters[q.Op]) {
@@ -72,15 +84,18 @@ func (q *ConntrackRequest) check() error {
 	switch {
 	case q.Op == "":
 		return conntrackError(0, "You need to supply a command")
-	case q.Expect && slices.Contains([]string{"get", "delete", "create", "update", "stats"}, q.Op):
+	case q.Expect && slices.Contains([]string{"get", "delete", "create", "add", "update", "stats"}, q.Op):
 		return conntrackError(0, "Can't do --%s on expectations", q.Op)
 	case f.family() == 0:
 		return conntrackError(0, "mismatched address family")
-	case q.Op == "get" || q.Op == "create":
+	case q.Op == "get" || q.makes():
 		return q.whole()
 	}
 	return nil
 }
+
+// makes reports whether the command makes a connection.
+func (q *ConntrackRequest) makes() bool { return q.Op == "create" || q.Op == "add" }
 
 // whole finds what is missing of a connection that has to be named in full.
 func (q *ConntrackRequest) whole() error {
@@ -104,10 +119,16 @@ func (q *ConntrackRequest) whole() error {
 		return need(icmp + "-type")
 	case icmp != "" && f.ICMPCode == nil:
 		return need(icmp + "-code")
-	case q.Op == "create" && f.Timeout == nil:
+	case f.Proto == 47 && (f.Ports[0] == nil || f.Ports[1] == nil):
+		return conntrackError(0, "you have to specify `--srckey' and `--dstkey'")
+	case q.makes() && f.Timeout == nil:
 		return need("timeout")
-	case q.Op == "create" && f.Proto == wire.ProtoTCP && f.State == "":
+	case q.makes() && conntrackStates[f.Proto] != nil && f.State == "":
 		return need("state")
+	case q.makes() && f.Proto == wire.ProtoSCTP && f.Tags[0] == nil:
+		return need("orig-vtag")
+	case q.makes() && f.Proto == wire.ProtoSCTP && f.Tags[1] == nil:
+		return need("reply-vtag")
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -10,7 +9,7 @@ import (
 )
 
 var conntrackOptions = []option{
-	{'L', "dump", noArg}, {'G', "get", noArg}, {'D', "delete", noArg}, {'I', "create", noArg}, {'U', "update", noArg},
+	{'L', "dump", noArg}, {'G', "get", noArg}, {'D', "delete", noArg}, {'I', "create", noArg}, {'A', "add", noArg}, {'U', "update", noArg},
 	{'E', "event", noArg}, {'F', "flush", noArg}, {'C', "count", noArg}, {'S', "stats", noArg},
 	{'s', "src", needArg}, {0, "orig-src", needArg}, {'d', "dst", needArg}, {0, "orig-dst", needArg},
 	{'r', "reply-src", needArg}, {'q', "reply-dst", needArg}, {'p', "protonum", needArg}, {0, "proto", needArg},
@@ -20,12 +19,14 @@ var conntrackOptions = []option{
 	{'l', "label", needArg}, {0, "label-add", needArg}, {0, "label-del", needArg}, {0, "mask-src", needArg}, {0, "mask-dst", needArg},
 	{0, "sport", needArg}, {0, "dport", needArg}, {0, "orig-port-src", needArg}, {0, "orig-port-dst", needArg},
 	{0, "reply-port-src", needArg}, {0, "reply-port-dst", needArg},
+	{0, "srckey", needArg}, {0, "orig-key-src", needArg}, {0, "dstkey", needArg}, {0, "orig-key-dst", needArg},
+	{0, "reply-key-src", needArg}, {0, "reply-key-dst", needArg}, {0, "orig-vtag", needArg}, {0, "reply-vtag", needArg},
 	{0, "icmp-type", needArg}, {0, "icmp-code", needArg}, {0, "icmp-id", needArg},
 	{0, "icmpv6-type", needArg}, {0, "icmpv6-code", needArg}, {0, "icmpv6-id", needArg}, {'h', "help", noArg}, {'V', "version", noArg},
 }
 
 var conntrackOps = map[string]string{
-	"dump": "list", "get": "get", "delete": "delete", "create": "create", "update": "update", "event": "event",
+	"dump": "list", "get": "get", "delete": "delete", "create": "create", "add": "add", "update": "update", "event": "event",
 	"flush": "flush", "count": "count", "stats": "stats",
 }
 
@@ -33,6 +34,7 @@ var conntrackOps = map[string]string{
 var conntrackPlace = map[string]int{
 	"src": 0, "orig-src": 0, "dst": 1, "orig-dst": 1, "reply-src": 2, "reply-dst": 3,
 	"sport": 0, "orig-port-src": 0, "icmp-id": 0, "icmpv6-id": 0, "dport": 1, "orig-port-dst": 1, "reply-port-src": 2, "reply-port-dst": 3,
+	"srckey": 0, "orig-key-src": 0, "dstkey": 1, "orig-key-dst": 1, "reply-key-src": 2, "reply-key-dst": 3,
 }
 
 func parseConntrack(_ *Console, args []string) (q ConntrackRequest, err error) {
@@ -142,7 +144,8 @@ func (q *ConntrackRequest) option(o setting) (err error) {
 			return conntrackError(o.word, "Invalid IP address `%s'", o.value)
 		}
 		f.Prefixes[conntrackPlace[o.name]] = p
-	case "sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst", "icmp-id", "icmpv6-id":
+	case "sport", "dport", "orig-port-src", "orig-port-dst", "reply-port-src", "reply-port-dst", "icmp-id", "icmpv6-id",
+		"srckey", "orig-key-src", "dstkey", "orig-key-dst", "reply-key-src", "reply-key-dst":
 		n := uint16(number(16))
 		f.Ports[conntrackPlace[o.name]] = &n
 	case "icmp-type", "icmpv6-type":
@@ -173,9 +176,9 @@ func (q *ConntrackRequest) option(o setting) (err error) {
 		if f.State = o.value; o.value == "LISTEN" {
 			f.State = "SYN_SENT2" // its old name
 		}
-		if !slices.Contains(tcpStates, f.State) {
-			return conntrackError(o.word, "unknown TCP state `%s'", o.value)
-		}
+	case "orig-vtag", "reply-vtag":
+		n := uint32(number(32))
+		f.Tags[map[string]int{"orig-vtag": 0, "reply-vtag": 1}[o.name]] = &n
 	case "mask-src", "mask-dst":
 		return f.mask(o)
 	case "label":

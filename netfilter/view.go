@@ -51,8 +51,9 @@ type TrackerStats struct {
 // A ConnView is a connection as the tools show it.
 type ConnView struct {
 	Tuples  [2]Tuple
-	State   string // of TCP; else empty
-	Timeout int64  // seconds until it ends
+	State   string    // of TCP and SCTP; else empty
+	Tags    [2]uint32 `json:",omitzero"` // of SCTP: the verification tags of the packets of each direction
+	Timeout int64     // seconds until it ends
 	Status  uint32
 	Mark    uint32
 	ID      uint32

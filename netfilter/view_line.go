@@ -144,6 +144,9 @@ func (v *ConnView) Save() string {
 	}
 	if v.State != "" && v.shows(EventNew|EventRelated|EventDestroy|EventProtoInfo) {
 		fmt.Fprintf(&b, " --state %s", v.State)
+		if o.Proto == 132 {
+			fmt.Fprintf(&b, " --orig-vtag %d --reply-vtag %d", v.Tags[Original], v.Tags[Reply])
+		}
 	}
 	return b.String()
 }

@@ -33,7 +33,7 @@ func conntrack() Handler {
 		switch q.Op {
 		case "event":
 			return x.events(ctx)
-		case "create":
+		case "create", "add":
 			return x.create()
 		case "count":
 			n := t.Count()
@@ -54,7 +54,7 @@ func conntrack() Handler {
 // conntrackOps and expectOps are what can be asked about connections and expectations.
 var (
 	conntrackOps = map[string]bool{
-		"list": true, "get": true, "delete": true, "update": true, "create": true, "event": true, "flush": true, "count": true, "stats": true,
+		"list": true, "get": true, "delete": true, "update": true, "create": true, "add": true, "event": true, "flush": true, "count": true, "stats": true,
 	}
 	expectOps = map[string]bool{"list": true, "event": true, "flush": true, "count": true}
 )
@@ -153,6 +153,8 @@ func (x *conntrackCall) create() error {
 	}
 	var errno syscall.Errno
 	switch err := x.t.Insert(&v); {
+	case errors.Is(err, syscall.EEXIST) && x.q.Op == "add":
+		return nil
 	case errors.Is(err, syscall.EEXIST):
 		return control.Errorf(1, conntrackFailed+"Such conntrack exists, try -U to update")
 	case errors.As(err, &errno):

@@ -141,6 +141,26 @@ const conntrackCalls = `-C
 -L --icmp-type 8
 -L -p icmpv6 --icmp-type 8
 -L -p udp --icmp-type 8
+-I -p gre -s 1.2.3.4 -d 4.3.2.1 -t 3000 --srckey 5 --dstkey 0x1
+-I -p gre -s 1.2.3.4 -d 4.3.2.1 -t 3000 --srckey 5
+-L -p gre --orig-key-src 0x5 --orig-key-dst 1
+-L -p tcp --srckey 4
+-L -p gre -o save
+-I -p sctp -s 1.2.3.4 -d 4.3.2.3 --sport 5 --dport 6 -t 3000
+-I -p sctp -s 1.2.3.4 -d 4.3.2.2 --sport 5 --dport 6 -t 3000 --state COOKIE_WAIT
+-I -p sctp -s 1.2.3.4 -d 4.3.2.2 --sport 5 --dport 6 -t 3000 --state COOKIE_WAIT --orig-vtag 7
+-I -p sctp -s 1.2.3.4 -d 4.3.2.2 --sport 5 --dport 6 -t 3000 --state COOKIE_WAIT --orig-vtag 7 --reply-vtag 8
+-L -p sctp
+-L -p sctp -o save
+-L -p sctp --state COOKIE_WAIT
+-L -p sctp --orig-vtag 7
+-A -p gre -s 1.2.3.4 -d 4.3.2.1 -t 3000 --srckey 5 --dstkey 1
+-A -p gre -s 1.2.3.4 -d 4.3.2.9 -t 3000 --srckey 5 --dstkey 1
+-A -p tcp -s 1.2.3.4 -d 4.3.2.9 -t 3000 --sport 1 --dport 2
+-A -p gre -s 1.2.3.4 -d 4.3.2.9 -t 3000 --srckey 5 --dstkey 1 -o id
+-A expect
+-A
+-L
 -L -p TCP
 -L -p 1
 -L -p ospf

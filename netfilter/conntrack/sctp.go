@@ -14,8 +14,6 @@ type sctpState struct {
 	// receiver has chosen; 0: not known.
 	tags  [2]uint32
 	state assoc
-	// learns: a tool has made the entry, and did not say the tags.
-	learns bool
 }
 
 const (
@@ -119,9 +117,6 @@ func followSCTP(t *tracker, e *entry, p *look) outcome {
 // take takes a chunk in, unless the tag of its packet shows that its sender does not
 // know the association (RFC 9260 §8.5).
 func (a *sctpState) take(d netfilter.Dir, tag uint32, c chunk) bool {
-	if a.learns && a.tags[d] == 0 && c.typ != chunkInit {
-		a.tags[d] = tag
-	}
 	came := d
 	switch c.typ {
 	case chunkInit:

@@ -112,7 +112,7 @@ func TestChunks(t *testing.T) {
 
 func TestAssociationsAreListed(t *testing.T) {
 	r := newRig(t)
-	v := netfilter.ConnView{State: "ESTABLISHED", Timeout: 100}
+	v := netfilter.ConnView{State: "ESTABLISHED", Timeout: 100, Tags: [2]uint32{77, 88}}
 	for d, ends := range [][2]string{{sctpA, sctpB}, {sctpB, sctpA}} {
 		x := &v.Tuples[d]
 		x.Proto = wire.ProtoSCTP
@@ -123,12 +123,16 @@ func TestAssociationsAreListed(t *testing.T) {
 	if err := r.Insert(&v); err != nil {
 		t.Fatal(err)
 	}
-	c := r.want(sctp(sctpA, sctpB, 77, piece{flags: 3, body: make([]byte, 16)}), netfilter.New) // whose tag nobody has said
+	c := r.want(sctp(sctpA, sctpB, 77, piece{flags: 3, body: make([]byte, 16)}), netfilter.New)
 	r.want(sctp(sctpA, sctpB, 78, piece{flags: 3, body: make([]byte, 16)}), netfilter.Invalid)
 	got, want := r.Snapshot(c), "sctp     132 209 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport=5000 dport=38412 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=38412 dport=5000 mark=0 use=1"
-	got.Timeout--
+	got.Timeout = 209
 	if line := got.Line(netfilter.ViewOptions{}); line != want {
 		t.Errorf("%s, want\n%s", line, want)
+	}
+	if save, want := got.Save(), "-A -t 209 -u UNSET -s 10.0.0.1 -d 10.0.0.2 -r 10.0.0.2 -q 10.0.0.1 -p sctp --sport 5000 --dport 38412 "+
+		"--reply-port-src 38412 --reply-port-dst 5000 --state ESTABLISHED --orig-vtag 77 --reply-vtag 88"; save != want {
+		t.Errorf("%s, want\n%s", save, want)
 	}
 	v.State = "SLEEPING"
 	if r.Insert(&v) == nil {

@@ -18,7 +18,7 @@ func (t *tracker) Snapshot(c *netfilter.Conn) netfilter.ConnView {
 		Tuples: c.Tuples, Status: c.Status.Load(), Mark: c.Mark.Load(), ID: c.ID, Use: 1,
 		Timeout: max(0, int64(clock.Time(c.Deadline.Load()).Sub(now)/time.Second)),
 	}
-	v.State = e.stateName()
+	e.describe(&v)
 	if h := c.Helper.Load(); h != nil {
 		v.Helper = h.Name
 	}
@@ -38,22 +38,21 @@ func (t *tracker) Snapshot(c *netfilter.Conn) netfilter.ConnView {
 	return v
 }
 
-// stateName is the name of the state; empty for protocols that have none.
-func (e *entry) stateName() string {
+// describe writes what the protocol knows.
+func (e *entry) describe(v *netfilter.ConnView) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch e.proto {
 	case tcpProtocol:
-		return e.tcp.state.String()
+		v.State = e.tcp.state.String()
 	case sctpProtocol:
-		return e.sctp.state.String()
+		v.State, v.Tags = e.sctp.state.String(), e.sctp.tags
 	}
-	return ""
 }
 
-// setState sets the state by its name, of a connection that begins with it.
-func (e *entry) setState(name string) error {
-	s := -1
+// adopt is the inverse of describe, for a connection that begins with it.
+func (e *entry) adopt(v *netfilter.ConnView) error {
+	s, name := -1, v.State
 	switch e.proto {
 	case tcpProtocol:
 		s = slices.Index(stateNames[:], name)
@@ -61,7 +60,7 @@ func (e *entry) setState(name string) error {
 		e.tcp.sides[0].flags, e.tcp.sides[1].flags = loose|sacks, loose|sacks
 	case sctpProtocol:
 		s = slices.Index(assocNames[:], name)
-		e.sctp = sctpState{state: assoc(max(s, 0)), learns: true}
+		e.sctp = sctpState{state: assoc(max(s, 0)), tags: v.Tags}
 	default:
 		return nil
 	}
@@ -83,7 +82,7 @@ func (t *tracker) Insert(v *netfilter.ConnView) error {
 		return fmt.Errorf("conntrack: %w", syscall.EINVAL)
 	}
 	e := newEntry(&orig, &reply, protocolOf(orig.Version, orig.Proto))
-	if err := e.setState(v.State); err != nil {
+	if err := e.adopt(v); err != nil {
 		return err
 	}
 	now := t.clock.Now()
