@@ -33,9 +33,12 @@ func (p *ip4) egress(path *network.Path, mtu int, q *packet.Queue) {
 	path.Transmit(q)
 }
 
-// fits reports whether a packet, or each of the segments it will be cut into,
-// fits into mtu bytes.
+// fits reports whether a packet, or each of the segments or fragments it will be cut
+// into whatever its DF says, fits into mtu bytes.
 func fits(pkt *packet.Packet, mtu int) bool {
+	if pkt.FragMax != 0 {
+		return min(pkt.Len(), int(pkt.FragMax)) <= mtu
+	}
 	return pkt.Len() <= mtu || pkt.GSO != packet.GSONone && segmentLen(pkt) <= mtu
 }
 
