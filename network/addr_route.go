@@ -191,6 +191,11 @@ func (l *Layer) dropRoutes(del func(*route.Route) bool) {
 			gone = append(gone, l.Table(id).DeleteFunc(func(r *route.Route) bool { return !ofHost(r) && del(r) })...)
 		}
 	}
+	l.removed(gone)
+}
+
+// removed tells of routes that are not in their tables any more.
+func (l *Layer) removed(gone []*route.Route) {
 	if len(gone) == 0 {
 		return
 	}

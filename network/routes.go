@@ -176,6 +176,18 @@ func (l *Layer) DelRoute(r route.Route) error {
 	return nil
 }
 
+// DelRoutes removes all routes of a table for which del holds, and returns how many these
+// were. It costs less than removing many one by one, and tells the watchers of each.
+func (l *Layer) DelRoutes(table uint32, del func(*route.Route) bool) int {
+	t := l.Table(table)
+	if t == nil {
+		return 0
+	}
+	gone := t.DeleteFunc(del)
+	l.removed(gone)
+	return len(gone)
+}
+
 func agrees(x, want *route.Route) bool {
 	if want.Metric != 0 && x.Metric != want.Metric || want.Proto != 0 && x.Proto != want.Proto ||
 		want.From.Bits() > 0 && want.From != x.From || want.Type != route.Unicast && x.Type != want.Type || want.Src.IsValid() && x.Src != want.Src {

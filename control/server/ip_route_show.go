@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -17,17 +18,31 @@ func (x *ipCall) routeShow() error {
 	if err := x.checkTable(); err != nil {
 		return err
 	}
-	return x.emit(control.IPReply{Routes: x.selectRoutes()})
+	_, shown := x.selectRoutes()
+	return x.emit(control.IPReply{Routes: shown})
 }
 
 // selectRoutes lists what the filter lets through, of IPv4 alone if no family and
 // no table of both was asked for.
-func (x *ipCall) selectRoutes() []control.IPRoute {
+func (x *ipCall) selectRoutes() (routes []listed, shown []control.IPRoute) {
 	f, family := x.q.Filter, x.q.Family
 	if family == "" && f.Table != "all" {
 		family = "inet"
 	}
-	return sel(x.routes(), func(r *control.IPRoute) bool { return f.MatchRoute(r, family) })
+	shown = []control.IPRoute{} // in JSON a list, too
+	for _, r := range x.routes() {
+		s := x.ipRoute(r.Route, control.TableName(r.table))
+		if f.MatchRoute(&s, family) {
+			routes, shown = append(routes, r), append(shown, s)
+		}
+	}
+	return routes, shown
+}
+
+// A listed route is one with the number of the table where it was found.
+type listed struct {
+	*route.Route
+	table uint32
 }
 
 // checkTable complains of a table that is not there, as Linux does: main, local and
@@ -47,7 +62,7 @@ func (x *ipCall) checkTable() error {
 
 // routes lists the tables that the filter may be about in Linux's order: that of the
 // last eight bits of their numbers, IPv4 before IPv6.
-func (x *ipCall) routes() (list []control.IPRoute) {
+func (x *ipCall) routes() (list []listed) {
 	n := x.Kernel.Network
 	ids := n.Tables()
 	if id, ok := control.TableNumber(x.q.Filter.Table); ok {
@@ -70,7 +85,7 @@ func (x *ipCall) routes() (list []control.IPRoute) {
 				slices.SortStableFunc(all, order6)
 			}
 			for _, r := range all {
-				list = append(list, x.ipRoute(r, control.TableName(id)))
+				list = append(list, listed{r, id})
 			}
 		}
 	}
@@ -128,30 +143,14 @@ func (x *ipCall) routeFlush() error {
 	if err := x.checkFilter("Cannot find device \"%s\""); err != nil {
 		return err
 	}
-	gone, n := x.selectRoutes(), 0
-	for i := range gone {
-		if x.flushRoute(&gone[i]) {
-			n++
-		}
+	routes, shown := x.selectRoutes()
+	chosen, tables := map[*route.Route]bool{}, map[uint32]bool{}
+	for _, r := range routes {
+		chosen[r.Route], tables[r.table] = true, true
 	}
-	return x.emit(control.IPReply{Routes: gone, Flushed: &n})
-}
-
-// flushRoute removes a route that was listed.
-func (x *ipCall) flushRoute(d *control.IPRoute) bool {
-	n := x.Kernel.Network
-	proto, _ := control.ProtoNumber(d.Proto)
-	if d.Table == "local" {
-		defer n.Invalidate()
-		return n.Local.Delete(d.Dst, func(r *route.Route) bool { return r.Type.String() == d.Type && r.Proto == proto }) == nil
+	n := 0
+	for _, id := range slices.Sorted(maps.Keys(tables)) {
+		n += x.Kernel.Network.DelRoutes(id, func(r *route.Route) bool { return chosen[r] })
 	}
-	r := route.Route{Dst: d.Dst, From: d.Source, Metric: d.Metric, Proto: proto, Src: d.Src}
-	r.Table, _ = control.TableNumber(d.Table)
-	r.Type, _ = route.ParseType(d.Type)
-	for _, h := range d.NextHops {
-		if dev, err := x.Kernel.Link.Lookup(h.Dev); err == nil {
-			r.NextHops = append(r.NextHops, route.NextHop{Gateway: h.Gateway, Index: dev.Index()})
-		}
-	}
-	return n.DelRoute(r) == nil
+	return x.emit(control.IPReply{Routes: shown, Flushed: &n})
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/control"
 	"github.com/knitnet/knit/control/server"
+	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/network/route"
 	"github.com/knitnet/knit/std"
 )
 
@@ -220,5 +223,35 @@ func TestLinkAddFails(t *testing.T) {
 	r := run(s, strings.Fields("ip link add v5 type veth frob 1")...)
 	if r.Status != 2 || !strings.HasPrefix(r.Stderr, "RTNETLINK answers: Invalid argument\n") || !strings.Contains(r.Stderr, "want peer") {
 		t.Errorf("an option that veth does not have: %+v", r)
+	}
+}
+
+// TestRouteFlush: what is flushed is what was listed, a route that no origin was given,
+// too, and watchers hear of each.
+func TestRouteFlush(t *testing.T) {
+	k, s := newKernel(t)
+	if r := run(s, "ip", "link", "set", "lo", "up"); r.Status != 0 {
+		t.Fatal(r.Stderr)
+	}
+	for i, typ := range []route.Type{route.Unicast, route.Unicast, route.Blackhole} {
+		r := route.Route{Dst: netip.MustParsePrefix("10.9.0.0/16"), Table: 9, Metric: uint32(i), Type: typ}
+		if typ == route.Unicast {
+			r.NextHops = []route.NextHop{{Index: k.Network.Loopback().Index()}}
+		}
+		if err := k.Network.AddRoute(r, route.Create); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := 0
+	defer k.Network.Watch(func(e network.Event) {
+		if e.Kind == network.RouteRemoved {
+			told++
+		}
+	})()
+	if r := run(s, "ip", "route", "flush", "table", "9", "type", "unicast"); r.Status != 0 || told != 2 {
+		t.Errorf("status %d, %s; %d routes were told of, want 2", r.Status, r.Stderr, told)
+	}
+	if r := run(s, "ip", "route", "show", "table", "9"); !strings.HasPrefix(r.Stdout, "blackhole 10.9.0.0/16 ") || strings.Count(r.Stdout, "\n") != 1 {
+		t.Errorf("left are %q", r.Stdout)
 	}
 }
