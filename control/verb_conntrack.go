@@ -85,7 +85,7 @@ and by what is known of them:
   -t, --timeout SECONDS                       --orig-vtag, --reply-vtag TAG: of SCTP
 
 Output:
-  -o, --output extended|id|timestamp|ktimestamp|labels|save[,...]
+  -o, --output extended|id|timestamp|ktimestamp|labels|xml|save[,...]
   -z, --zero    set counters to zero while they are listed
       --label-add, --label-del BIT[,...]: what -U changes
   -e, --event-mask ALL|NEW|UPDATES|DESTROY[,...]
@@ -115,8 +115,12 @@ var conntrackDone = map[string]string{
 
 func printConntrack(c *Console, q ConntrackRequest, replies iter.Seq[ConntrackReply]) error {
 	n := 0
+	whole := q.show.XML && q.Op != "delete" // a document, not an element
 	for r := range replies {
 		line := ""
+		if whole && n == 0 {
+			line = netfilter.XMLBegin
+		}
 		switch {
 		case r.Stats != nil:
 			line = statsLine(r.Stats)
@@ -128,11 +132,18 @@ func printConntrack(c *Console, q ConntrackRequest, replies iter.Seq[ConntrackRe
 			if n++; q.makes() {
 				continue
 			}
-			if line = r.Conn.Line(q.show); q.save {
+			if q.save {
 				line = r.Conn.Save()
+				break
 			}
+			line += r.Conn.Line(q.show)
 		}
 		if err := c.Print(line + "\n"); err != nil {
+			return err
+		}
+	}
+	if whole && n > 0 {
+		if err := c.Print(netfilter.XMLEnd); err != nil {
 			return err
 		}
 	}

@@ -86,6 +86,8 @@ func (q *ConntrackRequest) check() error {
 		return conntrackError(0, "You need to supply a command")
 	case q.Expect && slices.Contains([]string{"get", "delete", "create", "add", "update", "stats"}, q.Op):
 		return conntrackError(0, "Can't do --%s on expectations", q.Op)
+	case q.Expect && q.show.XML:
+		return conntrackError(0, "expectations are not written as XML")
 	case f.family() == 0:
 		return conntrackError(0, "mismatched address family")
 	case q.Op == "get" || q.makes():

@@ -245,6 +245,8 @@ func (q *ConntrackRequest) output(o setting) error {
 			q.save = true
 		case "labels":
 			q.show.Labels = true
+		case "xml":
+			q.show.XML = true
 		default:
 			return conntrackError(o.word, "Bad parameter `%s'", name)
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // ViewOptions choose what ConnView.Line shows beyond the usual (conntrack -o).
-type ViewOptions struct{ Extended, ID, Timestamp, KernelTimestamp, Labels bool }
+type ViewOptions struct{ Extended, ID, Timestamp, KernelTimestamp, Labels, XML bool }
 
 // Name is the word of conntrack for an event: NEW, UPDATE or DESTROY; empty for 0.
 func (k EventKind) Name() string {
@@ -28,6 +28,9 @@ func (v *ConnView) shows(kinds EventKind) bool { return v.Event == 0 || v.Event&
 
 // Line is the connection, or the event, in conntrack's words.
 func (v *ConnView) Line(o ViewOptions) string {
+	if o.XML {
+		return v.xml(o)
+	}
 	var b strings.Builder
 	b.WriteString(EventPrefix(v.Event, v.At, o.Timestamp))
 	t := &v.Tuples[Original]

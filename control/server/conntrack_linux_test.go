@@ -146,6 +146,10 @@ const conntrackCalls = `-C
 -L -p gre --orig-key-src 0x5 --orig-key-dst 1
 -L -p tcp --srckey 4
 -L -p gre -o save
+-L -o xml
+-L -o xml,id -p icmp
+-L -p udplite -o xml
+-L -o save,xml
 -I -p sctp -s 1.2.3.4 -d 4.3.2.3 --sport 5 --dport 6 -t 3000
 -I -p sctp -s 1.2.3.4 -d 4.3.2.2 --sport 5 --dport 6 -t 3000 --state COOKIE_WAIT
 -I -p sctp -s 1.2.3.4 -d 4.3.2.2 --sport 5 --dport 6 -t 3000 --state COOKIE_WAIT --orig-vtag 7
@@ -201,7 +205,7 @@ func TestConntrackAsTheTool(t *testing.T) {
 }
 
 // moving are the parts of a line that the moment decides.
-var moving = regexp.MustCompile(`^((?:ipv. +\d+ )?\w+ +\d+) \d+ | use=\d+|-t \d+`)
+var moving = regexp.MustCompile(`^((?:ipv. +\d+ )?\w+ +\d+) \d+ | use=\d+|-t \d+|<(?:id|use|timeout)>\d+`)
 
 // canonical brings lines into an order, without what the moment decides.
 func canonical(text string) string {

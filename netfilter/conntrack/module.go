@@ -4,8 +4,8 @@
 //
 // A connection is known under both its tuples once its first packet has passed all
 // hooks. It ends when its protocol's timeout passes without a packet. Everything is
-// bounded: net.netfilter.nf_conntrack_max connections, of which those that have
-// seen traffic both ways are not given up for new ones.
+// bounded: net.netfilter.nf_conntrack_max connections, of which those that are assured,
+// because they have seen traffic both ways for a while, are not given up for new ones.
 package conntrack
 
 import (

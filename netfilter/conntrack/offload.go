@@ -49,7 +49,7 @@ func (t *tracker) Reclaim(c *netfilter.Conn, last clock.Time, some bool) {
 	life, assured := t.afterOffload(e, last, some)
 	e.Deadline.Store(int64(last.Add(time.Duration(life))))
 	e.Status.And(^netfilter.Offload)
-	fresh := assured && e.set(netfilter.Assured)
+	fresh := assured && !e.Is(netfilter.Dying) && e.set(netfilter.Assured)
 	e.mu.Unlock()
 	if fresh {
 		t.tell(netfilter.EventAssured, e)
