@@ -29,8 +29,8 @@ func save() Handler {
 		s.policy(network.V6)
 		s.neighbours()
 		s.groups()
-		s.others()
 		s.rules()
+		s.others()
 		return emit(control.SaveReply{Script: s.b.String(), Missing: s.missing})
 	})
 }
@@ -225,15 +225,26 @@ func (s *saver) up() {
 	}
 }
 
-// rules writes the ruleset as one transaction.
+// rules writes the ruleset as one transaction. Flowtables want their devices to be
+// there; chains do not.
 func (s *saver) rules() {
-	r, ok := module.Find[netfilter.Ruleset](s.Kernel.Modules, netfilter.RulesetSymbol)
+	r, ok := module.Find[netfilter.WatchedRuleset](s.Kernel.Modules, netfilter.RulesetSymbol)
 	if !ok {
 		return
 	}
 	var out strings.Builder
-	if err := r.Run(context.Background(), &netfilter.NFTRequest{Text: "list ruleset"}, &out); err != nil || out.Len() == 0 {
+	if err := r.Run(context.Background(), &netfilter.NFTRequest{Text: "list ruleset"}, &out); err != nil {
+		s.missing = append(s.missing, fmt.Sprintf("the ruleset is not saved: %v", err))
 		return
 	}
-	s.line("nft", out.String())
+	if out.Len() == 0 {
+		return
+	}
+	var devices []string
+	for _, t := range r.Tables() {
+		for _, f := range t.Flowtables {
+			devices = append(devices, f.Devices...)
+		}
+	}
+	s.about(devices, "nft", out.String())
 }

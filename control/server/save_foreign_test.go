@@ -53,3 +53,34 @@ func TestSaveTellsWhatItLeavesOut(t *testing.T) {
 		t.Errorf("boot: %v", err)
 	}
 }
+
+// TestSaveFlowtableOfForeign: a ruleset whose flowtable names a device that the script
+// does not make would end the boot; it is part of the comment about that device.
+func TestSaveFlowtableOfForeign(t *testing.T) {
+	k, s := newKernel(t)
+	z, _ := newKernel(t)
+	p0, _, err := k.Join(z, link.PipeConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p0.Rename("p0"); err != nil {
+		t.Fatal(err)
+	}
+	rules := "table inet t { flowtable f { hook ingress priority 0; devices = { p0 }; }; chain c { type filter hook forward priority 0; flow add @f; }; }"
+	if r := run(s, "nft", rules); r.Status != 0 {
+		t.Fatal(r.Stderr)
+	}
+	saved := run(s, "save").Stdout
+	_, comment, _ := strings.Cut(saved, "# p0 leads into another kernel; once it is there again:\n")
+	if !strings.Contains(comment, "# nft 'table inet t {\n# \tflowtable f {\n") {
+		t.Errorf("no comment with the ruleset in\n%s", saved)
+	}
+	_, fresh := newKernel(t)
+	boot, err := control.NewScript(&control.Console{}, "saved", saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := boot.Run(context.Background(), fresh, &control.Console{}); err != nil {
+		t.Errorf("boot: %v", err)
+	}
+}
