@@ -86,6 +86,7 @@ func plan() []contest {
 			{"knit-flow", self, with(offloaded)}, {"knit-nat", self, with(metric.Masquerade)},
 			{"linux", kernel, link}, {"linux-rules", kernel, with(thousand)}, {"linux-ct", kernel, with(tracked)},
 			{"linux-flow", kernel, with(offloaded)}, {"linux-nat", kernel, with(metric.Masquerade)},
+			{"gvisor", pipe, link}, {"gvisor-rules", pipe, with(thousand)}, {"gvisor-nat", pipe, with(metric.Masquerade)},
 		}),
 		enter(metric.Share("1,000 rules and connection tracking through a flowtable, of the rate without rules", "", offloaded),
 			"ShareFlow", "", 80, ruled(self, kernel)),

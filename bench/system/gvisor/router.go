@@ -1,7 +1,6 @@
 package gvisor
 
 import (
-	"net/netip"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -25,11 +24,21 @@ func (System) Router(o system.Options) (*system.Router, error) {
 	if err := forward(st, in, out); err != nil {
 		return nil, err
 	}
-	data := system.Datagram(netip.MustParseAddr("10.77.1.1"), netip.MustParseAddr("10.77.2.77"))
+	if err := load(st, o.Rules); err != nil {
+		stop(st)
+		return nil, err
+	}
+	data, answers := system.Datagram(system.FlowSource, system.FlowDestination), system.Answers()
 	return &system.Router{
 		Inject: func(n int) error {
 			for range n {
 				in.receive(data)
+			}
+			return nil
+		},
+		Answer: func() error {
+			for _, a := range answers {
+				out.receive(a)
 			}
 			return nil
 		},
