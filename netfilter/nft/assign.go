@@ -116,7 +116,7 @@ func setPayload(x *rule.Payload) (setter, error) {
 	}
 	return func(ev *eval, v []byte) bool {
 		b := ev.header(base, first, n)
-		if b == nil {
+		if b == nil || !raw && !ev.correctable(base, first) {
 			return false
 		}
 		var old [maxField]byte

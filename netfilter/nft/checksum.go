@@ -26,6 +26,19 @@ func (ev *eval) correct(base rule.Base, off int, before, after []byte) {
 	}
 }
 
+// correctable reports whether the checksum that covers bytes of a header is there, or
+// there is none: without it nothing is changed.
+func (ev *eval) correctable(base rule.Base, off int) bool {
+	ev.parse()
+	at, pseudo := checksumAt(ev.l4Proto)
+	if base == rule.NetworkHeader {
+		if _, in := ev.inPseudo(off); !in || !pseudo || ev.l4Proto == wire.ProtoUDP { // UDP may have none
+			return true
+		}
+	}
+	return at == 0 || !ev.hasL4 || ev.notHead || ev.header(rule.TransportHeader, at, 2) != nil
+}
+
 // inPseudo reports whether a byte of the IP header is part of the pseudo header that
 // the transport's checksum covers: an address, the length or the protocol. at is where
 // it is there, as far as it matters: even or odd.
@@ -51,13 +64,17 @@ func (ev *eval) correctAt(at, off int, before, after []byte) {
 // covers reports whether n bytes from off on have to do with the word at at.
 func covers(off, n, at int) bool { return off <= at+1 && at < off+n }
 
-// difference returns a checksum after a change of bytes at an offset.
+// difference returns a checksum after a change of bytes at an offset; of the two zeros
+// of such a sum the one that no protocol takes for the lack of it.
 func difference(sum uint16, off int, before, after []byte) uint16 {
 	b, a := wire.Sum(before, 0), wire.Sum(after, 0)
 	if off%2 != 0 {
 		b, a = b.Swap(), a.Swap()
 	}
-	return wire.UpdateChecksum(sum, b, a)
+	if sum = wire.UpdateChecksum(sum, b, a); sum == 0 {
+		return 0xffff
+	}
+	return sum
 }
 
 // checksumAt returns where a protocol keeps its Internet checksum, and whether that
@@ -104,9 +121,6 @@ func (ev *eval) correctTransport(off int, before, after []byte, pseudo bool) {
 		sum = ^difference(^sum, off, before, after)
 	} else {
 		sum = difference(sum, off, before, after)
-	}
-	if sum == 0 && (ev.l4Proto == wire.ProtoUDP || ev.l4Proto == wire.ProtoUDPLite) {
-		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(b, sum)
 }

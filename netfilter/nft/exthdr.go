@@ -66,13 +66,17 @@ func (ev *eval) walk6(want int) (proto uint8, at int, later, ok bool) {
 		return 0, 0, false, false
 	}
 	proto, at = b[0], wire.IPv6Len
-	for int(proto) != want {
-		if !wire.IsIPv6Ext(proto) || proto == wire.ProtoAH && want == upperLayer {
-			return proto, at, false, want == upperLayer
+	for {
+		found := int(proto) == want
+		if !wire.IsIPv6Ext(proto) {
+			return proto, at, false, found || want == upperLayer
 		}
 		b := ev.header(rule.NetworkHeader, at, 2)
 		if b == nil {
 			return 0, 0, false, false
+		}
+		if proto == wire.ProtoAH && want == upperLayer {
+			return proto, at, false, true
 		}
 		n := (int(b[1]) + 1) * 8
 		switch proto {
@@ -84,13 +88,15 @@ func (ev *eval) walk6(want int) (proto uint8, at int, later, ok bool) {
 			if f == nil {
 				return 0, 0, false, false
 			}
-			if binary.BigEndian.Uint16(f)&^7 != 0 {
+			if !found && binary.BigEndian.Uint16(f)&^7 != 0 {
 				return b[0], at + n, true, want == upperLayer && !wire.IsIPv6Ext(b[0])
 			}
 		}
+		if found {
+			return proto, at, false, true
+		}
 		proto, at = b[0], at+n
 	}
-	return proto, at, false, true
 }
 
 // loadIPv6Ext compiles a field of an extension header, or whether it is there. What its

@@ -40,6 +40,30 @@ func compare(t *testing.T, linux *judge, seed uint64) {
 	c.hold(t, linux)
 }
 
+// TestRandomJudged6: the same with IPv6.
+func TestRandomJudged6(t *testing.T) {
+	judged(t, func(t *testing.T, linux *judge) {
+		seeds := uint64(60)
+		if testing.Short() {
+			seeds = 10
+		}
+		for seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) { compare6(t, linux, seed) })
+		}
+	})
+}
+
+func compare6(t *testing.T, linux *judge, seed uint64) {
+	linux.t = t
+	linux.forget()
+	r := rand.New(rand.NewPCG(seed, 6))
+	c := trial{name: fmt.Sprint(seed), rules: loadLinux(t, randomRuleset6(r))}
+	for range 40 {
+		c.packets = append(c.packets, randomPacket6(r))
+	}
+	c.hold(t, linux)
+}
+
 // loadLinux gives a ruleset to nft and returns what it took: rules that contradict
 // themselves are left out.
 func loadLinux(t *testing.T, text string) string {
@@ -129,22 +153,24 @@ func rules(b *bytes.Buffer, r *rand.Rand, n int, more []string) {
 		"ip saddr vmap { 10.0.0.2-10.0.0.5 : drop, 10.0.0.9 : return, * : continue }",
 	}
 	ends = append(ends, more...)
-	fill := func(s string) string {
-		if strings.Contains(s, "%d") {
-			return fmt.Sprintf(s, 1+r.IntN(6))
-		}
-		return s
-	}
 	for range n {
 		b.WriteString("\t\t")
 		for range 1 + r.IntN(2) {
-			m := fill(matches[r.IntN(len(matches))])
+			m := fill(r, matches[r.IntN(len(matches))])
 			if strings.HasPrefix(m, "iif") {
 				continue
 			}
 			b.WriteString(m + " ")
 		}
 		b.WriteString("counter ")
-		b.WriteString(fill(ends[r.IntN(len(ends))]) + "\n")
+		b.WriteString(fill(r, ends[r.IntN(len(ends))]) + "\n")
 	}
+}
+
+// fill puts a number from 1 to 6 where one is missing.
+func fill(r *rand.Rand, s string) string {
+	if strings.Contains(s, "%d") {
+		return fmt.Sprintf(s, 1+r.IntN(6))
+	}
+	return s
 }
