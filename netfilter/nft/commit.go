@@ -180,7 +180,7 @@ func (m *machine) publish(next *generation, changes map[setKey]*liveChange) {
 	m.current.Store(next)
 	for k, ch := range changes {
 		if ch.made != nil {
-			ch.apply(m.dynamics[k])
+			ch.apply(m.dynamics[k], m.clock.Now())
 		}
 	}
 	for _, mu := range locked {

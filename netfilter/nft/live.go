@@ -1,9 +1,13 @@
 package nft
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"syscall"
+	"time"
 
+	"github.com/knitnet/knit/core/clock"
 	"github.com/knitnet/knit/netfilter/rule"
 )
 
@@ -14,6 +18,13 @@ type liveChange struct {
 	remove map[string]bool
 	add    map[string]rule.Elem // by key
 	made   map[string]*elem
+	// renewed are elements that are there and were said again.
+	renewed map[string]rule.Elem
+	usual   time.Duration // the timeout of the set
+}
+
+func newLiveChange(fresh bool) *liveChange {
+	return &liveChange{fresh: fresh, remove: map[string]bool{}, add: map[string]rule.Elem{}, renewed: map[string]rule.Elem{}}
 }
 
 func keyOfSet(t *rule.Table, s *rule.Set) setKey { return setKey{t.Family, t.Name, s.Name, s.Handle} }
@@ -22,10 +33,42 @@ func (x *txn) liveOf(t *rule.Table, s *rule.Set) *liveChange {
 	k := keyOfSet(t, s)
 	c := x.live[k]
 	if c == nil {
-		c = &liveChange{remove: map[string]bool{}, add: map[string]rule.Elem{}}
+		c = newLiveChange(false)
 		x.live[k] = c
 	}
 	return c
+}
+
+// again says an element again that is there: its timeout begins again as it is said now,
+// and a map does not lead elsewhere from it.
+func (c *liveChange) again(d *dynamic, key string, e rule.Elem) error {
+	old, added := c.add[key]
+	same := sameData(old.Data, e.Data)
+	if !added {
+		same = d.leads(key, e.Data)
+	}
+	switch {
+	case !same:
+		return syscall.EEXIST
+	case added:
+		old.Timeout, old.Expires = e.Timeout, e.Expires
+		c.add[key] = old
+	default:
+		c.renewed[key] = e
+	}
+	return nil
+}
+
+// leads reports whether an element leads to data, which is nil in a set.
+func (d *dynamic) leads(key string, data rule.Expr) bool {
+	if data == nil {
+		return true
+	}
+	lo, _, err := ends(data)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	e := d.elems[key]
+	return err == nil && e != nil && bytes.Equal(e.data, lo)
 }
 
 // has reports whether there is an element of a key as the transaction sees it.
@@ -56,8 +99,12 @@ func (x *txn) addLive(t *rule.Table, s *rule.Set, elems []rule.Elem, create bool
 			return err
 		}
 		if c.has(d, key, x.m) {
-			if create {
-				return &elemError{i, syscall.EEXIST}
+			err := error(syscall.EEXIST)
+			if !create {
+				err = c.again(d, key, e)
+			}
+			if err != nil {
+				return &elemError{i, err}
 			}
 			continue
 		}
@@ -87,6 +134,7 @@ func (x *txn) removeLive(t *rule.Table, s *rule.Set, elems []rule.Elem, destroy 
 			return syscall.ENOENT
 		}
 		delete(c.add, key)
+		delete(c.renewed, key)
 		if !c.fresh && d.has(key, x.m.clock.Now()) {
 			c.remove[key] = true
 		}
@@ -109,29 +157,38 @@ func (c *compiler) prepare(s *rule.Set, ch *liveChange) error {
 		e.stmts, e.steps = own.fresh(spec.Stmts)
 		e.states = own.states
 		c.need.add(own.need)
-		e.life = spec.Timeout
-		if e.life == 0 {
-			e.life = s.Timeout
-		}
-		left := e.life
-		if spec.Expires > 0 {
-			left = spec.Expires
-		}
-		if left > 0 {
-			e.until.Store(int64(c.m.clock.Now().Add(left)))
-		}
+		e.live(&spec, s.Timeout, c.m.clock.Now())
 		ch.made[key] = e
 	}
+	ch.usual = s.Timeout
 	return nil
 }
 
+// live lets an element live from now on for as long as is said of it, or else as usual
+// in its set.
+func (e *elem) live(spec *rule.Elem, usual time.Duration, now clock.Time) {
+	if e.life = spec.Timeout; e.life == 0 {
+		e.life = usual
+	}
+	until := clock.Time(0) // for ever
+	if left := cmp.Or(spec.Expires, e.life); left > 0 {
+		until = now.Add(left)
+	}
+	e.until.Store(int64(until))
+}
+
 // apply changes the elements; the caller holds d.mu.
-func (ch *liveChange) apply(d *dynamic) {
+func (ch *liveChange) apply(d *dynamic, now clock.Time) {
 	if ch.fresh || d.elems == nil {
 		d.elems = make(map[string]*elem, len(ch.made))
 	}
 	for key := range ch.remove {
 		delete(d.elems, key)
+	}
+	for key, spec := range ch.renewed {
+		if e := d.elems[key]; e != nil {
+			e.live(&spec, ch.usual, now)
+		}
 	}
 	for key, e := range ch.made {
 		d.elems[key] = e

@@ -134,7 +134,7 @@ func (c *compiler) update(x *rule.Update) (step, error) {
 		if e == nil {
 			return breakRule
 		}
-		if timeout > 0 && (fresh || x.Op == rule.UpdateElem) {
+		if timeout > 0 && (fresh || x.Op == rule.UpdateElem && e.until.Load() != 0) { // what lives for ever goes on to
 			e.until.Store(int64(ev.clock().Add(timeout)))
 		}
 		return e.run(ev)

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"slices"
 	"syscall"
 
@@ -78,7 +79,7 @@ func (x *txn) addSet(f rule.Family, table string, s *rule.Set, create bool) erro
 	n.Elems, n.Handle = nil, x.handle(t)
 	t.Sets, x.own[&n] = append(t.Sets, &n), true
 	if live(&n) {
-		x.live[keyOfSet(t, &n)] = &liveChange{fresh: true, add: map[string]rule.Elem{}, remove: map[string]bool{}}
+		x.live[keyOfSet(t, &n)] = newLiveChange(true)
 	}
 	return x.addElemsTo(t, &n, s.Elems, false)
 }
@@ -186,6 +187,10 @@ func (x *txn) addElemsTo(t *rule.Table, s *rule.Set, elems []rule.Elem, create b
 				s.Elems[i] = e
 			case create || !sameData(old.Data, e.Data):
 				return &elemError{n, syscall.EEXIST}
+			case s.Flags&rule.Timeout != 0: // it begins again as it is said now
+				renewed := *old
+				renewed.Key, renewed.Timeout, renewed.Expires = e.Key, e.Timeout, e.Expires
+				s.Elems[i] = renewed
 			}
 			continue
 		}
@@ -218,6 +223,8 @@ func (x *txn) checkElem(t *rule.Table, s *rule.Set, e *rule.Elem) (err error) {
 	case s.Map() != (e.Data != nil):
 		return syscall.EINVAL
 	case e.Timeout > 0 && s.Flags&rule.Timeout == 0:
+		return syscall.EINVAL
+	case e.Expires > cmp.Or(e.Timeout, s.Timeout):
 		return syscall.EINVAL
 	}
 	elemUses([]rule.Elem{*e}, s.ObjData, func(u use) {
@@ -292,7 +299,7 @@ func (x *txn) flushSet(f rule.Family, table, name string) error {
 	s.Elems = nil
 	delete(x.keys, s)
 	if live(s) {
-		x.live[keyOfSet(t, s)] = &liveChange{fresh: true, add: map[string]rule.Elem{}, remove: map[string]bool{}}
+		x.live[keyOfSet(t, s)] = newLiveChange(true)
 	}
 	return nil
 }
