@@ -97,9 +97,14 @@ func (l *Layer) addPrefixRoute(dev *link.Device, a *Addr) {
 	if hasRoute(t, &r) {
 		return
 	}
-	if t.Add(r, route.Append) == nil { // other links may have the subnet, too
-		l.notify(Event{Kind: RouteAdded, Route: &r})
+	if t.Add(r, route.Append) != nil { // Append: other links may have the subnet, too
+		return
 	}
+	if !dev.Up() { // since a moment ago: nobody else may take the route away
+		_ = t.Delete(r.Dst, func(x *route.Route) bool { return x.Proto == r.Proto && usesOnly(x, dev.Index()) })
+		return
+	}
+	l.notify(Event{Kind: RouteAdded, Route: &r})
 }
 
 // hasRoute reports whether t has r already, by the same device.

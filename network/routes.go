@@ -32,6 +32,13 @@ func (l *Layer) AddRoute(r route.Route, mode route.Mode) error {
 	if err := t.Add(r, mode); err != nil {
 		return err
 	}
+	if err := l.checkUp(&r); err != nil { // it went down meanwhile, perhaps before the route came
+		_ = t.Delete(r.Dst, func(x *route.Route) bool {
+			return x.Metric == r.Metric && x.From == r.From && slices.Equal(x.NextHops, r.NextHops)
+		})
+		l.changed()
+		return fmt.Errorf("route %v: %w", r.Dst, err)
+	}
 	l.changed()
 	if r.Expires != 0 {
 		l.watchEnd(r.Expires)
@@ -63,6 +70,27 @@ func (l *Layer) checkRoute(r *route.Route) error {
 	return nil
 }
 
+// checkUp reports whether the devices of all next hops are there and up.
+func (l *Layer) checkUp(r *route.Route) error {
+	for i := range r.NextHops {
+		if err := l.checkDevice(r.NextHops[i].Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Layer) checkDevice(index int32) error {
+	dev := l.Link.Device(index)
+	switch {
+	case dev == nil:
+		return syscall.ENODEV
+	case !dev.Up():
+		return fmt.Errorf("%w: %s is down", syscall.ENETDOWN, dev.Name())
+	}
+	return nil
+}
+
 // checkHop checks a next hop of r, and finds the device of one that names only a
 // gateway.
 func (l *Layer) checkHop(r *route.Route, h *route.NextHop) error {
@@ -71,13 +99,10 @@ func (l *Layer) checkHop(r *route.Route, h *route.NextHop) error {
 			return err
 		}
 	}
-	dev := l.Link.Device(h.Index)
-	switch {
-	case dev == nil:
-		return syscall.ENODEV
-	case !dev.Up():
-		return fmt.Errorf("%w: %s is down", syscall.ENETDOWN, dev.Name())
-	case h.Onlink && r.Scope >= route.LinkScope:
+	if err := l.checkDevice(h.Index); err != nil {
+		return err
+	}
+	if h.Onlink && r.Scope >= route.LinkScope {
 		return fmt.Errorf("%w: a route of scope %v has no gateway", syscall.EINVAL, r.Scope)
 	}
 	return nil

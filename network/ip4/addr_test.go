@@ -1,9 +1,11 @@
 package ip4_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/knitnet/knit/network"
@@ -107,5 +109,33 @@ func TestPathCacheTellsFlowsApart(t *testing.T) {
 	}
 	if kept < least {
 		t.Errorf("%d of %d flows are kept, want %d at least", kept, flows, least)
+	}
+}
+
+// TestNoRouteByWhatIsDown: a device that goes down while routes and addresses are added
+// is left without routes, whoever was first.
+func TestNoRouteByWhatIsDown(t *testing.T) {
+	h, _, right := host(t)
+	route1 := route.Route{Dst: netip.MustParsePrefix("10.5.0.0/24"), NextHops: []route.NextHop{{Index: right.Dev.Index()}}}
+	other := network.Addr{Prefix: netip.MustParsePrefix("10.6.0.1/24")}
+	for range 2000 {
+		added := make(chan error, 2)
+		go func() { added <- h.Net.AddRoute(route1, route.Create) }()
+		go func() { added <- h.Net.AddAddr(right.Dev, other) }()
+		right.Dev.SetUp(false)
+		for range cap(added) {
+			if err := <-added; err != nil && !errors.Is(err, syscall.ENETDOWN) {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range h.Net.Main.All() {
+			if r.Uses(right.Dev.Index()) {
+				t.Fatalf("the route to %v leaves by a device that is down", r.Dst)
+			}
+		}
+		if err := h.Net.DelAddr(right.Dev, other.Prefix); err != nil {
+			t.Fatal(err)
+		}
+		right.Dev.SetUp(true)
 	}
 }
