@@ -207,10 +207,10 @@ func (t *Table) SetDead(index int32, v6, dead bool) {
 		return
 	}
 	stands := func(h NextHop) bool { return h.Index == index && h.Dead != dead }
-	for _, r := range t.All() {
-		if len(r.NextHops) < 2 || r.Dst.Addr().Is6() != v6 || !slices.ContainsFunc(r.NextHops, stands) {
-			continue
-		}
+	all := t.matching(func(r *Route) bool {
+		return len(r.NextHops) > 1 && r.Dst.Addr().Is6() == v6 && slices.ContainsFunc(r.NextHops, stands)
+	})
+	for _, r := range all {
 		next := *r
 		next.NextHops = slices.Clone(r.NextHops)
 		for i := range next.NextHops {
@@ -356,26 +356,24 @@ func (t *Table) NextExpiry() clock.Time {
 	if t.expiring.Load() == 0 {
 		return next
 	}
-	for _, r := range t.All() {
-		if r.Expires != 0 {
-			next = min(next, r.Expires)
-		}
+	for _, r := range t.matching(expires) {
+		next = min(next, r.Expires)
 	}
 	return next
 }
 
-// few is how many routes are removed one by one rather than from a copy of the table.
-const few = 256
+// Routes are removed one by one rather than from a copy of the table, which costs as
+// much for all of them as a removal for a few, if there are no more than few, or than
+// one in oneIn of the table.
+const (
+	few   = 256
+	oneIn = 64
+)
 
 // DeleteFunc removes every route for which del holds and returns them.
 func (t *Table) DeleteFunc(del func(*Route) bool) (removed []*Route) {
-	var gone []*Route
-	for _, r := range t.All() {
-		if del(r) {
-			gone = append(gone, r)
-		}
-	}
-	if len(gone) > few {
+	gone := t.matching(del)
+	if len(gone) > max(few, (t.Size(false)+t.Size(true))/oneIn) {
 		return t.deleteAll(gone)
 	}
 	for _, r := range gone {
@@ -413,6 +411,24 @@ func (t *Table) deleteAll(gone []*Route) (removed []*Route) {
 		t.index(r.Dst)
 	}
 	return removed
+}
+
+// matching returns the routes for which f holds, in the order of All. It costs less than
+// that if they are few, because nothing else is sorted.
+func (t *Table) matching(f func(*Route) bool) (out []*Route) {
+	tree := t.tree.Load()
+	if tree == nil {
+		return nil
+	}
+	for _, rs := range tree.All() {
+		for _, r := range rs {
+			if f(r) {
+				out = append(out, r)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Route) int { return a.Dst.Compare(b.Dst) })
+	return out
 }
 
 // All returns the routes, IPv4 first, by prefix and metric.
