@@ -124,7 +124,8 @@ func (d *defragmenter) add6(pkt *packet.Packet) *packet.Packet {
 			continue
 		}
 		whole, pointer := d.table.Input6(pkt, x.Offset(), named)
-		if pointer != 0 {
+		if pointer != 0 { // its sender has to know (RFC 8200 §4.5)
+			d.net.SendErrorDetail(network.V6, network.ParameterProblem, 0, 0, uint32(pointer), pkt)
 			pkt.Drop(stat.IPv6BadExthdr)
 		}
 		return whole
