@@ -286,12 +286,11 @@ func TestFragmentErrors(t *testing.T) {
 func TestFragmentFlood(t *testing.T) {
 	for _, v := range versions {
 		w := newWall(t)
-		s := segment("10.0.0.3", v.dst, 80, wire.TCPSyn)
 		good := "10.0.0.3"
 		if v.name == "IPv6" {
 			good = "fd00:1::3" // of another network than the flood
-			s = segment(good, v.dst, 80, wire.TCPSyn)
 		}
+		s := segment(good, v.dst, 80, wire.TCPSyn)
 		flood := func(from, to int) {
 			for id := from; id < to; id++ {
 				w.put(v.fragment(v.source, wire.ProtoUDP, pieceOf{uint32(id), 0, true}, make([]byte, 1024)))
