@@ -2,7 +2,6 @@ package conntrack
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
@@ -17,7 +16,7 @@ type sctpState struct {
 }
 
 const (
-	sctpHeaderLen = 12
+	sctpHeaderLen = netfilter.SCTPHeaderLen
 	chunkLen      = 4 // of a chunk's header
 	initLen       = 20
 	// reflected is the flag T of ABORT and SHUTDOWN COMPLETE: the tag is that of the
@@ -174,24 +173,8 @@ func (a *sctpState) takeUp(d netfilter.Dir, tag uint32, c chunk) bool {
 	return a.advance(d, c.typ)
 }
 
-// castagnoli is the polynomial of SCTP's checksum (RFC 9260 §6.8, Appendix A).
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// noSum stands in place of the checksum while it is computed. It is never changed.
-var noSum = make([]byte, 4)
-
-// sctpSum reports whether the checksum of an SCTP packet is right: a CRC over all of it
-// with zeros in its own place.
+// sctpSum reports whether the checksum of an SCTP packet is right.
 func sctpSum(pkt *packet.Packet, off int) bool {
-	if !pkt.Ensure(off + sctpHeaderLen) {
-		return false
-	}
-	b := pkt.Head()[off:]
-	sum := crc32.Update(0, castagnoli, b[:8])
-	sum = crc32.Update(sum, castagnoli, noSum)
-	sum = crc32.Update(sum, castagnoli, b[sctpHeaderLen:])
-	for i := range pkt.Frags() {
-		sum = crc32.Update(sum, castagnoli, pkt.Frag(i))
-	}
-	return sum == binary.LittleEndian.Uint32(b[8:])
+	sum, ok := netfilter.SCTPChecksum(pkt, off)
+	return ok && sum == binary.LittleEndian.Uint32(pkt.Head()[off+8:])
 }

@@ -99,6 +99,12 @@ func rewritePorts(pkt *packet.Packet, want *netfilter.Tuple, m netfilter.Manip, 
 	}
 	old := [2]byte{b[0], b[1]}
 	put16(b, value)
+	if proto == wire.ProtoSCTP {
+		if sum, ok := netfilter.SCTPChecksum(pkt, l4); ok {
+			binary.LittleEndian.PutUint32(pkt.Head()[l4+8:], sum)
+		}
+		return true
+	}
 	fixSum(pkt, l4, proto, old[:], b, false)
 	return true
 }

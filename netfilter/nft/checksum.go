@@ -2,9 +2,9 @@ package nft
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
 	"github.com/knitnet/knit/core/packet"
+	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/netfilter/rule"
 	"github.com/knitnet/knit/wire"
 )
@@ -134,11 +134,7 @@ func (ev *eval) correctSCTP() {
 	if b == nil || ev.net == wire.EtherTypeIPv4 && ev.pkt.Head()[6]&0x20 != 0 {
 		return
 	}
-	clear(b)
-	table := crc32.MakeTable(crc32.Castagnoli) // made once, by the library
-	sum := crc32.Update(0, table, ev.pkt.Head()[ev.l4Off:])
-	for i := range ev.pkt.Frags() {
-		sum = crc32.Update(sum, table, ev.pkt.Frag(i))
+	if sum, ok := netfilter.SCTPChecksum(ev.pkt, ev.l4Off); ok {
+		binary.LittleEndian.PutUint32(b, sum)
 	}
-	binary.LittleEndian.PutUint32(b, sum)
 }
