@@ -10,8 +10,11 @@ import (
 
 // loadExthdr compiles extension headers and options.
 func loadExthdr(x *rule.Exthdr) (loader, error) {
-	if x.Kind == rule.IPv6Ext {
+	switch x.Kind {
+	case rule.IPv6Ext:
 		return loadIPv6Ext(x), nil
+	case rule.SCTPChunk:
+		return loadSCTPChunk(x), nil
 	}
 	find := finder(x)
 	if find == nil {
@@ -224,3 +227,56 @@ func findIPOption(b []byte, kind uint8) []byte {
 	}
 	return nil
 }
+
+// loadSCTPChunk compiles a field of an SCTP chunk, or whether it is there: a chunk whose
+// length says that it goes on behind the packet is, but has no fields.
+func loadSCTPChunk(x *rule.Exthdr) loader {
+	typ := x.Number
+	if x.Field == nil {
+		return func(ev *eval, dst []byte) bool {
+			_, n := ev.sctpChunk(typ)
+			dst[0] = 0
+			putBool(dst, n > 0)
+			return true
+		}
+	}
+	off, bits := x.Field.Offset, x.Field.Bits
+	first, n := off/8, bytesFor(off%8+bits)
+	return func(ev *eval, dst []byte) bool {
+		at, length := ev.sctpChunk(typ)
+		if first+n > length || ev.l4Off+at+length > ev.pkt.Len() {
+			return false
+		}
+		b := ev.header(rule.TransportHeader, at+first, n)
+		if b == nil {
+			return false
+		}
+		cutBits(dst, b, off%8, bits)
+		return true
+	}
+}
+
+// sctpChunk returns where in the transport header the first chunk of a type begins, and
+// how long it says it is, which is 0 if there is none.
+func (ev *eval) sctpChunk(typ uint8) (at, length int) {
+	ev.parse()
+	if ev.l4Proto != wire.ProtoSCTP {
+		return 0, 0
+	}
+	for at = sctpLen; ; at += (length + 3) &^ 3 {
+		h := ev.header(rule.TransportHeader, at, sctpChunkLen)
+		if h == nil {
+			return 0, 0
+		}
+		length = int(binary.BigEndian.Uint16(h[2:]))
+		if length == 0 || h[0] == typ {
+			return at, length
+		}
+	}
+}
+
+// Lengths of SCTP's common header and of a chunk's (RFC 9260 §3) in bytes.
+const (
+	sctpLen      = 12
+	sctpChunkLen = 4
+)

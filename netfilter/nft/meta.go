@@ -10,7 +10,7 @@ import (
 	"github.com/knitnet/knit/network"
 )
 
-// metaLoaders are the keys that need nothing but the packet.
+// metaLoader compiles the keys that need nothing but the packet; nil: it is another.
 func metaLoader(k rule.MetaKey) loader {
 	switch k {
 	case rule.MetaLength:

@@ -57,7 +57,7 @@ func (x *txn) end() error {
 	return nil
 }
 
-// table returns the index of a table, or -1.
+// find returns the index of a table, or -1.
 func (x *txn) find(f rule.Family, name string) int {
 	return slices.IndexFunc(x.tables, func(t *rule.Table) bool { return t.Family == f && t.Name == name })
 }
@@ -126,7 +126,7 @@ func (x *txn) deleteTable(f rule.Family, name string) error {
 	return nil
 }
 
-// chain returns a chain of a table, or ENOENT.
+// chainOf returns the index of a chain of a table, or ENOENT.
 func chainOf(t *rule.Table, name string) (int, error) {
 	i := slices.IndexFunc(t.Chains, func(c *rule.Chain) bool { return c.Name == name })
 	if i < 0 {

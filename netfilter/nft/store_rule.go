@@ -10,7 +10,7 @@ import (
 // A position says where a rule goes.
 type position struct {
 	handle uint64 // of a rule; 0: none
-	index  int    // from 0, if hasIndex
+	index  int    // from 0, if by says so
 	by     bool   // an index is meant
 }
 

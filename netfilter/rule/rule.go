@@ -1,7 +1,7 @@
 // Package rule is what a ruleset is made of, as data and in the words of nft(8):
 // tables, chains, rules, sets and objects, whose rules are statements over
 // expressions. It neither reads text nor looks at packets: text is read and
-// written by nft/lang, packets are judged by the module nf_tables, which compiles
+// written by netfilter/lang, packets are judged by the module nf_tables, which compiles
 // what is here.
 //
 // All of it is plain data: a value that was given to the module is not changed any

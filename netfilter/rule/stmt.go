@@ -70,7 +70,7 @@ type (
 		Map Expr // *SetLit or *SetRef
 	}
 
-	// Counter counts what reaches it. With Name it is the object's.
+	// Counter counts what reaches it.
 	Counter struct{ Packets, Bytes uint64 }
 
 	// Quota holds until its bytes are used up, with Over from then on.
