@@ -11,6 +11,9 @@ type Tracker interface {
 	// Of returns the connection of a packet and what the packet is to it: nil and
 	// Invalid or Untracked if it has none.
 	Of(pkt *packet.Packet) (*Conn, Info)
+	// RunOf is Of for the packets of a queue from pkt on: the first n, one at least, are
+	// the same to the same connection. next is the one behind them, or nil.
+	RunOf(pkt *packet.Packet) (c *Conn, info Info, n int, next *packet.Packet)
 	// Set makes c, nil for none, the connection of a packet.
 	Set(pkt *packet.Packet, c *Conn, info Info)
 	// SetZone puts a packet into a zone before its connection is looked up. It fails

@@ -200,6 +200,21 @@ func UpdateChecksum(sum uint16, before, after PartialSum) uint16 {
 	return PartialSum(0).Uint16(^sum).Add(^before).Add(after).Finish()
 }
 
+// A ChecksumChange is what the same change of covered bytes does to any checksum.
+type ChecksumChange uint16
+
+// ChangeOf returns what UpdateChecksum does with before and after, for use with many
+// checksums.
+func ChangeOf(before, after PartialSum) ChecksumChange {
+	return ChecksumChange((^before).Add(after).Fold())
+}
+
+// Update returns what checksum sum becomes.
+func (c ChecksumChange) Update(sum uint16) uint16 {
+	v := uint32(^sum) + uint32(c)
+	return ^uint16(v>>16 + v)
+}
+
 // UpdateChecksum16 is UpdateChecksum for one word in host order.
 func UpdateChecksum16(sum, before, after uint16) uint16 {
 	v := uint32(^sum) + uint32(^before) + uint32(after)

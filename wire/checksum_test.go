@@ -190,3 +190,17 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// TestChecksumChange: a change that is noted once does what UpdateChecksum does, to both
+// zeros of one's complement, too.
+func TestChecksumChange(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	edge := func() uint16 { return []uint16{0, 0xffff, 1, 0xfffe, uint16(r.Uint32())}[r.IntN(5)] }
+	for range 20000 {
+		sum := edge()
+		before, after := PartialSum(0).Uint16(edge()).Uint16(edge()), PartialSum(0).Uint16(edge()).Uint16(edge())
+		if got, want := ChangeOf(before, after).Update(sum), UpdateChecksum(sum, before, after); got != want {
+			t.Fatalf("%#04x with %#x for %#x is %#04x, want %#04x", sum, uint64(after), uint64(before), got, want)
+		}
+	}
+}

@@ -58,6 +58,9 @@ type Entry struct {
 	Ahead bool
 	Func  Func
 	Batch BatchFunc
+	// KeepsHeaders is a promise: of packets whose network header is sound and says their
+	// length it leaves none of which that is not true. Nobody looks again then.
+	KeepsHeaders bool
 }
 
 // A Point is one place in the packet's way. The zero Point is empty and ready
@@ -130,19 +133,22 @@ func (p *Point) Entries() []Entry {
 }
 
 // RunBatch asks every function about the packets of q and leaves in q those
-// that go on.
-func (p *Point) RunBatch(q *packet.Queue) {
+// that go on. It reports whether all functions keep headers.
+func (p *Point) RunBatch(q *packet.Queue) (keptHeaders bool) {
 	c := p.chain.Load()
 	if c == nil {
-		return
+		return true
 	}
+	keptHeaders = true
 	for _, e := range *c {
+		keptHeaders = keptHeaders && e.KeepsHeaders
 		if e.Batch != nil {
 			p.batch(e, q)
 			continue
 		}
 		p.each(e, q)
 	}
+	return keptHeaders
 }
 
 func (p *Point) each(e *entry, q *packet.Queue) {

@@ -143,8 +143,8 @@ type Packet struct {
 	slots    uint8  // bit i: ext[i] is set
 	fragLen  uint32 // bytes in fragments
 
-	ext   [maxSlots]any
 	keys  [maxSlots]uint32 // whose ext[i] is; see Slot
+	ext   [maxSlots]any
 	frags [MaxFrags]frag
 	head  [HeadSize]byte
 }
@@ -165,13 +165,21 @@ func (p *Packet) Consume() {
 	}
 	p.alive = false
 	p.releaseFrags()
-	if p.slots != 0 {
-		clear(p.ext[:])
-		p.slots = 0
-	}
+	p.clearSlots()
 	p.Meta = Meta{}
 	p.next = nil
 	p.pool.put(p)
+}
+
+// clearSlots forgets what is kept in p. One by one costs less than clear, which tells the
+// garbage collector of all.
+func (p *Packet) clearSlots() {
+	for i := 0; p.slots != 0; i++ {
+		if p.slots&1 != 0 {
+			p.ext[i] = nil
+		}
+		p.slots >>= 1
+	}
 }
 
 // Ended reports whether p was consumed or dropped. Only who owned p until then may
@@ -209,10 +217,7 @@ func (p *Packet) Clone() *Packet {
 // interfaces, slots, header offsets. What it is for the medium, its checksum and
 // segmentation state, stays.
 func (p *Packet) Scrub() {
-	if p.slots != 0 {
-		clear(p.ext[:])
-		p.slots = 0
-	}
+	p.clearSlots()
 	m := &p.Meta
 	p.Meta = Meta{
 		CsumStart: m.CsumStart, CsumOffset: m.CsumOffset, Csum: m.Csum,

@@ -45,7 +45,7 @@ func newEntry(orig, reply *netfilter.Tuple, proto protocol) *entry {
 func entryOf(c *netfilter.Conn) *entry { return c.Entry.(*entry) }
 
 // set sets status bits and reports whether any of them was not set before.
-func (e *entry) set(bits uint32) bool { return e.Status.Or(bits)&bits != bits }
+func (e *entry) set(bits uint32) bool { return !e.Is(bits) && e.Status.Or(bits)&bits != bits }
 
 // confirm sets Confirmed, unless e is over already.
 func (e *entry) confirm() bool {

@@ -150,8 +150,9 @@ func (t *timeouts) init() {
 // it.
 func (e *entry) renew(now clock.Time, d *atomic.Int64) {
 	old := e.Deadline.Load() // before the status: Offload and Reclaim may come in between
-	if e.Status.Load()&(netfilter.Fixed|netfilter.Offload) == 0 {
-		e.Deadline.CompareAndSwap(old, int64(now.Add(time.Duration(d.Load()))))
+	next := int64(now.Add(time.Duration(d.Load())))
+	if next != old && e.Status.Load()&(netfilter.Fixed|netfilter.Offload) == 0 {
+		e.Deadline.CompareAndSwap(old, next)
 	}
 }
 

@@ -3,6 +3,7 @@ package conntrack
 import (
 	"encoding/binary"
 
+	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
@@ -41,32 +42,28 @@ func (r *run) note(e *entry) {
 	r.n++
 }
 
-// usual returns the IPv4 header and the ports of a packet of the usual kind: TCP or UDP
-// without options, in one piece. Of others it returns nil.
-func usual(p *look) []byte {
-	b := p.pkt.Head()
-	if p.v != network.V4 || len(b) < wire.IPv4Len+4 || b[0] != 4<<4|wire.IPv4Len/4 || b[6]&0x3f|b[7] != 0 ||
-		b[9] != wire.ProtoTCP && b[9] != wire.ProtoUDP {
-		return nil
-	}
-	return b
+// usual reports whether b is the IPv4 header, with the ports behind it, of a packet of
+// the usual kind: TCP or UDP without options, in one piece.
+func usual(b []byte) bool {
+	return len(b) >= wire.IPv4Len+4 && b[0] == 4<<4|wire.IPv4Len/4 && b[6]&0x3f|b[7] == 0 &&
+		(b[9] == wire.ProtoTCP || b[9] == wire.ProtoUDP)
 }
 
 // remember notes what the packet looks like that is of r.node.
 func (r *run) remember(p *look) {
 	r.ports = 0
-	if b := usual(p); b != nil {
+	if b := p.pkt.Head(); p.v == network.V4 && usual(b) {
 		r.addrs, r.ports, r.proto = binary.BigEndian.Uint64(b[12:]), binary.BigEndian.Uint32(b[20:]), b[9]
 	}
 }
 
 // again reports whether a packet looks like the one before.
-func (r *run) again(p *look) bool {
-	if r.node == nil || r.ports == 0 {
+func (r *run) again(pkt *packet.Packet) bool {
+	if r.ports == 0 {
 		return false
 	}
-	b := usual(p)
-	return b != nil && binary.BigEndian.Uint64(b[12:]) == r.addrs && binary.BigEndian.Uint32(b[20:]) == r.ports && b[9] == r.proto
+	b := pkt.Head()
+	return usual(b) && binary.BigEndian.Uint64(b[12:]) == r.addrs && binary.BigEndian.Uint32(b[20:]) == r.ports && b[9] == r.proto
 }
 
 // trackAgain is the rest of trackOne for a packet that looks like the one before.
@@ -83,4 +80,35 @@ func (t *tracker) trackAgain(p *look, r *run, zone uint16) bool {
 	other := *tuple
 	other.Zone = zone
 	return t.resolve(p, r, &other)
+}
+
+// trackRun gives packets behind p.pkt that look like it their connection, if its protocol
+// has no state that each changes: at one time UDP's first packet says all. It leaves p.pkt
+// at the last of them and returns how many they are.
+func (t *tracker) trackRun(p *look, r *run) (n int) {
+	info := netfilter.Info(p.pkt.Track)
+	if r.node == nil || r.proto != wire.ProtoUDP || info != netfilter.Established && info != netfilter.EstablishedReply {
+		return 0
+	}
+	e, dir := r.node.e, r.node.dir
+	if of, _ := t.slot.Get(p.pkt); of != e {
+		return 0
+	}
+	p.off = wire.IPv4Len
+	last := p.pkt
+	for {
+		p.pkt = last.Next()
+		if p.pkt == nil || p.pkt.Track != 0 || !r.again(p.pkt) {
+			break
+		}
+		if of, _ := t.slot.Get(p.pkt); of != nil || !t.sound(p, &e.Tuples[dir]) {
+			break
+		}
+		t.count(e, dir, p.pkt)
+		t.set(p.pkt, e, info)
+		last = p.pkt
+		n++
+	}
+	p.pkt = last
+	return n
 }

@@ -15,7 +15,7 @@ func (t *tracker) track(v network.Version, q *packet.Queue) {
 	p := look{v: v, now: t.clock.Now()}
 	passed := 0
 	for p.pkt = q.Front(); p.pkt != nil && t.trackOne(&p, &r); p.pkt = p.pkt.Next() {
-		passed++
+		passed += 1 + t.trackRun(&p, &r)
 	}
 	if p.pkt == nil {
 		return
@@ -41,7 +41,7 @@ func (t *tracker) trackOne(p *look, r *run) bool {
 	if seen {
 		return true // it was here before it came over the loopback device
 	}
-	if r.again(p) {
+	if r.node != nil && r.again(p.pkt) {
 		return t.trackAgain(p, r, zone)
 	}
 	var tuple netfilter.Tuple
@@ -184,11 +184,7 @@ func (t *tracker) begin(p *look, r *run, tuple *netfilter.Tuple) bool {
 // confirm enters the connection of a new packet that has passed all other hooks.
 // It is the last hook at INPUT and POSTROUTING.
 func (t *tracker) confirm(q *packet.Queue) {
-	pkt := q.Front()
-	for pkt != nil && t.settled(pkt) {
-		pkt = pkt.Next()
-	}
-	if pkt == nil {
+	if t.allSettled(q) {
 		return
 	}
 	var out packet.Queue
@@ -218,12 +214,21 @@ func (t *tracker) confirmOne(pkt *packet.Packet) bool {
 	return true
 }
 
-// settled reports whether confirmOne has nothing to do.
-func (t *tracker) settled(pkt *packet.Packet) bool {
-	e, ok := t.slot.Get(pkt)
-	if !ok || e == nil {
-		return true
+// allSettled reports whether confirmOne has nothing to do for any packet.
+func (t *tracker) allSettled(q *packet.Queue) bool {
+	var last *entry
+	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
+		if e, _ := t.slot.Get(pkt); e != last && e != nil {
+			if !e.settled() {
+				return false
+			}
+			last = e
+		}
 	}
+	return true
+}
+
+func (e *entry) settled() bool {
 	status := e.Status.Load()
 	return status&netfilter.Template != 0 || status&netfilter.Confirmed != 0 && e.events.Load() == 0
 }

@@ -68,6 +68,21 @@ func (t *tracker) Of(pkt *packet.Packet) (*netfilter.Conn, netfilter.Info) {
 	return &e.Conn, netfilter.Info(pkt.Track)
 }
 
+// RunOf implements netfilter.Tracker.
+func (t *tracker) RunOf(pkt *packet.Packet) (c *netfilter.Conn, info netfilter.Info, n int, next *packet.Packet) {
+	first, _ := t.slot.Get(pkt)
+	c, info = t.Of(pkt)
+	for n = 1; ; n++ {
+		pkt = pkt.Next()
+		if pkt == nil || netfilter.Info(pkt.Track) != info {
+			return c, info, n, pkt
+		}
+		if e, _ := t.slot.Get(pkt); e != first {
+			return c, info, n, pkt
+		}
+	}
+}
+
 // Set implements netfilter.Tracker.
 func (t *tracker) Set(pkt *packet.Packet, c *netfilter.Conn, info netfilter.Info) {
 	pkt.Track = uint8(info)
@@ -195,9 +210,12 @@ func (t *tracker) answered(answer, about *packet.Packet) {
 }
 
 func (t *tracker) attach(v network.Version) []func() {
-	in := hook.Entry{Owner: moduleName, Priority: hook.Conntrack, Batch: func(q *packet.Queue) { t.track(v, q) }}
-	last := hook.Entry{Owner: moduleName, Priority: hook.ConntrackConfirm, Batch: t.confirm}
-	help := hook.Entry{Owner: moduleName, Priority: hook.ConntrackHelper, Batch: func(q *packet.Queue) { t.help(v, q) }}
+	entry := func(prio hook.Priority, f hook.BatchFunc) hook.Entry {
+		return hook.Entry{Owner: moduleName, Priority: prio, Batch: f, KeepsHeaders: true}
+	}
+	in := entry(hook.Conntrack, func(q *packet.Queue) { t.track(v, q) })
+	last := entry(hook.ConntrackConfirm, t.confirm)
+	help := entry(hook.ConntrackHelper, func(q *packet.Queue) { t.help(v, q) })
 	h := &t.net.Hooks[v]
 	return []func(){
 		h.Prerouting.Add(in), h.Output.Add(in),

@@ -50,7 +50,7 @@ func (d *defragmenter) Hold() (release func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.held++; d.held == 1 {
-		e := hook.Entry{Owner: d.name, Priority: hook.ConntrackDefrag, Batch: d.input}
+		e := hook.Entry{Owner: d.name, Priority: hook.ConntrackDefrag, Batch: d.input, KeepsHeaders: true}
 		h := &d.net.Hooks[d.v]
 		d.undo = []func(){h.Prerouting.Add(e), h.Output.Add(e)}
 	}

@@ -88,7 +88,7 @@ func (t *translator) attachAt(v network.Version, p *hook.Point, prio hook.Priori
 	}
 	t.seats.at[p] = at
 	t.seats.undo = append(t.seats.undo, p.Add(hook.Entry{
-		Owner: moduleName, Priority: prio, Batch: func(q *packet.Queue) { t.translate(at, q) },
+		Owner: moduleName, Priority: prio, Batch: func(q *packet.Queue) { t.translate(at, q) }, KeepsHeaders: true,
 	}))
 }
 

@@ -15,7 +15,7 @@ import (
 func (t *translator) attachSeq(v network.Version, p *hook.Point) {
 	t.seats.undo = append(t.seats.undo, p.Add(hook.Entry{
 		Owner: moduleName, Priority: hook.ConntrackHelper + 1,
-		Batch: func(q *packet.Queue) { t.adjustAll(v, q) },
+		Batch: func(q *packet.Queue) { t.adjustAll(v, q) }, KeepsHeaders: true,
 	}))
 }
 

@@ -14,8 +14,9 @@ import (
 // rest to the next hop. It owns q.
 func (p *ip4) egress(path *network.Path, mtu int, q *packet.Queue) {
 	if !p.hooks.Postrouting.Empty() {
-		p.hooks.Postrouting.RunBatch(q)
-		p.dropMangled(q)
+		if !p.hooks.Postrouting.RunBatch(q) {
+			p.dropMangled(q)
+		}
 	}
 	var octets uint64
 	small := true

@@ -1,6 +1,8 @@
 package ip4
 
 import (
+	"encoding/binary"
+
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
@@ -22,8 +24,9 @@ func (p *ip4) Input(dev *link.Device, q *packet.Queue) {
 	p.mib.add(&t)
 	*q = good
 	if !p.hooks.Prerouting.Empty() {
-		p.hooks.Prerouting.RunBatch(q)
-		p.dropMangled(q)
+		if !p.hooks.Prerouting.RunBatch(q) {
+			p.dropMangled(q)
+		}
 	}
 	p.dispatch(dev, q)
 }
@@ -84,7 +87,11 @@ func (p *ip4) dropMangled(q *packet.Queue) {
 }
 
 func mangled(pkt *packet.Packet) bool {
-	h, ok := wire.ParseIPv4(pkt.Head())
+	b := pkt.Head()
+	if len(b) >= wire.IPv4Len && isPlain(b) { // nearly always, and then this is all there is to know
+		return int(binary.BigEndian.Uint16(b[2:])) != pkt.Len()
+	}
+	h, ok := wire.ParseIPv4(b)
 	return !ok || h.TotalLen() != pkt.Len()
 }
 
