@@ -45,8 +45,14 @@ func (r *run) note(e *entry) {
 // usual reports whether b is the IPv4 header, with the ports behind it, of a packet of
 // the usual kind: TCP or UDP without options, in one piece.
 func usual(b []byte) bool {
-	return len(b) >= wire.IPv4Len+4 && b[0] == 4<<4|wire.IPv4Len/4 && b[6]&0x3f|b[7] == 0 &&
-		(b[9] == wire.ProtoTCP || b[9] == wire.ProtoUDP)
+	return len(b) >= wire.IPv4Len+4 && plain(b) && (b[9] == wire.ProtoTCP || b[9] == wire.ProtoUDP)
+}
+
+// plain reports whether an IPv4 header has no options and is of no fragment: at once the
+// first octet, and More Fragments and the offset in the seventh and eighth.
+func plain(b []byte) bool {
+	const mask, want = 0xff | 0x3f<<48 | 0xff<<56, 4<<4 | wire.IPv4Len/4
+	return binary.LittleEndian.Uint64(b)&mask == want
 }
 
 // remember notes what the packet looks like that is of r.node.
@@ -63,7 +69,8 @@ func (r *run) again(pkt *packet.Packet) bool {
 		return false
 	}
 	b := pkt.Head()
-	return usual(b) && binary.BigEndian.Uint64(b[12:]) == r.addrs && binary.BigEndian.Uint32(b[20:]) == r.ports && b[9] == r.proto
+	return len(b) >= wire.IPv4Len+4 && plain(b) && b[9] == r.proto &&
+		binary.BigEndian.Uint64(b[12:]) == r.addrs && binary.BigEndian.Uint32(b[20:]) == r.ports
 }
 
 // trackAgain is the rest of trackOne for a packet that looks like the one before.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/knitnet/knit/netfilter"
 	"github.com/knitnet/knit/network"
+	"github.com/knitnet/knit/wire"
 )
 
 const (
@@ -339,4 +340,27 @@ func headerOK(b []byte) bool {
 		return len(b) >= 40 && int(binary.BigEndian.Uint16(b[4:])) == len(b)-40
 	}
 	return false
+}
+
+// TestRunOfPackets: in a batch, each packet is looked at on its own even if it looks like
+// the one before. A damaged one, another flow's, and one that a rule has taken out of
+// tracking are not the connection's, and those behind them are.
+func TestRunOfPackets(t *testing.T) {
+	r := newRig(t)
+	r.acct.Store(true)
+	r.want(udp(clientA, serverA, 1), netfilter.New)
+	c := r.want(udp(serverA, clientA, 1), netfilter.EstablishedReply)
+	damaged := udp(clientA, serverA, 10)
+	damaged[len(damaged)-1] ^= 1
+	short := udp(clientA, serverA, 10)
+	binary.BigEndian.PutUint16(short[wire.IPv4Len+4:], 100)
+	fine := udp(clientA, serverA, 10)
+	got := r.batch(fine, fine, damaged, fine, short, udp("10.0.0.9:1", serverA, 1), fine, fine)
+	yes, no := netfilter.Established, netfilter.Invalid
+	if want := []netfilter.Info{yes, yes, no, yes, no, netfilter.New, yes, yes}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if v := r.Snapshot(c); v.Acct.Packets != [2]uint64{6, 1} {
+		t.Errorf("%d packets are counted, want 6 and 1", v.Acct.Packets)
+	}
 }
