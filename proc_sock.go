@@ -96,7 +96,7 @@ func queues(s *transport.SocketInfo) string {
 	if timer != 0 {
 		when = ticks(s.TimerExpires)
 	}
-	return fmt.Sprintf("%02X %08X:%08X %02X:%08X %08X %5d %8d %d", s.StateNumber, tx, s.RecvQ, timer, when, s.Retransmits, 0, 0, s.ID)
+	return fmt.Sprintf("%02X %08X:%08X %02X:%08X %08X %5d %8d %d", s.StateNumber, tx, s.RecvQ, timer, when, s.Retransmits, s.UID, 0, s.ID)
 }
 
 // ticks turns nanoseconds into hundredths of a second, as USER_HZ is 100.

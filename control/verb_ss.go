@@ -47,6 +47,9 @@ type Socket struct {
 	Retransmits int    `json:"retransmits,omitempty"`
 	Drops       uint64 `json:"drops,omitempty"`
 	ID          uint64 `json:"id,omitempty"`
+	// UID is the user that the socket belongs to, Mark what its packets are marked with.
+	UID  uint32 `json:"uid,omitempty"`
+	Mark uint32 `json:"mark,omitempty"`
 	// V6Only says that a socket of IPv6 takes no IPv4.
 	V6Only bool `json:"v6only,omitempty"`
 	// Module is who opened the socket; "" is the program around the kernel, whose

@@ -145,7 +145,9 @@ func (f *ssFormat) extra(s *Socket) string {
 		fmt.Fprintf(&b, " timer:(%s,%s,%d)", s.Timer, shortTime(s.Expires), s.Retransmits)
 	}
 	if f.extended {
+		text(&b, " uid:%d", s.UID)
 		fmt.Fprintf(&b, " ino:%d sk:%x", s.ID, s.ID)
+		text(&b, " fwmark:%#x", s.Mark)
 	}
 	if (f.memory || f.info && s.Netid == "tcp") && !f.oneline {
 		b.WriteString("\n\t")

@@ -61,7 +61,7 @@ func (e *Env) socket(s *transport.SocketInfo) control.Socket {
 	out := control.Socket{
 		Netid: s.Proto, State: s.State, RecvQ: s.RecvQ, SendQ: s.SendQ, Local: s.Local, Remote: s.Remote,
 		Timer: s.Timer, Expires: s.TimerExpires / 1e6, Retransmits: s.Retransmits, Drops: s.Drops, ID: s.ID,
-		V6Only: s.V6Only, Module: s.Owner,
+		V6Only: s.V6Only, Module: s.Owner, UID: s.UID, Mark: s.Mark,
 	}
 	if s.Owner == "" {
 		out.Process, out.PID = filepath.Base(os.Args[0]), os.Getpid()

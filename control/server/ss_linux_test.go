@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/knitnet/knit"
 	"github.com/knitnet/knit/socket"
+	"github.com/knitnet/knit/transport"
 )
 
 // A stack is what sockets are made of: the system's, or a kernel's.
@@ -252,4 +254,31 @@ func isErrno(err error, want syscall.Errno) bool {
 	}
 	sys, ok := op.Err.(*os.SyscallError)
 	return ok && sys.Err == want || op.Err == want
+}
+
+// TestSSUsersAndMarks: ss -e shows whose a socket is and its mark where Linux's does, and
+// /proc/net whose it is.
+func TestSSUsersAndMarks(t *testing.T) {
+	k, s := newKernel(t, "tcp", "udp")
+	l, err := k.Sockets.ListenStream("tcp", "127.0.0.1:8080", transport.StreamOptions{UID: 1000, Mark: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	u, err := k.Sockets.ListenDatagram("udp4", "127.0.0.1:53", transport.DatagramOptions{UID: 1001, Mark: 0x1ff})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	r := run(s, "ss", "-tulneH")
+	for _, want := range []*regexp.Regexp{
+		regexp.MustCompile(`8080 .* uid:1000 ino:\d+ sk:[0-9a-f]+ fwmark:0x7\s`), regexp.MustCompile(`53 .* uid:1001 ino:\d+ sk:[0-9a-f]+ fwmark:0x1ff\s`),
+	} {
+		if !want.MatchString(r.Stdout) {
+			t.Errorf("no %v in\n%s", want, r.Stdout)
+		}
+	}
+	if r := run(s, "cat", "/proc/net/udp"); r.Status == 0 && !strings.Contains(r.Stdout, " 1001 ") {
+		t.Errorf("/proc/net/udp:\n%s", r.Stdout)
+	}
 }
