@@ -110,6 +110,14 @@ var nftOptions = []option{
 	{'c', "check", noArg}, {'a', "handle", noArg}, {'s', "stateless", noArg}, {'t', "terse", noArg}, {'S', "service", noArg},
 	{'N', "reversedns", noArg}, {'u', "guid", noArg}, {'n', "numeric", noArg}, {'y', "numeric-priority", noArg},
 	{'p', "numeric-protocol", noArg}, {'T', "numeric-time", noArg}, {'e', "echo", noArg}, {'j', "json", noArg},
+	{'V', "", noArg}, {'i', "interactive", noArg}, {'o', "optimize", noArg}, {'d', "debug", needArg},
+}
+
+// nftAbsent are the options of nft that are refused, and why.
+var nftAbsent = map[string]string{
+	"interactive": "nft: interactive CLI not supported in this build",
+	"optimize":    "nft: optimize: rules are compiled as they are, and never rewritten",
+	"debug":       "nft: debug: there is nothing to debug in this build",
 }
 
 // leadingOptions splits nft's words where the commands begin: what is behind belongs
@@ -144,6 +152,9 @@ func nftOptionWants(word string) bool {
 // nftVersion is the release whose language this is.
 const nftVersion = "nftables v1.0.6 (Lester Gooch #5)"
 
+// nftFeatures is what `nft -V` says, too.
+const nftFeatures = "\n  cli:\t\tno\n  json:\t\tyes\n  minigmp:\tno\n  libxtables:\tno"
+
 // nftLateOption complains of an option behind the commands. As with nft there are none
 // behind an opening brace: a priority may be negative.
 func nftLateOption(words []string, n int) error {
@@ -168,52 +179,79 @@ func parseNFT(c *Console, args []string) (q NFTRequest, err error) {
 		return q, err
 	}
 	q.Define = map[string]string{}
-	file, dirs := "", []string(nil)
+	var file *string
+	dirs, line := []string(nil), ""
 	for _, o := range given {
 		switch o.name {
 		case "help":
 			return q, ErrHelp
 		case "version":
 			return q, &Error{Text: nftVersion, help: true}
+		case "V":
+			return q, &Error{Text: nftVersion + nftFeatures, help: true}
 		case "file":
-			file = o.value
+			file = &o.value
 		case "includepath":
 			dirs = append(dirs, o.value)
 		case "define":
-			name, value, ok := strings.Cut(o.value, "=")
-			if !ok {
-				return q, Errorf(1, "Failed to define variable '%s'", o.value)
+			if line, err = q.define(o.value, line); err != nil {
+				return q, err
 			}
-			q.Define[name] = value
 		default:
+			if why, ok := nftAbsent[o.name]; ok {
+				return q, Errorf(1, "%s", why)
+			}
 			q.flag(o.name)
 		}
 	}
-	rest := args[n:]
 	if err := nftLateOption(args, n); err != nil {
 		return q, err
 	}
-	switch {
-	case file != "":
-		text, err := c.ReadFile(file)
-		if err != nil {
-			return q, nftOpenError(file, err)
-		}
-		q.Text, q.Name = string(text), file
-		if file == "-" {
-			q.Name = "/dev/stdin"
-		}
-	case len(q.Define) > 0:
-		return q, Errorf(1, "Error: -D/--define can only be used with -f/--filename")
-	case len(rest) == 0:
-		return q, Errorf(1, "%s: no command specified", "nft")
-	default:
-		q.Text = strings.Join(rest, " ") + "\n"
-		q.Monitor = rest[0] == "monitor"
+	if err := q.commands(c, args[n:], file); err != nil {
+		return q, err
 	}
 	q.Files = map[string][]NFTFile{}
 	q.includes(c, q.Text, append(dirs, "/etc"), 0)
 	return q, nil
+}
+
+// define takes over a variable, name=value. Line is all that were given before, as nft reads
+// them.
+func (q *NFTRequest) define(text, line string) (string, error) {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return line, Errorf(1, "Failed to define variable '%s'", text)
+	}
+	at := len(line) + len("define ")
+	line += "define " + text + "; "
+	if _, again := q.Define[name]; again {
+		return line, Errorf(1, "Error: redefinition of symbol '%s'\n%s\n%s%s", name, line, strings.Repeat(" ", at), strings.Repeat("^", len(name)))
+	}
+	q.Define[name] = value
+	return line, nil
+}
+
+// commands takes over the words of a command line or, if there are none, a file.
+func (q *NFTRequest) commands(c *Console, words []string, file *string) error {
+	switch {
+	case len(words) > 0 && len(q.Define) > 0 && file == nil:
+		return Errorf(1, "Error: -D/--define can only be used with -f/--filename")
+	case len(words) > 0:
+		q.Text = strings.Join(words, " ") + "\n"
+		q.Monitor = words[0] == "monitor"
+	case file != nil:
+		text, err := c.ReadFile(*file)
+		if err != nil {
+			return nftOpenError(*file, err)
+		}
+		q.Text, q.Name = string(text), *file
+		if *file == "-" {
+			q.Name = "/dev/stdin"
+		}
+	default:
+		return Errorf(1, "nft: no command specified")
+	}
+	return nil
 }
 
 func nftOpenError(file string, err error) error {
@@ -281,7 +319,7 @@ func (c *Console) find(pattern string, dirs []string) []string {
 				continue
 			}
 			if list, err := c.Glob(p); err == nil && len(list) > 0 {
-				return list
+				return asWritten(list, p)
 			}
 			continue
 		}
@@ -290,4 +328,16 @@ func (c *Console) find(pattern string, dirs []string) []string {
 		}
 	}
 	return nil
+}
+
+// asWritten puts the `./` of a pattern back in front of the files that it means.
+func asWritten(files []string, pattern string) []string {
+	if !strings.HasPrefix(pattern, "./") {
+		return files
+	}
+	out := make([]string, len(files))
+	for i, f := range files {
+		out[i] = "./" + strings.TrimPrefix(f, "./")
+	}
+	return out
 }

@@ -45,7 +45,7 @@ func nftRequest(q *control.NFTRequest) *netfilter.NFTRequest {
 		Text: q.Text, Name: q.Name, Define: q.Define, Check: q.Check, JSON: q.JSON, Handles: q.Handles,
 		Stateless: q.Stateless, Terse: q.Terse, Numeric: q.Numeric, NumericPriority: q.NumericPriority,
 		NumericProtocol: q.NumericProtocol, NumericTime: q.NumericTime, GUID: q.GUID, ServiceNames: q.Services,
-		ReverseDNS: q.ReverseDNS, Echo: q.Echo,
+		Echo:    q.Echo,
 		Include: q.Included,
 	}
 }

@@ -92,6 +92,10 @@ type Command struct {
 	// Text is the answer of Describe.
 	Text string
 
+	// Refused is what Linux says of the command although nft has nothing to complain of: it is
+	// not to be performed. Only with Options.Refusals; nil: nothing.
+	Refused *Error
+
 	// At is the whole command, TableAt, NameAt and HandleAt are its parts: where an
 	// error of the store belongs.
 	At, TableAt, NameAt, HandleAt Span

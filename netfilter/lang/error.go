@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,8 +12,10 @@ type Error struct {
 	// More are further places that belong to it, underlined with `~`.
 	More []Span
 	Msg  string
-	// Name stands in front of the message: empty for "Error".
+	// Warning: the word in front of the message is not "Error".
 	Warning bool
+	// stored: it is the kernel that says so, and not nft.
+	stored bool
 }
 
 // Errors are all errors of one source, in nft's order.
@@ -25,6 +28,15 @@ func (l Errors) Error() string {
 		b.WriteString(e.Error())
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// said returns the errors that nft shows: as long as it complains itself, the kernel is not asked.
+func (l Errors) said() Errors {
+	own := slices.DeleteFunc(slices.Clone(l), func(e *Error) bool { return e.stored })
+	if len(own) > 0 {
+		return own
+	}
+	return l
 }
 
 // position returns the line and the columns of s, counted from 1, and the text of
@@ -115,5 +127,5 @@ func Store(at Span, err error) *Error {
 	if msg != "" {
 		msg = strings.ToUpper(msg[:1]) + msg[1:]
 	}
-	return &Error{At: at, Msg: "Could not process rule: " + msg}
+	return &Error{At: at, Msg: "Could not process rule: " + msg, stored: true}
 }

@@ -58,7 +58,8 @@ func (ev *evaluator) own(f rule.Family, name string) *rule.Table {
 		return nil
 	}
 	c := *t
-	c.Chains, c.Sets, c.Objects = slices.Clone(t.Chains), slices.Clone(t.Sets), slices.Clone(t.Objects)
+	c.Chains, c.Sets = slices.Clone(t.Chains), slices.Clone(t.Sets)
+	c.Objects, c.Flowtables = slices.Clone(t.Objects), slices.Clone(t.Flowtables)
 	ev.tables[k] = &c
 	return &c
 }
@@ -75,6 +76,12 @@ func (ev *evaluator) set(f rule.Family, table, name string) *rule.Set {
 	return nil
 }
 
+// hasChain reports whether a table has a chain.
+func (ev *evaluator) hasChain(f rule.Family, table, name string) bool {
+	t := ev.table(f, table)
+	return t != nil && slices.ContainsFunc(t.Chains, func(c *rule.Chain) bool { return c.Name == name })
+}
+
 func (ev *evaluator) missing(at Span) error {
 	return &Error{At: at, Msg: "No such file or directory"}
 }
@@ -83,7 +90,7 @@ func (ev *evaluator) missing(at Span) error {
 func (ev *evaluator) inTable(c *command) error {
 	if ev.table(c.Family, c.Table) == nil {
 		if c.Kind == Rule { // it is the kernel that misses it
-			return ev.missing(c.TableAt)
+			return Store(c.TableAt, syscall.ENOENT)
 		}
 		return ev.absent(c, c.TableAt)
 	}
@@ -136,6 +143,9 @@ func (ev *evaluator) apply(c *Command) {
 	case Delete, Destroy:
 		ev.remove(c, k)
 		return
+	case Rename:
+		ev.rename(c)
+		return
 	default:
 		return
 	}
@@ -159,6 +169,21 @@ func (ev *evaluator) apply(c *Command) {
 		}
 	case Object:
 		t.Objects = append(t.Objects, c.ObjectSpec)
+	case Flowtable:
+		t.Flowtables = append(t.Flowtables, c.FlowtableSpec)
+	}
+}
+
+func (ev *evaluator) rename(c *Command) {
+	t := ev.own(c.Family, c.Table)
+	if t == nil {
+		return
+	}
+	for i, ch := range t.Chains {
+		if ch.Name == c.Name {
+			n := *ch
+			n.Name, t.Chains[i] = c.To, &n
+		}
 	}
 }
 
@@ -176,6 +201,10 @@ func (ev *evaluator) remove(c *Command, k tableKey) {
 		t.Sets = slices.DeleteFunc(t.Sets, func(s *rule.Set) bool { return s.Name == c.Name })
 	case Chain:
 		t.Chains = slices.DeleteFunc(t.Chains, func(s *rule.Chain) bool { return s.Name == c.Name })
+	case Object:
+		t.Objects = slices.DeleteFunc(t.Objects, func(o *rule.Object) bool { return o.Name == c.Name && o.Kind == c.ObjectKind })
+	case Flowtable:
+		t.Flowtables = slices.DeleteFunc(t.Flowtables, func(f *rule.Flowtable) bool { return f.Name == c.Name })
 	}
 }
 

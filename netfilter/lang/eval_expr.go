@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/bits"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -14,6 +15,8 @@ func (sc *scope) expr(n *node, want *rule.Type, size int) (rule.Expr, error) {
 	switch n.kind {
 	case nLeaf:
 		return sc.leaf(n)
+	case nForeign:
+		return nil, Store(n.at, syscall.EOPNOTSUPP)
 	case nConcat:
 		return sc.concatExpr(n, want)
 	case nMap:
@@ -35,7 +38,7 @@ func (sc *scope) expr(n *node, want *rule.Type, size int) (rule.Expr, error) {
 
 // constantNode reports whether nothing in n depends on a packet.
 func constantNode(n *node) bool {
-	if n.kind == nLeaf || n.kind == nMap {
+	if n.kind == nLeaf || n.kind == nMap || n.kind == nForeign {
 		return false
 	}
 	for _, k := range n.kids {

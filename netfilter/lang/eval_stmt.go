@@ -11,6 +11,9 @@ func (sc *scope) verdict(n *node) error {
 		at := n.at
 		sc.ended = &at
 	}
+	if c := n.verdict.Chain; c != "" && sc.late == nil && !sc.ev.hasChain(sc.family, sc.table, c) {
+		sc.late = sc.ev.absentChain(c, n.chainAt)
+	}
 	sc.add(n.verdict)
 	return nil
 }

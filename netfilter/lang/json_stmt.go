@@ -39,6 +39,11 @@ func (p *printer) jsonStmt(s rule.Stmt) any {
 		return p.jsonNAT(x)
 	case *rule.Assign:
 		return obj("mangle", object{{"key", p.jsonExpr(x.Dst)}, {"value", p.jsonExpr(x.Value)}})
+	case *rule.ResetOption:
+		if x.Option.Name == "" {
+			return obj("reset", obj("tcp option", object{{"base", int(x.Option.Number)}, {"offset", 0}, {"len", 0}}))
+		}
+		return obj("reset", p.jsonExpr(x.Option))
 	case *rule.NoTrack:
 		return obj("notrack", nil)
 	case *rule.Dup:

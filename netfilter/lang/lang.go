@@ -28,8 +28,10 @@ type Options struct {
 	Include func(pattern string) ([]File, error)
 	// Define are the variables given with -D.
 	Define map[string]string
-	// Inline: the text is that of a command line, whose errors name no file.
-	Inline bool
+	// Refusals: what Parse knows that Linux refuses stays with the commands (Command.Refused),
+	// for a caller that has refusals of its own and tells of all of them. Else it is an error
+	// like any other.
+	Refusals bool
 }
 
 // Limits of what a source may ask for.

@@ -25,6 +25,7 @@ const (
 	nAny                     // *
 	nBinary                  // kids[0] op kids[1]
 	nVerdict                 // verdict
+	nForeign                 // what the grammar has and no packet filter here
 )
 
 // A node is an expression as it is written.
@@ -45,6 +46,8 @@ type node struct {
 	// that is.
 	from   Span
 	weight int
+	// chainAt is where a verdict names a chain.
+	chainAt Span
 }
 
 // where is the place that an error in the node's value belongs to.

@@ -14,9 +14,6 @@ func (p *parser) setBlock(c *command) {
 	b.at = p.since(p.expect("{").start)
 	p.enter()
 	p.setItems(spec, b)
-	if b.wrong && b.keyT == nil && b.key == nil {
-		p.src.fail(b.at, "set definition does not specify key")
-	}
 	p.expect("}")
 	p.leave()
 	c.check = func(ev *evaluator) error { return ev.declareSet(c, b) }
@@ -41,8 +38,10 @@ func (p *parser) setItems(spec *rule.Set, b *setDecl) {
 			grow()
 		}
 	}, func() {
-		b.wrong = true
 		p.recoverItem()
+		if p.is(";") || p.tok.kind == tNewline {
+			p.next()
+		}
 		grow()
 	})
 }
@@ -65,7 +64,7 @@ func (p *parser) setEnd() {
 // A setDecl is what a set's block says of types, before they are known.
 type setDecl struct {
 	at           Span
-	isMap, wrong bool
+	isMap        bool
 	key, data    *node // of typeof
 	keyT, dataT  *rule.Type
 	elems        *node

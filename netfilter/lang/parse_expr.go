@@ -118,8 +118,11 @@ func (p *parser) verdict() *node {
 		if p.tok.kind != tWord && !p.is("$") || reserved(p.tok.text) {
 			p.unexpected("'{'")
 		}
-		v.Chain = p.name().text
-		return p.src.node(node{kind: nVerdict, verdict: v, at: p.since(start)})
+		t := p.name()
+		v.Chain = t.text
+		n := p.src.node(node{kind: nVerdict, verdict: v, at: p.since(start)})
+		n.chainAt = p.span(t)
+		return n
 	}
 	return nil
 }

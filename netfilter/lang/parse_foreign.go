@@ -13,8 +13,6 @@ func (p *parser) foreign(start int) *stmt {
 		p.queue()
 	case "synproxy":
 		p.synproxy()
-	case "osf":
-		p.unexpected()
 	}
 	at := p.since(start)
 	return &stmt{at: at, eval: func(*scope) error { return Store(at, syscall.EOPNOTSUPP) }}
@@ -62,5 +60,52 @@ func (p *parser) synproxy() {
 		default:
 			return
 		}
+	}
+}
+
+// foreignExpr goes over an expression that no packet filter here knows; false: it is another.
+func (p *parser) foreignExpr() bool {
+	nx := p.peek().text
+	switch {
+	case p.accept("osf"):
+		p.osf()
+	case p.is("meta") && nx == "secmark", p.is("ct") && nx == "secmark":
+		p.next()
+		p.next()
+	case p.is("ipsec") && (nx == "in" || nx == "out"):
+		p.next()
+		p.next()
+		p.ipsec()
+	default:
+		return false
+	}
+	return true
+}
+
+// osf reads `[ttl loose|skip] name|version`.
+func (p *parser) osf() {
+	if p.accept("ttl") {
+		if t := p.word("string"); t.text != "loose" && t.text != "skip" {
+			p.failAt(p.span(t), "invalid ttl option")
+		}
+	}
+	if !p.accept("name") && !p.accept("version") {
+		p.unexpected("version", "name")
+	}
+}
+
+// ipsec reads `[spnum 1] reqid|spi|ip saddr|ip6 daddr`.
+func (p *parser) ipsec() {
+	if p.accept("spnum") {
+		p.number()
+	}
+	switch {
+	case p.accept("reqid"), p.accept("spi"):
+	case p.accept("ip"), p.accept("ip6"):
+		if !p.accept("saddr") && !p.accept("daddr") {
+			p.unexpected("saddr", "daddr")
+		}
+	default:
+		p.unexpected("ip", "ip6", "spi", "reqid")
 	}
 }

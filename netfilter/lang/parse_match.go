@@ -54,7 +54,7 @@ func isPriority(n *node) bool {
 
 func settable(n *node) bool {
 	if n.kind != nLeaf {
-		return false
+		return n.kind == nForeign
 	}
 	switch n.expr.(type) {
 	case *rule.Meta, *rule.CT, *rule.Payload, *rule.Exthdr:

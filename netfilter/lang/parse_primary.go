@@ -23,6 +23,9 @@ func (p *parser) primary() *node {
 		return p.constant()
 	}
 	w := p.tok.text
+	if p.foreignExpr() {
+		return p.src.node(node{kind: nForeign, at: p.since(start)})
+	}
 	if e := p.keyExpr(w); e != nil {
 		return p.leaf(start, e)
 	}

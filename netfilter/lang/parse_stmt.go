@@ -63,6 +63,8 @@ func (p *parser) action(start int) *stmt {
 	case "notrack":
 		p.next()
 		return p.simple(start, &rule.NoTrack{})
+	case "reset":
+		return p.resetOption(start)
 	case "dup":
 		return p.dup(start)
 	case "fwd":
@@ -87,10 +89,32 @@ func (p *parser) action(start int) *stmt {
 		return p.ctStatement(start)
 	case "tproxy":
 		return p.tproxy(start)
-	case "queue", "synproxy", "osf":
+	case "queue", "synproxy":
 		return p.foreign(start)
 	}
 	return nil
+}
+
+// resetOption reads `reset tcp option timestamp`.
+func (p *parser) resetOption(start int) *stmt {
+	p.next()
+	p.expect("tcp")
+	p.expect("option")
+	e := &rule.Exthdr{Kind: rule.TCPOption}
+	if p.tok.kind == tNumber {
+		e.Number = p.optionNumber()
+		if h := rule.TCPOptionByNumber(e.Number); h != nil {
+			e.Name = h.Name
+		}
+	} else {
+		h := rule.ExthdrByName(rule.TCPOption, p.tok.text)
+		if p.tok.kind != tWord || h == nil {
+			p.unexpected()
+		}
+		p.next()
+		e.Name, e.Number = h.Name, h.Number
+	}
+	return p.simple(start, &rule.ResetOption{Option: e})
 }
 
 func (p *parser) counter(start int) *stmt {

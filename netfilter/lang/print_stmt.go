@@ -50,6 +50,9 @@ func (p *printer) stmt(s rule.Stmt) {
 		p.expr(x.Value)
 	case *rule.NoTrack:
 		p.f("notrack")
+	case *rule.ResetOption:
+		p.f("reset ")
+		p.expr(x.Option)
 	case *rule.Dup:
 		p.dup(x)
 	case *rule.Fwd:

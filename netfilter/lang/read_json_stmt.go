@@ -62,6 +62,8 @@ func (r *reader) stmtOf(kind string, m map[string]any) string {
 		return r.reject(m)
 	case "snat", "dnat", "masquerade", "redirect":
 		return r.nat(kind, m)
+	case "reset":
+		return "reset " + r.presence(m, r.expr(m))
 	case "notrack":
 		return kind
 	case "dup":

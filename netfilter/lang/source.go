@@ -70,6 +70,11 @@ func (s *source) parse(f *File) ([]Command, error) {
 	for _, c := range s.parsed {
 		if c.check != nil {
 			if err := c.check(ev); err != nil {
+				if e := err.(*Error); e.stored && s.opts.Refusals {
+					c.Refused = e
+					out = append(out, c.Command)
+					continue
+				}
 				if s.errs = append(s.errs, err.(*Error)); len(s.errs) >= maxErrors {
 					break
 				}
@@ -80,7 +85,7 @@ func (s *source) parse(f *File) ([]Command, error) {
 		out = append(out, c.Command)
 	}
 	if len(s.errs) > 0 {
-		return nil, s.errs
+		return nil, s.errs.said()
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"syscall"
 
 	"github.com/knitnet/knit/netfilter/rule"
 )
@@ -152,6 +153,15 @@ func (ev *evaluator) absent(c *command, at Span) error {
 		return e
 	}
 	return ev.missing(at)
+}
+
+// absentChain reports that there is no chain of a name to go to, which Linux finds out.
+func (ev *evaluator) absentChain(name string, at Span) error {
+	c := &Command{Kind: Chain, Name: name, NameAt: at}
+	if e := Missing(ev.allTables(), c, at); e != nil {
+		return e
+	}
+	return Store(at, syscall.ENOENT)
 }
 
 // absentSet reports that there is no set of a name.

@@ -149,6 +149,8 @@ func (c *compiler) stmt(s rule.Stmt) (step, error) {
 		return c.tproxy(x)
 	case *rule.Assign:
 		return c.assign(x)
+	case *rule.ResetOption:
+		return resetOption(x)
 	case *rule.NoTrack:
 		c.need.ct = true
 		return noTrack, nil

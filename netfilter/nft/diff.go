@@ -11,6 +11,8 @@ type change struct {
 	verb  string // add, insert or delete
 	what  string // tables, chains, rules, sets, elements or the rest's "ruleset"
 	table *rule.Table
+	// renamed: the chain was there before under another name.
+	renamed bool
 	// One of these, or none: the table itself.
 	chain  *rule.Chain
 	rule   *rule.Rule // of chain
@@ -90,7 +92,7 @@ func (d *diff) tables(before, after *rule.Table) {
 	}
 	for _, c := range after.Chains {
 		if old := oldChains[c.Handle]; old == nil || old.Name != c.Name || old.DropPolicy != c.DropPolicy {
-			d.add(change{verb: "add", what: "chains", table: after, chain: c})
+			d.add(change{verb: "add", what: "chains", table: after, chain: c, renamed: old != nil && old.Name != c.Name})
 		}
 	}
 	for _, o := range after.Objects {

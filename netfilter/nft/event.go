@@ -100,6 +100,7 @@ func (c *change) alone() *rule.Table {
 		if c.verb == "delete" {
 			ch = rule.Chain{Name: ch.Name, Handle: ch.Handle}
 		}
+		ch.Comment = "" // it is not told of
 		if ch.Rules = nil; c.rule != nil {
 			ch.Rules = []*rule.Rule{c.rule}
 		}
@@ -116,6 +117,9 @@ func (c *change) body(l lang.Listing) string {
 		if rest, ok := strings.CutPrefix(line, "\t\t"); ok {
 			parts = append(parts, rest)
 		}
+	}
+	if c.object != nil {
+		return strings.Join(parts, " ")
 	}
 	body := strings.Join(parts, "; ")
 	if c.set != nil {

@@ -178,6 +178,7 @@ func (x *txn) diff(before, after []*rule.Table) *diff {
 // have replaced, as `nft -e` does: nothing if that is nothing.
 func (r *running) echo(before []*rule.Table) string {
 	d := r.x.diff(before, r.x.tables)
+	r.listing.Terse = false
 	old := map[uint64]map[uint64]bool{} // rules that were replaced, by the chain's handle and theirs
 	for _, c := range d.out {
 		if c.rule != nil && r.x.replaced[c.rule] {
@@ -191,6 +192,9 @@ func (r *running) echo(before []*rule.Table) string {
 	for i := range d.out {
 		c := &d.out[i]
 		if c.verb == "delete" && (c.rule == nil || !old[c.chain.Handle][c.rule.Handle]) {
+			continue
+		}
+		if c.renamed {
 			continue
 		}
 		if r.req.JSON {

@@ -45,13 +45,8 @@ func (m *machine) run(ctx context.Context, req *netfilter.NFTRequest) (string, e
 			req.Placed(n, at.File.Name, at.Line())
 		}
 	}
-	for i := range commands {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		if err := r.command(&commands[i]); err != nil {
-			return "", r.explain(err, &commands[i])
-		}
+	if err := r.commands(ctx, commands); err != nil {
+		return "", err
 	}
 	if r.changed {
 		if err := r.finish(); err != nil {
@@ -62,6 +57,29 @@ func (m *machine) run(ctx context.Context, req *netfilter.NFTRequest) (string, e
 		r.text += r.json()
 	}
 	return r.text, nil
+}
+
+// maxRefusals is how many commands of one call are refused with a message of their own.
+const maxRefusals = 64
+
+// commands performs commands. One that is refused does not keep those behind it from being
+// tried: all refusals are told, as Linux does, and nothing is committed.
+func (r *running) commands(ctx context.Context, list []lang.Command) error {
+	var refused lang.Errors
+	for i := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.command(&list[i]); err != nil {
+			if refused = append(refused, r.explain(err, &list[i])...); len(refused) >= maxRefusals {
+				break
+			}
+		}
+	}
+	if len(refused) > 0 {
+		return refused
+	}
+	return nil
 }
 
 // json writes what was listed as one document.
@@ -83,7 +101,7 @@ func (r *running) show(t *rule.Table) {
 }
 
 func (m *machine) parse(req *netfilter.NFTRequest) ([]lang.Command, error) {
-	opts := lang.Options{Env: env{m}, Define: req.Define, Inline: req.Name == ""}
+	opts := lang.Options{Env: env{m}, Define: req.Define, Refusals: true}
 	if req.Include != nil {
 		opts.Include = func(pattern string) (out []lang.File, err error) {
 			files, err := req.Include(pattern)
@@ -166,6 +184,9 @@ func (r *running) command(c *lang.Command) error {
 	case lang.Monitor, lang.Import:
 		return &faultAt{c.At, errors.New("this command stands alone")}
 	}
+	if c.Refused != nil {
+		return lang.Errors{c.Refused}
+	}
 	r.changed = true
 	r.x.at = c.At
 	return r.x.apply(c)
@@ -200,11 +221,11 @@ func (r *running) finish() error {
 }
 
 // explain writes an error as nft does, at the place that it is about.
-func (r *running) explain(err error, last *lang.Command) error {
+func (r *running) explain(err error, last *lang.Command) lang.Errors {
 	at := last.At
 	var said lang.Errors
 	if errors.As(err, &said) {
-		return err
+		return said
 	}
 	var f *faultAt
 	var re *RuleError
@@ -230,6 +251,9 @@ func (r *running) list(c *lang.Command, reset bool) error {
 	found := c.All
 	r.listed = true
 	for _, t := range r.x.tables {
+		if c.Kind == lang.Hooks {
+			break // nothing but the packet filter has hooks to tell of, and chains say where theirs are
+		}
 		if c.Table != "" && (t.Name != c.Table || t.Family != c.Family) || c.All && c.HasFamily && t.Family != c.Family {
 			continue
 		}
@@ -285,7 +309,7 @@ func (r *running) part(c *lang.Command, t *rule.Table, reset bool) (found bool) 
 	}
 	only.Objects = keepOnly(t.Objects, want)
 	only.Flowtables = keepOnly(t.Flowtables, want)
-	if found || c.All {
+	if found || c.All && c.Verb != lang.Reset {
 		r.parts = true
 		read := r.m.read(&only, reset)
 		if r.tables = append(r.tables, read); !r.req.JSON {

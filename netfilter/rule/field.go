@@ -56,3 +56,13 @@ func find(hs []Header, name string) *Header {
 	}
 	return nil
 }
+
+// TCPOptionByNumber returns the TCP option of a kind, nil if nft has no name for it.
+func TCPOptionByNumber(n uint8) *Header {
+	for i := range tcpOptions {
+		if tcpOptions[i].Number == n {
+			return &tcpOptions[i]
+		}
+	}
+	return nil
+}

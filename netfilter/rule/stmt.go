@@ -172,6 +172,9 @@ type (
 		MeterSize uint32
 	}
 
+	// ResetOption puts padding in the place of a TCP option. Option has no field.
+	ResetOption struct{ Option *Exthdr }
+
 	// FlowOffload gives the connection to a flowtable.
 	FlowOffload struct{ Flowtable string }
 
@@ -275,4 +278,5 @@ func (*Dup) stmt()         {}
 func (*Fwd) stmt()         {}
 func (*Update) stmt()      {}
 func (*FlowOffload) stmt() {}
+func (*ResetOption) stmt() {}
 func (*ObjectRef) stmt()   {}
