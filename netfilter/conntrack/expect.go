@@ -14,6 +14,7 @@ import (
 type expectations struct {
 	mu    sync.Mutex
 	n     atomic.Int32
+	last  uint64 // of expected.serial
 	bySrv map[expectKey][]*expected
 }
 
@@ -26,7 +27,8 @@ type expectKey struct {
 
 type expected struct {
 	*netfilter.Expectation
-	until clock.Time
+	until  clock.Time
+	serial uint64 // the oldest has the lowest
 }
 
 func keyOf(t *netfilter.Tuple) expectKey { return expectKey{t.Dst, t.DstPort, t.Proto} }
@@ -70,7 +72,8 @@ func (t *tracker) expect(x *netfilter.Expectation) (old []*expected, err error) 
 	if s.bySrv == nil {
 		s.bySrv = map[expectKey][]*expected{}
 	}
-	s.bySrv[k] = append(s.bySrv[k], &expected{x, now.Add(x.Timeout)})
+	s.last++
+	s.bySrv[k] = append(s.bySrv[k], &expected{x, now.Add(x.Timeout), s.last})
 	s.n.Add(1)
 	t.stats.expectCreate.Inc()
 	return old, nil
@@ -90,7 +93,7 @@ func (t *tracker) evict(master *netfilter.Conn) []*expected {
 			if o.Master != master {
 				continue
 			}
-			if n++; oldest == nil || o.until < oldest.until {
+			if n++; oldest == nil || o.serial < oldest.serial {
 				oldest = o
 			}
 		}

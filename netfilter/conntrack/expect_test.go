@@ -53,7 +53,7 @@ func TestExpectations(t *testing.T) {
 	other := r.want(udp("10.0.0.1:6000", serverA, 1), netfilter.New)
 	master.Helper.Store(h)
 	want("the first", "n1", r.Expect(expectation(master, 1)), nil)
-	r.advance(30 * time.Second)
+	r.advance(20 * time.Second)
 	want("said again", "d1n1", r.Expect(expectation(master, 1)), nil)
 	want("somebody else's", "", r.Expect(expectation(other, 1)), syscall.EBUSY)
 	want("the second", "n2", r.Expect(expectation(master, 2)), nil)
