@@ -128,8 +128,6 @@ func mix(a, b uint64) uint32 {
 	return uint32(h >> 32)
 }
 
-func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
-
 // finish cuts what is larger than the path MTU, as the mode allows, and sends.
 func (p *ip6) finish(s *network.Send, q *packet.Queue) {
 	mtu := s.Path.MTU()
