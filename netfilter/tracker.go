@@ -88,3 +88,11 @@ type Event struct {
 	Kind EventKind // one or more
 	Conn *Conn
 }
+
+// ComesAgain reports whether the packets of q, which are at PREROUTING, were there
+// before, as packets of the device that is enslaved to their VRF (packet.Meta.VRF).
+// Their connections are known and their addresses are chosen by then.
+func ComesAgain(q *packet.Queue) bool {
+	pkt := q.Front()
+	return pkt != nil && pkt.VRF != 0
+}

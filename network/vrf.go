@@ -3,6 +3,7 @@ package network
 import (
 	"net/netip"
 
+	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/link"
 	"github.com/knitnet/knit/network/route"
 )
@@ -94,6 +95,26 @@ func (l *Layer) Own(ip netip.Addr, index int32) *route.Route {
 func (l *Layer) IsLocalTo(ip netip.Addr, index int32) bool {
 	r := l.Own(ip, index)
 	return r != nil && r.Type == route.Local
+}
+
+// EnterVRF shows packets that came by a device to the Prerouting hooks once more, as
+// packets of the VRF that the device is enslaved to: from there on hooks see the VRF as
+// the interface they came by (Linux's Documentation/networking/vrf.rst: PREROUTING "with
+// skb->dev set to the real ingress device and both INPUT and PREROUTING rules with
+// skb->dev set to the VRF device"). It is for Families, on the packet path, and reports
+// whether there is such a VRF.
+func (l *Layer) EnterVRF(v Version, dev *link.Device, q *packet.Queue) bool {
+	vrf := l.VRF(dev.Index())
+	if vrf == 0 || vrf == dev.Index() || q.Empty() {
+		return false
+	}
+	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
+		pkt.VRF = vrf
+	}
+	if h := &l.Hooks[v].Prerouting; !h.Empty() {
+		h.RunBatch(q)
+	}
+	return true
 }
 
 // learnVRFs tells the FIB which devices belong to which VRF.

@@ -75,6 +75,10 @@ type Meta struct {
 	// means this kernel itself, or not known yet.
 	In, Out int32
 
+	// VRF is the device of the VRF that In is enslaved to, once the hooks of the packet
+	// see that one as the interface it came by; 0: there is none, or In is seen.
+	VRF int32
+
 	// Mark is netfilter's mark, Priority the class for queueing, Hash the flow
 	// hash (0: not computed).
 	Mark, Priority, Hash uint32

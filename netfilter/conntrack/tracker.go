@@ -213,7 +213,11 @@ func (t *tracker) attach(v network.Version) []func() {
 	entry := func(prio hook.Priority, f hook.BatchFunc) hook.Entry {
 		return hook.Entry{Owner: moduleName, Priority: prio, Batch: f, KeepsHeaders: true}
 	}
-	in := entry(hook.Conntrack, func(q *packet.Queue) { t.track(v, q) })
+	in := entry(hook.Conntrack, func(q *packet.Queue) {
+		if !netfilter.ComesAgain(q) {
+			t.track(v, q)
+		}
+	})
 	last := entry(hook.ConntrackConfirm, t.confirm)
 	help := entry(hook.ConntrackHelper, func(q *packet.Queue) { t.help(v, q) })
 	h := &t.net.Hooks[v]

@@ -102,6 +102,9 @@ func (s *seats) close() {
 
 // translate decides about new connections and changes the packets of all.
 func (t *translator) translate(at *seat, q *packet.Queue) {
+	if at.manip == netfilter.ManipDst && !at.local && netfilter.ComesAgain(q) {
+		return
+	}
 	passed := t.pass(at, q)
 	if passed == q.Len() {
 		return

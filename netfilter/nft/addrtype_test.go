@@ -21,7 +21,7 @@ func TestAddrTypeOfRoutes(t *testing.T) {
 	for a, want := range map[string]uint64{
 		"2001:db8:1::1": rtnUnreachable, "2001:db8:2::1": 6, "2001:db8:3::1": 7, "2001:db8:4::1": 8, "2001:db8:5::1": rtnUnreachable, "ff02::1": rtnMulticast,
 	} {
-		if got := m.addrType(netip.MustParseAddr(a), 0); got != want {
+		if got := m.addrType(netip.MustParseAddr(a), 0, 0); got != want {
 			t.Errorf("%s is of type %d, want %d", a, got, want)
 		}
 	}

@@ -20,6 +20,7 @@ type eval struct {
 	family rule.Family // of the hook point: IP, IP6, ARP, Bridge, Netdev
 	hook   rule.Hook
 	in     int32
+	slave  int32 // the device that came in as one of the VRF in; 0: in is it itself
 	out    int32
 	now    clock.Time // of the batch; 0: not asked yet
 

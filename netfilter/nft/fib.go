@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -31,12 +32,12 @@ func (c *compiler) loadFIB(x *rule.FIB) (loader, error) {
 			index = ev.out
 		}
 		if result == rule.FIBType {
-			putNumber(dst, ev.m.addrType(addr, index))
+			putNumber(dst, ev.m.addrType(addr, index, ev.domain()))
 			return true
 		}
 		dev := ev.unasked()
 		if dev == nil {
-			dev = ev.m.wayBack(addr, index, flags, ev.pkt.Mark)
+			dev = ev.m.wayBack(addr, index, ev.domain(), flags, ev.pkt.Mark)
 		}
 		clear(dst)
 		switch {
@@ -52,13 +53,16 @@ func (c *compiler) loadFIB(x *rule.FIB) (loader, error) {
 	}, nil
 }
 
+// domain returns the VRF that a packet is in, 0 for none.
+func (ev *eval) domain() int32 { return ev.m.net.VRF(cmp.Or(ev.pkt.In, ev.pkt.Out)) }
+
 // unasked returns the device of a packet whose way back is not asked for, as on Linux,
 // so that `fib saddr . iif oif missing drop` does not hit it: what this host sends to
 // itself, and what a host sends that has no address yet (DHCP, RFC 2131 §4.1; duplicate
 // address detection, RFC 4862 §5.4). Others have none.
 func (ev *eval) unasked() *link.Device {
 	dev := ev.m.link.Device(ev.in)
-	if dev == nil || ev.hook == rule.Prerouting && dev == ev.m.net.Loopback() {
+	if dev == nil || ev.hook == rule.Prerouting && ev.m.net.IsInner(dev) {
 		return dev
 	}
 	src, ok := ev.address(true)
@@ -75,25 +79,25 @@ func (ev *eval) unasked() *link.Device {
 }
 
 // addrType is the RTN_ type of an address, on a device if one is given: what this host
-// has on another one is somebody's.
-func (m *machine) addrType(a netip.Addr, index int32) uint64 {
+// has on another one is somebody's. vrf is the packet's, 0 for none.
+func (m *machine) addrType(a netip.Addr, index, vrf int32) uint64 {
 	if a.IsMulticast() {
 		return rtnMulticast
 	}
 	if a.Is4() && (a == netip.AddrFrom4([4]byte{}) || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})) {
 		return rtnBroadcast
 	}
-	r := m.net.Local.Lookup(a)
+	r := m.net.Own(a, cmp.Or(index, vrf))
 	if r == nil && a.Is4() {
 		return rtnUnicast // with or without a route, as on Linux
 	}
 	if r == nil {
-		r = m.net.Lookup(&route.Key{Dst: a}).Route
+		r = m.net.Lookup(&route.Key{Dst: a, In: vrf}).Route
 	}
 	if r == nil || r.Type == route.Throw {
 		return rtnUnreachable
 	}
-	if index != 0 && (r.Type == route.Local || r.Type == route.Broadcast) && !uses(r, index) {
+	if index != 0 && (r.Type == route.Local || r.Type == route.Broadcast) && index != vrf && !uses(r, index) {
 		return rtnUnicast
 	}
 	return rtnOf(r.Type)
@@ -124,12 +128,12 @@ func rtnOf(t route.Type) uint64 {
 }
 
 // wayBack returns the device by which packets to an address leave, if it is the one
-// given, or nil.
-func (m *machine) wayBack(a netip.Addr, index int32, flags rule.FIBFlags, mark uint32) *link.Device {
-	if m.net.IsLocal(a) {
+// given, or nil. vrf is the packet's, 0 for none.
+func (m *machine) wayBack(a netip.Addr, index, vrf int32, flags rule.FIBFlags, mark uint32) *link.Device {
+	if m.net.IsLocalTo(a, vrf) {
 		return nil
 	}
-	f := network.Flow{Dst: a, Index: index}
+	f := network.Flow{Dst: a, Index: cmp.Or(index, vrf)}
 	if flags&rule.FIBMark != 0 {
 		f.Mark = mark
 	}

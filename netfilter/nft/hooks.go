@@ -134,12 +134,15 @@ func (m *machine) meets(pkt *packet.Packet, current, previous *generation) *gene
 // interfaces notes what the packet's devices are at this hook: an interface that
 // is not known yet, or no more, is none.
 func (ev *eval) interfaces() {
-	ev.in, ev.out = ev.pkt.In, ev.pkt.Out
+	ev.in, ev.out, ev.slave = ev.pkt.In, ev.pkt.Out, 0
+	if ev.pkt.VRF != 0 && ev.hook != rule.Ingress {
+		ev.in, ev.slave = ev.pkt.VRF, ev.in
+	}
 	switch ev.hook {
 	case rule.Prerouting, rule.Input, rule.Ingress:
 		ev.out = 0
 	case rule.Output, rule.Egress:
-		ev.in = 0
+		ev.in, ev.slave = 0, 0
 	}
 	if ev.family == rule.ARP && ev.hook == rule.Output {
 		ev.front = wire.EthernetLen

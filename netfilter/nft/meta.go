@@ -35,8 +35,10 @@ func metaLoader(k rule.MetaKey) loader {
 		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.in)); return true } // 0: none
 	case rule.MetaOif:
 		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.out)); return true }
-	case rule.MetaSDIF, rule.MetaSDIFname:
-		return func(_ *eval, dst []byte) bool { clear(dst); return true } // no device has another as its port
+	case rule.MetaSDIF: // the device that iif is a VRF of
+		return func(ev *eval, dst []byte) bool { putNumber(dst, uint64(ev.slave)); return true }
+	case rule.MetaSDIFname:
+		return func(ev *eval, dst []byte) bool { putName(dst, ev.m.deviceName(ev.slave)); return true }
 	case rule.MetaRandom:
 		return func(_ *eval, dst []byte) bool { putNumber(dst, uint64(rand.Uint32())); return true }
 	case rule.MetaCPU:

@@ -192,7 +192,7 @@ func loadMSS(ev *eval, dst []byte) bool {
 	}
 	mtu := p.MTU()
 	if src, ok := ev.address(true); ok {
-		if back, err := ev.m.paths.Resolve(network.Flow{Dst: src, Mark: ev.pkt.Mark}); err == nil {
+		if back, err := ev.m.paths.Resolve(network.Flow{Dst: src, Index: ev.m.net.VRF(ev.out), Mark: ev.pkt.Mark}); err == nil {
 			mtu = min(mtu, back.MTU())
 		}
 	}

@@ -91,7 +91,7 @@ func (ev *eval) reset4or6() {
 		f.Ack += uint32(h[13]&wire.TCPSyn/wire.TCPSyn + h[13]&wire.TCPFin/wire.TCPFin)
 	}
 	mark := ev.m.net.ReplyMark(network.VersionOf(src), ev.pkt.Mark)
-	path, err := ev.m.paths.Resolve(network.Flow{Dst: src, Src: dst, Mark: mark})
+	path, err := ev.m.paths.Resolve(network.Flow{Dst: src, Src: dst, Mark: mark, Index: ev.domain()})
 	if err != nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
+	"github.com/knitnet/knit/network"
 	"github.com/knitnet/knit/wire"
 )
 
@@ -27,6 +28,9 @@ func (p *ip4) Input(dev *link.Device, q *packet.Queue) {
 		if !p.hooks.Prerouting.RunBatch(q) {
 			p.dropMangled(q)
 		}
+	}
+	if p.net.EnterVRF(network.V4, dev, q) {
+		p.dropMangled(q)
 	}
 	p.dispatch(dev, q)
 }

@@ -33,6 +33,7 @@ func (p *ip6) received(dev *link.Device, q *packet.Queue) {
 	if !p.hooks.Prerouting.Empty() {
 		p.hooks.Prerouting.RunBatch(q)
 	}
+	p.enterVRF(dev, q)
 	var forward packet.Queue
 	p.route(dev, q, &forward)
 	p.deliver(q)
@@ -40,6 +41,27 @@ func (p *ip6) received(dev *link.Device, q *packet.Queue) {
 		*q = forward
 		p.forward(q)
 	}
+}
+
+// enterVRF shows packets to the hooks once more, as those of dev's VRF. What is of the
+// link itself, as neighbour discovery is, stays with the link.
+func (p *ip6) enterVRF(dev *link.Device, q *packet.Queue) {
+	if dev.Master() == nil || p.net.VRF(dev.Index()) == 0 {
+		return
+	}
+	var own packet.Queue
+	in := *q
+	*q = packet.Queue{}
+	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
+		h, ok := wire.ParseIPv6(pkt.Head())
+		if dst := h.Dst(); ok && !dst.IsMulticast() && !dst.IsLinkLocalUnicast() && !h.Src().IsLinkLocalUnicast() {
+			q.Push(pkt)
+		} else {
+			own.Push(pkt)
+		}
+	}
+	p.net.EnterVRF(network.V6, dev, q)
+	q.Append(&own)
 }
 
 // check holds the packet against RFC 8200 §3 and RFC 4291, obeys a hop-by-hop
