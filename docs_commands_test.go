@@ -57,10 +57,16 @@ var (
 	nodeID   = regexp.MustCompile(`fe80::[0-9a-f:]+`)
 )
 
-// TestDocsCommands types what the page types into one kernel, in order, and
-// compares what it prints.
+// TestDocsCommands types what a page types into one kernel, in order, and compares what
+// it prints.
 func TestDocsCommands(t *testing.T) {
-	text, err := os.ReadFile(commandsPage)
+	for _, page := range []string{commandsPage, "docs/vrf.md"} {
+		t.Run(page, func(t *testing.T) { typePage(t, page) })
+	}
+}
+
+func typePage(t *testing.T, page string) {
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +86,12 @@ func TestDocsCommands(t *testing.T) {
 			}
 		}
 		if got.String() != shown && !*updateDocs {
-			t.Errorf("%s shows\n%sthe commands print\n%s\nif that is meant, go test -run Docs -update-docs . writes it", commandsPage, shown, got.String())
+			t.Errorf("%s shows\n%sthe commands print\n%s\nif that is meant, go test -run Docs -update-docs . writes it", page, shown, got.String())
 		}
 		return []byte("```console\n" + got.String() + "```")
 	})
 	if *updateDocs && !bytes.Equal(fresh, text) {
-		if err := os.WriteFile(commandsPage, fresh, 0o644); err != nil {
+		if err := os.WriteFile(page, fresh, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
