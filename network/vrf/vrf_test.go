@@ -22,11 +22,6 @@ import (
 	"github.com/knitnet/knit/transport"
 )
 
-var (
-	subnet4 = netip.MustParsePrefix("10.0.0.0/24")
-	subnet6 = netip.MustParsePrefix("fd00::/64")
-)
-
 // A world is a kernel r with VRFs red and blue, and behind each a host. Both hosts have
 // the same addresses, and r the same ones in both VRFs: r has .1 and ::1, they have .2
 // and ::2.
