@@ -10,12 +10,6 @@ import (
 // checksum, in little endian.
 const SCTPHeaderLen = 12
 
-// castagnoli is the polynomial of SCTP's checksum (RFC 9260 Appendix A).
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// noSum stands in place of the checksum while it is computed. It is never changed.
-var noSum = make([]byte, 4)
-
 // SCTPChecksum returns the checksum that a packet should have whose SCTP header begins
 // at an offset: a CRC over all of it with zeros in its own place (RFC 9260 §6.8), which
 // a change of a few bytes cannot correct. It is not ok if the header is not complete.
@@ -24,8 +18,10 @@ func SCTPChecksum(pkt *packet.Packet, off int) (sum uint32, ok bool) {
 		return 0, false
 	}
 	b := pkt.Head()[off:]
+	castagnoli := crc32.MakeTable(crc32.Castagnoli) // RFC 9260 Appendix A; made once
+	var noSum [4]byte
 	sum = crc32.Update(0, castagnoli, b[:SCTPHeaderLen-len(noSum)])
-	sum = crc32.Update(sum, castagnoli, noSum)
+	sum = crc32.Update(sum, castagnoli, noSum[:])
 	sum = crc32.Update(sum, castagnoli, b[SCTPHeaderLen:])
 	for i := range pkt.Frags() {
 		sum = crc32.Update(sum, castagnoli, pkt.Frag(i))

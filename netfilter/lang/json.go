@@ -249,7 +249,7 @@ func (p *printer) jsonObject(b *rule.Object) any {
 	case rule.CTTimeoutObject:
 		var policy any
 		var states object
-		for _, s := range timeoutStates {
+		for _, s := range timeoutStates() {
 			if d, ok := b.Timeouts[s]; ok {
 				states = states.with(s, seconds(d))
 			}

@@ -367,13 +367,15 @@ func (p *printer) object(o *rule.Object) {
 var (
 	tcpStates = []string{"syn_sent", "syn_recv", "established", "fin_wait", "close_wait", "last_ack", "time_wait", "close", "syn_sent2",
 		"retrans", "unack"}
-	udpStates     = []string{"unreplied", "replied"}
-	timeoutStates = slices.Concat(tcpStates, udpStates)
+	udpStates = []string{"unreplied", "replied"}
 )
+
+// timeoutStates returns the states of both.
+func timeoutStates() []string { return slices.Concat(tcpStates, udpStates) }
 
 func timeoutPolicy(o *rule.Object) string {
 	var out []string
-	for _, s := range timeoutStates {
+	for _, s := range timeoutStates() {
 		if d, ok := o.Timeouts[s]; ok {
 			out = append(out, fmt.Sprintf("%s : %d", s, seconds(d)))
 		}

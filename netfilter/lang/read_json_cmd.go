@@ -222,7 +222,7 @@ func (r *reader) objectBlock(kind string, m map[string]any) string {
 	case "ct timeout":
 		var states []string
 		policy := r.object(m["policy"])
-		for _, state := range timeoutStates {
+		for _, state := range timeoutStates() {
 			if _, ok := policy[state]; ok {
 				states = append(states, state+" : "+r.number(policy, state, ""))
 			}
