@@ -10,6 +10,9 @@ import (
 // checksum, in little endian.
 const SCTPHeaderLen = 12
 
+// noSum stands in place of the checksum while it is computed.
+var noSum = [4]byte{}
+
 // SCTPChecksum returns the checksum that a packet should have whose SCTP header begins
 // at an offset: a CRC over all of it with zeros in its own place (RFC 9260 §6.8), which
 // a change of a few bytes cannot correct. It is not ok if the header is not complete.
@@ -19,7 +22,6 @@ func SCTPChecksum(pkt *packet.Packet, off int) (sum uint32, ok bool) {
 	}
 	b := pkt.Head()[off:]
 	castagnoli := crc32.MakeTable(crc32.Castagnoli) // RFC 9260 Appendix A; made once
-	var noSum [4]byte
 	sum = crc32.Update(0, castagnoli, b[:SCTPHeaderLen-len(noSum)])
 	sum = crc32.Update(sum, castagnoli, noSum[:])
 	sum = crc32.Update(sum, castagnoli, b[SCTPHeaderLen:])

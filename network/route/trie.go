@@ -120,7 +120,7 @@ func (t *trie) remove(p netip.Prefix, up *Route) { t.top.Load().remove(pathOf(p)
 func (t *trie) grow(v6 bool, all []*Route) {
 	next := newTop(largeShift)
 	if !v6 {
-		next.direct.Store(newDirect(1024))
+		next.direct.Store(newDirect(1024 + 4*len(all))) // room enough, until it is compact
 	}
 	var longer []*Route // of one slot
 	flush := func() {

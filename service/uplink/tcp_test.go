@@ -130,7 +130,7 @@ func TestUnreachable(t *testing.T) {
 			return nil, os.NewSyscallError("connect", x.errno)
 		}
 		w.unreachable(x.errno, "ip4:icmp", "192.0.2.1:80", "10.0.2.2", 3, x.v4)
-		w.unreachable(x.errno, "ip6:58", "[2001:db8::1]:80", "fd00::2", 1, x.v6)
+		w.unreachable(x.errno, "ip6:58", "[2001:db8::1]:80", "fd00::3", 1, x.v6) // the newest of equals
 	}
 }
 
