@@ -108,24 +108,13 @@ func (t *tracker) help(v network.Version, q *packet.Queue) {
 			continue
 		}
 		h := c.Helper.Load()
-		if h != nil && (info != netfilter.Related && info != netfilter.RelatedReply || protoIn(v, pkt) == h.Proto) && !(h.Help(pkt, c, info) && soundHeader(v, pkt)) {
+		if h != nil && (info != netfilter.Related && info != netfilter.RelatedReply || protoIn(v, pkt) == h.Proto) && !(h.Help(pkt, c, info) && network.SoundHeader(v, pkt)) {
 			pkt.Drop(stat.NetfilterDrop)
 			continue
 		}
 		out.Push(pkt)
 	}
 	*q = out
-}
-
-// soundHeader reports whether a helper, which may have changed the packet, has left an IP
-// header that code behind can rely on.
-func soundHeader(v network.Version, pkt *packet.Packet) bool {
-	if v == network.V4 {
-		h, ok := wire.ParseIPv4(pkt.Head())
-		return ok && h.TotalLen() == pkt.Len()
-	}
-	_, ok := wire.ParseIPv6(pkt.Head())
-	return ok
 }
 
 // protoIn returns the transport protocol of a packet.

@@ -55,19 +55,24 @@ func (p *parser) natTo(d *natDecl) {
 		d.interval = true
 	}
 	p.accept("to")
+	d.addr, d.port = p.natTarget()
+}
+
+// natTarget reads `[address][:port]`.
+func (p *parser) natTarget() (addr, port *node) {
 	if p.accept(":") {
-		d.port = p.natPart()
-		return
+		return nil, p.natPart()
 	}
 	if p.accept("[") {
-		d.addr = p.natAddr()
+		addr = p.natAddr()
 		p.expect("]")
 	} else {
-		d.addr = p.natAddr()
+		addr = p.natAddr()
 	}
 	if p.accept(":") {
-		d.port = p.natPart()
+		port = p.natPart()
 	}
+	return addr, port
 }
 
 // natAddr reads an address, range, prefix, map or variable.

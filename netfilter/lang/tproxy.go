@@ -23,25 +23,9 @@ func (p *parser) tproxy(start int) *stmt {
 	case !p.accept("to"):
 		p.unexpected("to", "ip", "ip6")
 	}
-	p.tproxyTo(d)
+	d.addr, d.port = p.natTarget()
 	d.at = p.since(start)
 	return &stmt{at: d.at, eval: func(sc *scope) error { return sc.tproxy(d) }}
-}
-
-func (p *parser) tproxyTo(d *tproxyDecl) {
-	if p.accept(":") {
-		d.port = p.natPart()
-		return
-	}
-	if p.accept("[") {
-		d.addr = p.natAddr()
-		p.expect("]")
-	} else {
-		d.addr = p.natAddr()
-	}
-	if p.accept(":") {
-		d.port = p.natPart()
-	}
 }
 
 // tproxy checks a tproxy statement.

@@ -16,50 +16,42 @@ import (
 	"github.com/knitnet/knit/wire"
 )
 
-// TestRandomJudged: random rulesets and random packets, on Linux and here.
-func TestRandomJudged(t *testing.T) {
-	judged(t, func(t *testing.T, linux *judge) {
-		seeds := uint64(60)
-		if testing.Short() {
-			seeds = 10
-		}
-		for seed := range seeds {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, linux, seed) })
-		}
-	})
+// A generator makes rulesets and packets of an IP version up.
+type generator struct {
+	stream  uint64
+	ruleset func(*rand.Rand) string
+	packet  func(*rand.Rand) []byte
 }
 
-func compare(t *testing.T, linux *judge, seed uint64) {
-	linux.t = t
-	linux.forget()
-	r := rand.New(rand.NewPCG(seed, 7))
-	c := trial{name: fmt.Sprint(seed), rules: loadLinux(t, randomRuleset(r))}
-	for range 40 {
-		c.packets = append(c.packets, randomPacket(r))
-	}
-	c.hold(t, linux)
+// TestRandomJudged: random rulesets and random packets, on Linux and here.
+func TestRandomJudged(t *testing.T) {
+	generator{7, randomRuleset, randomPacket}.judged(t)
 }
 
 // TestRandomJudged6: the same with IPv6.
 func TestRandomJudged6(t *testing.T) {
+	generator{6, randomRuleset6, randomPacket6}.judged(t)
+}
+
+func (g generator) judged(t *testing.T) {
 	judged(t, func(t *testing.T, linux *judge) {
 		seeds := uint64(60)
 		if testing.Short() {
 			seeds = 10
 		}
 		for seed := range seeds {
-			t.Run(fmt.Sprint(seed), func(t *testing.T) { compare6(t, linux, seed) })
+			t.Run(fmt.Sprint(seed), func(t *testing.T) { g.compare(t, linux, seed) })
 		}
 	})
 }
 
-func compare6(t *testing.T, linux *judge, seed uint64) {
+func (g generator) compare(t *testing.T, linux *judge, seed uint64) {
 	linux.t = t
 	linux.forget()
-	r := rand.New(rand.NewPCG(seed, 6))
-	c := trial{name: fmt.Sprint(seed), rules: loadLinux(t, randomRuleset6(r))}
+	r := rand.New(rand.NewPCG(seed, g.stream))
+	c := trial{name: fmt.Sprint(seed), rules: loadLinux(t, g.ruleset(r))}
 	for range 40 {
-		c.packets = append(c.packets, randomPacket6(r))
+		c.packets = append(c.packets, g.packet(r))
 	}
 	c.hold(t, linux)
 }

@@ -12,10 +12,7 @@ func (p *ip4) deliver(q *packet.Queue) {
 	if q.Empty() {
 		return
 	}
-	if !p.hooks.Input.Empty() {
-		p.hooks.Input.RunBatch(q)
-		p.dropMangled(q)
-	}
+	p.run(&p.hooks.Input, q)
 	for !q.Empty() {
 		proto := protocolOf(q.Front())
 		rest := stripRun(q, proto)

@@ -13,11 +13,7 @@ import (
 // egress runs the Postrouting hooks, cuts what is larger than mtu and gives the
 // rest to the next hop. It owns q.
 func (p *ip4) egress(path *network.Path, mtu int, q *packet.Queue) {
-	if !p.hooks.Postrouting.Empty() {
-		if !p.hooks.Postrouting.RunBatch(q) {
-			p.dropMangled(q)
-		}
-	}
+	p.run(&p.hooks.Postrouting, q)
 	var octets uint64
 	small := true
 	for pkt := q.Front(); pkt != nil; pkt = pkt.Next() {
@@ -177,10 +173,7 @@ func (p *ip4) loopCopies(path *network.Path, group bool, q *packet.Queue) {
 		}
 		q.Push(c)
 	}
-	if !p.hooks.Prerouting.Empty() {
-		p.hooks.Prerouting.RunBatch(q)
-		p.dropMangled(q)
-	}
+	p.run(&p.hooks.Prerouting, q)
 	p.deliver(q)
 	*q = sent
 }

@@ -36,8 +36,7 @@ func (p *ip4) forward(dev *link.Device, q *packet.Queue) {
 		*q = packet.Queue{}
 		path := p.nextRun(dev, &rest, q)
 		if !q.Empty() {
-			p.hooks.Forward.RunBatch(q)
-			p.dropMangled(q)
+			p.run(&p.hooks.Forward, q)
 		}
 		if !q.Empty() {
 			p.mib.forwDatagrams.Add(uint64(q.Len()))

@@ -1,8 +1,7 @@
 package ip4
 
 import (
-	"encoding/binary"
-
+	"github.com/knitnet/knit/core/hook"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
@@ -24,11 +23,7 @@ func (p *ip4) Input(dev *link.Device, q *packet.Queue) {
 	}
 	p.mib.add(&t)
 	*q = good
-	if !p.hooks.Prerouting.Empty() {
-		if !p.hooks.Prerouting.RunBatch(q) {
-			p.dropMangled(q)
-		}
-	}
+	p.run(&p.hooks.Prerouting, q)
 	if p.net.EnterVRF(network.V4, dev, q) {
 		p.dropMangled(q)
 	}
@@ -69,34 +64,16 @@ func (p *ip4) bad(pkt *packet.Packet, why stat.Reason) bool {
 	return false
 }
 
-// dropMangled drops packets whose header a hook has left in a state that the code
-// behind it cannot rely on.
-func (p *ip4) dropMangled(q *packet.Queue) {
-	pkt := q.Front()
-	for pkt != nil && !mangled(pkt) {
-		pkt = pkt.Next()
-	}
-	if pkt == nil {
-		return
-	}
-	in := *q
-	*q = packet.Queue{}
-	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		if mangled(pkt) {
-			p.bad(pkt, stat.IPInHdr)
-			continue
-		}
-		q.Push(pkt)
+// run asks the hooks of a point, and drops packets whose header they have left in a state
+// that the code behind them cannot rely on.
+func (p *ip4) run(at *hook.Point, q *packet.Queue) {
+	if !at.RunBatch(q) {
+		p.dropMangled(q)
 	}
 }
 
-func mangled(pkt *packet.Packet) bool {
-	b := pkt.Head()
-	if len(b) >= wire.IPv4Len && isPlain(b) { // nearly always, and then this is all there is to know
-		return int(binary.BigEndian.Uint16(b[2:])) != pkt.Len()
-	}
-	h, ok := wire.ParseIPv4(b)
-	return !ok || h.TotalLen() != pkt.Len()
+func (p *ip4) dropMangled(q *packet.Queue) {
+	network.DropMangled(network.V4, q, func(pkt *packet.Packet) { p.bad(pkt, stat.IPInHdr) })
 }
 
 // dispatch delivers, forwards or drops packets that are valid.

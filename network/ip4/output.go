@@ -180,8 +180,7 @@ func (p *ip4) discard(pkt *packet.Packet, why stat.Reason) {
 // runOutput asks the Output hooks, and finds another path for the packets for which
 // they want one, as Linux's ip_route_me_harder does.
 func (p *ip4) runOutput(s *network.Send, mtu int, q *packet.Queue) {
-	p.hooks.Output.RunBatch(q)
-	p.dropMangled(q)
+	p.run(&p.hooks.Output, q)
 	moved := network.TakeRerouted(q)
 	if !q.Empty() {
 		p.send(s, mtu, q)

@@ -37,9 +37,8 @@ func (p *ip6) forward(q *packet.Queue) {
 // change of them does not change their way, as on Linux.
 func (p *ip6) sendOn(path *network.Path, q *packet.Queue) {
 	for _, at := range [...]*hook.Point{&p.hooks.Forward, &p.hooks.Postrouting} {
-		if !q.Empty() && !at.Empty() {
-			at.RunBatch(q)
-			p.dropMangled(q)
+		if !q.Empty() {
+			p.run(at, q)
 		}
 	}
 	if q.Empty() {

@@ -1,6 +1,7 @@
 package ip6
 
 import (
+	"github.com/knitnet/knit/core/hook"
 	"github.com/knitnet/knit/core/packet"
 	"github.com/knitnet/knit/core/stat"
 	"github.com/knitnet/knit/link"
@@ -30,9 +31,7 @@ func (p *ip6) Input(dev *link.Device, q *packet.Queue) {
 
 // received takes packets that have passed check, or are copies of our own.
 func (p *ip6) received(dev *link.Device, q *packet.Queue) {
-	if !p.hooks.Prerouting.Empty() {
-		p.hooks.Prerouting.RunBatch(q)
-	}
+	p.run(&p.hooks.Prerouting, q)
 	p.enterVRF(dev, q)
 	var forward packet.Queue
 	p.route(dev, q, &forward)
@@ -53,14 +52,16 @@ func (p *ip6) enterVRF(dev *link.Device, q *packet.Queue) {
 	in := *q
 	*q = packet.Queue{}
 	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		h, ok := wire.ParseIPv6(pkt.Head())
-		if dst := h.Dst(); ok && !dst.IsMulticast() && !dst.IsLinkLocalUnicast() && !h.Src().IsLinkLocalUnicast() {
+		h, _ := wire.ParseIPv6(pkt.Head()) // it is sound
+		if dst := h.Dst(); !dst.IsMulticast() && !dst.IsLinkLocalUnicast() && !h.Src().IsLinkLocalUnicast() {
 			q.Push(pkt)
 		} else {
 			own.Push(pkt)
 		}
 	}
-	p.net.EnterVRF(network.V6, dev, q)
+	if p.net.EnterVRF(network.V6, dev, q) {
+		p.dropMangled(q)
+	}
 	q.Append(&own)
 }
 
@@ -107,30 +108,16 @@ func (p *ip6) bad(pkt *packet.Packet, why stat.Reason) bool {
 	return false
 }
 
-// dropMangled drops packets that a hook has left without a header that the code behind
-// it can read.
-func (p *ip6) dropMangled(q *packet.Queue) {
-	pkt := q.Front()
-	for pkt != nil && !mangled(pkt) {
-		pkt = pkt.Next()
-	}
-	if pkt == nil {
-		return
-	}
-	in := *q
-	*q = packet.Queue{}
-	for pkt := in.Pop(); pkt != nil; pkt = in.Pop() {
-		if mangled(pkt) {
-			p.bad(pkt, stat.IPInHdr)
-			continue
-		}
-		q.Push(pkt)
+// run asks the hooks of a point, and drops packets whose header they have left in a state
+// that the code behind them cannot rely on.
+func (p *ip6) run(at *hook.Point, q *packet.Queue) {
+	if !at.RunBatch(q) {
+		p.dropMangled(q)
 	}
 }
 
-func mangled(pkt *packet.Packet) bool {
-	_, ok := wire.ParseIPv6(pkt.Head())
-	return !ok
+func (p *ip6) dropMangled(q *packet.Queue) {
+	network.DropMangled(network.V6, q, func(pkt *packet.Packet) { p.bad(pkt, stat.IPInHdr) })
 }
 
 // martian reports addresses that no packet from this link can have:
@@ -236,10 +223,7 @@ func (p *ip6) deliver(q *packet.Queue) {
 		}
 		q.Push(pkt)
 	}
-	if !p.hooks.Input.Empty() {
-		p.hooks.Input.RunBatch(q)
-		p.dropMangled(q)
-	}
+	p.run(&p.hooks.Input, q)
 	in = *q
 	*q = packet.Queue{}
 	var last uint8

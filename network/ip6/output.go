@@ -37,10 +37,7 @@ func (p *ip6) Output(s *network.Send, q *packet.Queue) {
 
 // send sends packets along the path they were made for.
 func (p *ip6) send(s *network.Send, q *packet.Queue) {
-	if !p.hooks.Postrouting.Empty() {
-		p.hooks.Postrouting.RunBatch(q)
-		p.dropMangled(q)
-	}
+	p.run(&p.hooks.Postrouting, q)
 	if q.Empty() {
 		return
 	}

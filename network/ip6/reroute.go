@@ -12,8 +12,7 @@ import (
 // runOutput asks the Output hooks, and finds another path for the packets for which
 // they want one, as Linux's ip6_route_me_harder does.
 func (p *ip6) runOutput(s *network.Send, q *packet.Queue) {
-	p.hooks.Output.RunBatch(q)
-	p.dropMangled(q)
+	p.run(&p.hooks.Output, q)
 	moved := network.TakeRerouted(q)
 	if !q.Empty() {
 		p.send(s, q)

@@ -9,10 +9,11 @@ import (
 
 // A trie answers lookups of one IP version among the first routes of all prefixes: what
 // a router does for each packet. In a table of a million routes the time goes into waiting
-// for memory, so a lookup touches few and small pieces of it, and none that depends on how
-// long the prefixes are: a direct index of the first 16 bits, then nodes of 8 bits whose
-// equal neighbours are stored once, and prefixes that stand alone below where they part
-// from others. The table's tree has the same routes, and all of them; changes begin there.
+// for memory, so a lookup touches few and small pieces of it. In a large table there is an
+// index of the first 16 bits, and for IPv4 one of the first 24 (see direct); below are nodes
+// of 8 bits whose equal neighbours are stored once, and prefixes that stand alone where they
+// part from others. The table's tree has the same routes, and all of them; changes begin
+// there.
 //
 // Lookups take no lock. Changes, which the table's lock serialises, replace nodes and never
 // alter what a lookup may look at, but for atomic pointers.
